@@ -1,0 +1,155 @@
+/**
+ * Running application code: the one service above which nothing knows how a guest is run.
+ *
+ * A *context* is one guest thread (one host thread in a stub); an *address space* is one guest memory (one stub
+ * process). `PlatformContext.switch` runs the thread until it makes a system call, faults, or is interrupted. The
+ * kernel answers most system calls inside `SyscallHandler`, synchronously, without waking the task's fiber; only the
+ * rest end the switch.
+ *
+ * Implementations are Layers: `PtracePlatform`, later a shared-memory and a simulated one.
+ */
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { Registers } from "../Abi/Registers.ts"
+
+/** The host refused something the platform cannot do without, or a stub ended on its own. Ends the sandbox. */
+export class PlatformFailed extends Data.TaggedError("PlatformFailed")<{
+  /** What was attempted, as a phrase: "start the tracer thread". */
+  readonly operation: string
+  /** Host errno, positive; 0 when there is none. */
+  readonly errno: number
+  /** One line: the cause and what to do. */
+  readonly detail: string
+}> {
+  override get message(): string {
+    return `${this.operation}: ${this.detail}`
+  }
+}
+
+/** How a fault tried to use memory; "unknown" where the platform cannot tell. */
+export type Access = "read" | "write" | "execute" | "unknown"
+
+/** The thread stopped at a system call. Its number is in orig_rax; rip is past the instruction; rax is not yet set. */
+export interface SyscallOutcome {
+  readonly _tag: "Syscall"
+}
+
+/** The thread raised a synchronous signal (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP). */
+export interface FaultOutcome {
+  readonly _tag: "Fault"
+  readonly signal: number
+  /** si_code, e.g. SEGV_MAPERR. */
+  readonly code: number
+  /** si_addr. */
+  readonly address: bigint
+  readonly access: Access
+}
+
+/** The thread is gone from the host without the kernel asking for it: treat as SIGKILL. */
+export interface KilledOutcome {
+  readonly _tag: "Killed"
+}
+
+/**
+ * Why a switch ended. That it was *interrupted* is not among them: an interrupt is the interruption of the fiber that
+ * runs the switch. The platform then stops the thread; an event that raced with it is kept and ends the next switch.
+ */
+export type SwitchOutcome = SyscallOutcome | FaultOutcome | KilledOutcome
+
+/**
+ * Answers a system call synchronously if it can. Called by the platform's pump with the thread stopped and its
+ * registers current. `true`: the result is in rax and the thread goes on at once. `false`: the switch ends with a
+ * `SyscallOutcome`. Never throws; never suspends.
+ */
+export type SyscallHandler = () => boolean
+
+/** One guest thread. */
+export interface PlatformContext {
+  /** The address space the thread runs in. */
+  readonly addressSpace: AddressSpace
+  /** Current while the thread is stopped, that is, at all times outside `switch`. Changes apply at the next switch. */
+  readonly registers: Registers
+  /**
+   * Runs the thread until it needs the kernel. Interruptible: on interruption the thread is stopped before the
+   * interruption completes, and its registers are current again.
+   * Owner: the task's fiber (through the child fiber that carries the wait).
+   */
+  readonly switch: (handler: SyscallHandler) => Effect.Effect<SwitchOutcome, PlatformFailed>
+  /** The XSAVE image (standard format, as PTRACE_GETREGSET NT_X86_XSTATE gives it). A fresh copy. */
+  readonly readExtendedState: Effect.Effect<Uint8Array, PlatformFailed>
+  /** Replaces the XSAVE image; the caller has validated its header. */
+  readonly writeExtendedState: (image: Uint8Array) => Effect.Effect<void, PlatformFailed>
+  /**
+   * A new thread whose registers, segment bases and extended state equal this one's: in the same address space
+   * (`"share"`), or in a copy-on-write copy of it (`"copy"`). The new thread is stopped.
+   */
+  readonly clone: (addressSpace: "share" | "copy") => Effect.Effect<PlatformContext, PlatformFailed>
+  /** Ends the thread; the last thread of an address space ends that too. Idempotent, uninterruptible. */
+  readonly release: Effect.Effect<void>
+}
+
+/** What backs a mapping: pages of zeros, or a host file (`fd` belongs to the sentry) from a byte offset on. */
+export type Backing = { readonly fd: number; readonly offset: number } | undefined
+
+/** One change to an address space, as mmap(2), munmap(2), mprotect(2), mremap(2), madvise(2), msync(2) would make it. */
+export type MappingChange =
+  | {
+      readonly _tag: "Map"
+      readonly address: number
+      readonly length: number
+      /** PROT_* bits. */
+      readonly protection: number
+      readonly shared: boolean
+      readonly backing: Backing
+      /** Further host MAP_* bits to pass on: MAP_GROWSDOWN never, MAP_POPULATE, MAP_NORESERVE, MAP_LOCKED ignored. */
+      readonly populate: boolean
+    }
+  | { readonly _tag: "Unmap"; readonly address: number; readonly length: number }
+  | { readonly _tag: "Protect"; readonly address: number; readonly length: number; readonly protection: number }
+  /** Moves or resizes; the destination is free (fixed), chosen by the kernel's VMA list. */
+  | {
+      readonly _tag: "Remap"
+      readonly address: number
+      readonly oldLength: number
+      readonly newLength: number
+      readonly newAddress: number
+      /** Leave the old range mapped (MREMAP_DONTUNMAP). */
+      readonly keepOld: boolean
+    }
+  | { readonly _tag: "Advise"; readonly address: number; readonly length: number; readonly advice: number }
+  | { readonly _tag: "Synchronize"; readonly address: number; readonly length: number; readonly flags: number }
+
+/** One guest memory. The kernel's VMA list (src/Memory) decides *what* is mapped; this makes it so. */
+export interface AddressSpace {
+  /**
+   * Applies changes in order, stopping at the first that fails. 0, or -errno of the failing one; addresses are always
+   * fixed. Needs one stopped thread in the address space, which the caller of a system call always is.
+   */
+  readonly change: (changes: ReadonlyArray<MappingChange>) => Effect.Effect<number, PlatformFailed>
+  /** Copies guest memory in. The number of bytes copied: short at the first byte that is not readable, 0 if none. */
+  readonly read: (address: number, into: Uint8Array) => number
+  /** Copies out to guest memory, respecting page protections. The number of bytes copied, short at the first fault. */
+  readonly write: (address: number, from: Uint8Array) => number
+  /** As `write`, also into pages the guest cannot write (ptrace POKE, breakpoints). */
+  readonly writeForced: (address: number, from: Uint8Array) => number
+}
+
+/** Runs guests. */
+export class Platform extends Context.Service<
+  Platform,
+  {
+    /** "ptrace", "systrap", "simulated". */
+    readonly name: string
+    /** First byte that a guest can never map: the stub page starts there. */
+    readonly taskSize: number
+    /** Bytes of the XSAVE image the host CPU uses, and the components (XCR0) in it. */
+    readonly extendedState: { readonly size: number; readonly features: bigint }
+    /** A fresh, empty address space with one stopped thread in it, extended state as after execve. */
+    readonly makeContext: Effect.Effect<PlatformContext, PlatformFailed>
+  }
+>()("effect-sentry/Platform/Platform") {}
+
+/** The Scope in which a platform's Layer lives: closing it ends every stub and the native thread. */
+export type PlatformScope = Scope.Scope

@@ -40,16 +40,15 @@ const load = (): Loaded => {
 }
 
 /**
- * A function of the library from its C prototype, e.g. `bind<(fd: number) => number>("int sentry_close(int fd)")`.
+ * A function of the library from its C prototype, e.g. `bind<[fd: number], number>("int sentry_close(int fd)")`.
  * Resolved at the first call. The caller vouches that the TypeScript type matches the prototype.
  */
-export const bind = <F extends (...args: ReadonlyArray<never>) => unknown>(prototype: string): F => {
-  let f: F | undefined
-  const first = (...args: Parameters<F>): unknown => {
-    f ??= load().library.func(prototype) as unknown as F // the ABI boundary: koffi's functions are untyped
+export const bind = <Args extends ReadonlyArray<unknown>, A>(prototype: string): ((...args: Args) => A) => {
+  let f: ((...args: Args) => A) | undefined
+  return (...args) => {
+    f ??= load().library.func(prototype) as unknown as (...args: Args) => A // the ABI boundary: koffi's are untyped
     return f(...args)
   }
-  return first as unknown as F // same signature, by construction
 }
 
 /** A view over `length` bytes of native memory at `address`, without copying. The memory must outlive the view. */

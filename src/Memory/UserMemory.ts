@@ -1,0 +1,99 @@
+/**
+ * Copying between the kernel and a guest: where EFAULT is born.
+ *
+ * Guest memory can change at any moment, so every value is copied exactly once and only the copy is looked at. A bad
+ * pointer is an errno for the guest, never an exception here. Addresses are plain numbers; one that a register held
+ * above 2^53 is still above every mapping, and so faults.
+ */
+import { EFAULT, ENAMETOOLONG } from "../Abi/Errno.ts"
+import type { AddressSpace } from "../Platform/Platform.ts"
+
+/** Bytes of a path, NUL included: PATH_MAX of limits.h. */
+export const PATH_MAX = 4096
+
+const PAGE_SIZE = 4096
+
+export class UserMemory {
+  readonly #space: AddressSpace
+  readonly #scratch = new Uint8Array(16)
+  readonly #view = new DataView(this.#scratch.buffer)
+  readonly #string = Buffer.alloc(PAGE_SIZE)
+
+  constructor(space: AddressSpace) {
+    this.#space = space
+  }
+
+  /** Copies in all of `into`, or fails with -EFAULT. 0 when done. */
+  copyIn(address: number, into: Uint8Array): number {
+    return into.length === 0 || this.#space.read(address, into) === into.length ? 0 : -EFAULT
+  }
+
+  /** Copies in as much as is readable: the count, or -EFAULT if that is none of a non-empty buffer. */
+  copyInPartial(address: number, into: Uint8Array): number {
+    if (into.length === 0) return 0
+    const count = this.#space.read(address, into)
+    return count === 0 ? -EFAULT : count
+  }
+
+  /** Copies out all of `from`, or fails with -EFAULT (having written a part, as Linux may). 0 when done. */
+  copyOut(address: number, from: Uint8Array): number {
+    return from.length === 0 || this.#space.write(address, from) === from.length ? 0 : -EFAULT
+  }
+
+  /** Copies out as much as is writable: the count, or -EFAULT if that is none of a non-empty buffer. */
+  copyOutPartial(address: number, from: Uint8Array): number {
+    if (from.length === 0) return 0
+    const count = this.#space.write(address, from)
+    return count === 0 ? -EFAULT : count
+  }
+
+  /**
+   * A NUL-terminated string as a byte string (one character per byte), without its NUL. -ENAMETOOLONG if there is no
+   * NUL within `limit` bytes, -EFAULT if memory ends first.
+   */
+  copyInString(address: number, limit: number = PATH_MAX): string | number {
+    let text = ""
+    let at = address
+    while (at - address < limit) {
+      // never across a page in one go: the next page may be unmapped although the string ends before it
+      const chunk = this.#string.subarray(0, Math.min(PAGE_SIZE - (at % PAGE_SIZE), limit - (at - address)))
+      if (this.copyIn(at, chunk) < 0) return -EFAULT
+      const end = chunk.indexOf(0)
+      if (end >= 0) return text + chunk.toString("latin1", 0, end)
+      text += chunk.toString("latin1")
+      at += chunk.length
+    }
+    return -ENAMETOOLONG
+  }
+
+  /** A u32, or -EFAULT. */
+  readU32(address: number): number {
+    const error = this.copyIn(address, this.#scratch.subarray(0, 4))
+    return error < 0 ? error : this.#view.getUint32(0, true)
+  }
+
+  /** A u64 as a number (exact up to 2^53), or -EFAULT. */
+  readU64(address: number): number {
+    const error = this.copyIn(address, this.#scratch.subarray(0, 8))
+    return error < 0 ? error : this.#view.getUint32(0, true) + this.#view.getUint32(4, true) * 0x1_0000_0000
+  }
+
+  /** 0 or -EFAULT. */
+  writeU32(address: number, value: number): number {
+    this.#view.setUint32(0, value, true)
+    return this.copyOut(address, this.#scratch.subarray(0, 4))
+  }
+
+  /** 0 or -EFAULT; `value` within ±2^53. */
+  writeU64(address: number, value: number): number {
+    this.#view.setUint32(0, value >>> 0, true)
+    this.#view.setUint32(4, Math.floor(value / 0x1_0000_0000) >>> 0, true)
+    return this.copyOut(address, this.#scratch.subarray(0, 8))
+  }
+
+  /** 0 or -EFAULT. */
+  writeBigU64(address: number, value: bigint): number {
+    this.#view.setBigUint64(0, value, true)
+    return this.copyOut(address, this.#scratch.subarray(0, 8))
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * The order in which the kernel's fibers run: an Effect `Scheduler` with one first-in first-out queue for the whole
+ * sandbox.
+ *
+ * Effect's own scheduler gives each fiber a dispatcher armed by `setImmediate`, so a wake-up costs a turn of the event
+ * loop. Here the platform's pump drains the queue after each batch of guest events; `setImmediate` is only the way in
+ * for wake-ups that come from outside (timers, host readiness).
+ */
+import type * as Fiber from "effect/Fiber"
+import type * as Scheduler from "effect/Scheduler"
+
+/** At most this many tasks run before the event loop of the embedding service gets its turn. */
+const BATCH = 2048
+
+export class RunQueue implements Scheduler.Scheduler {
+  readonly executionMode = "async"
+  #queue: Array<() => void> = []
+  #head = 0
+  #armed = false
+  #draining = false
+
+  shouldYield(fiber: Fiber.Fiber<unknown, unknown>): boolean {
+    return fiber.currentOpCount >= fiber.cache.maxOpsBeforeYield
+  }
+
+  makeDispatcher(): Scheduler.SchedulerDispatcher {
+    return {
+      scheduleTask: (task) => this.schedule(task),
+      flush: () => {
+        while (this.drain()) {
+          // to quiescence
+        }
+      }
+    }
+  }
+
+  /** Runs `task` after everything already queued. */
+  readonly schedule = (task: () => void): void => {
+    this.#queue.push(task)
+    if (!this.#armed && !this.#draining) {
+      this.#armed = true
+      setImmediate(this.#onImmediate)
+    }
+  }
+
+  /** Runs queued tasks, a bounded number. True if more remain. Does nothing when called from inside a task. */
+  readonly drain = (): boolean => {
+    if (this.#draining) return false
+    this.#draining = true
+    let budget = BATCH
+    try {
+      while (this.#head < this.#queue.length && budget-- > 0) {
+        const task = this.#queue[this.#head]!
+        this.#head++
+        task()
+      }
+    } finally {
+      this.#draining = false
+      if (this.#head === this.#queue.length) {
+        this.#queue = []
+        this.#head = 0
+      } else if (!this.#armed) {
+        this.#armed = true
+        setImmediate(this.#onImmediate)
+      }
+    }
+    return this.#head < this.#queue.length
+  }
+
+  readonly #onImmediate = (): void => {
+    this.#armed = false
+    this.drain()
+  }
+}

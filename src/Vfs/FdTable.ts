@@ -1,0 +1,110 @@
+/**
+ * File descriptors: numbers, unique within a table, that refer to open file descriptions. Tasks made with CLONE_FILES
+ * share one table; fork copies it.
+ *
+ * Atomic: every method. Owner of close-on-exec: the descriptor, not the description.
+ */
+import { EBADF, EMFILE } from "../Abi/Errno.ts"
+import type { OpenFileDescription } from "./OpenFileDescription.ts"
+
+interface Entry {
+  readonly file: OpenFileDescription
+  closeOnExec: boolean
+}
+
+export class FdTable {
+  readonly #entries: Array<Entry | undefined> = []
+  /** No descriptor below this one is free. */
+  #lowestFree = 0
+  #users = 1
+
+  /** The description behind `fd`, or undefined (EBADF). Not retained: use it before the next suspension, or retain it. */
+  get(fd: number): OpenFileDescription | undefined {
+    return this.#entries[fd]?.file
+  }
+
+  /**
+   * Installs `file` (its reference moves to the table) at the lowest free number from `minimum` on. The number, or
+   * -EMFILE when that reaches `limit` (RLIMIT_NOFILE), in which case the reference stays with the caller.
+   */
+  install(file: OpenFileDescription, closeOnExec: boolean, limit: number, minimum = 0): number {
+    let fd = Math.max(minimum, this.#lowestFree)
+    while (this.#entries[fd] !== undefined) fd++
+    if (fd >= limit) return -EMFILE
+    this.#entries[fd] = { file, closeOnExec }
+    if (minimum <= this.#lowestFree) this.#lowestFree = fd + 1
+    return fd
+  }
+
+  /** Installs `file` (its reference moves to the table) at exactly `fd`, closing what was there (dup2). */
+  replace(fd: number, file: OpenFileDescription, closeOnExec: boolean): void {
+    const old = this.#entries[fd]
+    this.#entries[fd] = { file, closeOnExec }
+    old?.file.release()
+  }
+
+  /** Takes `fd` out of the table: its description, whose reference is now the caller's; undefined if not open. */
+  remove(fd: number): OpenFileDescription | undefined {
+    const entry = this.#entries[fd]
+    if (entry === undefined) return undefined
+    this.#entries[fd] = undefined
+    if (fd < this.#lowestFree) this.#lowestFree = fd
+    return entry.file
+  }
+
+  /** close(2): 0 or -EBADF. */
+  close(fd: number): number {
+    const file = this.remove(fd)
+    if (file === undefined) return -EBADF
+    file.release()
+    return 0
+  }
+
+  /** FD_CLOEXEC of `fd`; undefined if not open. */
+  closeOnExec(fd: number): boolean | undefined {
+    return this.#entries[fd]?.closeOnExec
+  }
+
+  setCloseOnExec(fd: number, value: boolean): void {
+    const entry = this.#entries[fd]
+    if (entry !== undefined) entry.closeOnExec = value
+  }
+
+  /** The open descriptors, ascending. */
+  *descriptors(): Generator<number> {
+    for (let fd = 0; fd < this.#entries.length; fd++) if (this.#entries[fd] !== undefined) yield fd
+  }
+
+  /** One more task shares the table (CLONE_FILES). */
+  share(): this {
+    this.#users++
+    return this
+  }
+
+  get shared(): boolean {
+    return this.#users > 1
+  }
+
+  /** A table of one's own with the same descriptors (fork, unshare). */
+  copy(): FdTable {
+    const table = new FdTable()
+    for (const fd of this.descriptors()) {
+      const { file, closeOnExec } = this.#entries[fd]!
+      table.#entries[fd] = { file: file.retain(), closeOnExec }
+    }
+    table.#lowestFree = this.#lowestFree
+    return table
+  }
+
+  /** A task leaves; the last one closes every descriptor. */
+  leave(): void {
+    this.#users--
+    if (this.#users > 0) return
+    for (const fd of this.descriptors()) this.close(fd)
+  }
+
+  /** execve(2): closes what is marked close-on-exec. */
+  closeForExec(): void {
+    for (const fd of this.descriptors()) if (this.#entries[fd]!.closeOnExec) this.close(fd)
+  }
+}

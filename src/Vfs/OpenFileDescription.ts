@@ -1,0 +1,128 @@
+/**
+ * An open file description, open(2): what file descriptors, perhaps of several processes, share: offset, status flags,
+ * readiness.
+ *
+ * Everything here is synchronous and never blocks: an operation that would have to wait returns -EAGAIN, and the
+ * syscall layer waits on `waiters` until `readiness()` changes. Buffers belong to the kernel; guest memory is copied by
+ * the syscall layer.
+ */
+import { EINVAL, ENODEV, ENOTDIR, ENOTTY, ESPIPE } from "../Abi/Errno.ts"
+import { O_ACCMODE, O_RDONLY, O_WRONLY } from "../Abi/OpenFlags.ts"
+import type { UserMemory } from "../Memory/UserMemory.ts"
+import { WaitQueue } from "../Sync/WaitQueue.ts"
+import type { Stat } from "./Stat.ts"
+
+/** What mmap(2) of a file maps: a host file of the sentry's whose byte `offset + x` is byte `x` of this file. */
+export interface Mappable {
+  readonly fd: number
+  readonly offset: number
+}
+
+/** Receives directory entries one by one; returns false when the reader's buffer is full (the entry is not consumed). */
+export type DirectorySink = (entry: { name: string; ino: number; type: number; nextOffset: number }) => boolean
+
+export abstract class OpenFileDescription {
+  /** O_ACCMODE and the flags that F_GETFL shows. Atomic: F_SETFL changes O_APPEND, O_NONBLOCK, O_ASYNC, O_DIRECT, O_NOATIME. */
+  statusFlags: number
+  /** Woken with poll(2) bits when readiness may have changed. */
+  readonly waiters = new WaitQueue()
+  #references = 1
+
+  constructor(statusFlags: number) {
+    this.statusFlags = statusFlags
+  }
+
+  get readable(): boolean {
+    return (this.statusFlags & O_ACCMODE) !== O_WRONLY
+  }
+
+  get writable(): boolean {
+    return (this.statusFlags & O_ACCMODE) !== O_RDONLY
+  }
+
+  /** Attributes of the file behind it, or -errno. */
+  abstract stat(): Stat | number
+
+  /** What readlink of /proc/[pid]/fd/N shows: a path, or "pipe:[123]". */
+  abstract describe(): string
+
+  /** Reads at the file offset and moves it: the count (0 at the end), -EAGAIN when it would block, or another -errno. */
+  read(_into: Uint8Array): number {
+    return -EINVAL
+  }
+
+  /** Writes at the file offset (or the end, O_APPEND) and moves it: the count (maybe short), -EAGAIN, or -errno. */
+  write(_from: Uint8Array): number {
+    return -EINVAL
+  }
+
+  /** pread(2). -ESPIPE for what has no offsets. */
+  readAt(_into: Uint8Array, _offset: number): number {
+    return -ESPIPE
+  }
+
+  /** pwrite(2). */
+  writeAt(_from: Uint8Array, _offset: number): number {
+    return -ESPIPE
+  }
+
+  /** lseek(2): the new offset, or -errno. */
+  seek(_offset: number, _whence: number): number {
+    return -ESPIPE
+  }
+
+  /** The poll(2) bits that hold now. The default is what regular files do: always ready. */
+  readiness(): number {
+    return 0x1 | 0x4 | 0x40 | 0x100 // POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM
+  }
+
+  /** ioctl(2) with a raw argument; guest memory is reached through `memory`. */
+  ioctl(_request: number, _argument: number, _memory: UserMemory): number {
+    return -ENOTTY
+  }
+
+  /** getdents64(2) from the current directory offset on. 0, or -errno. */
+  readDirectory(_sink: DirectorySink): number {
+    return -ENOTDIR
+  }
+
+  /** ftruncate(2). */
+  truncate(_length: number): number {
+    return -EINVAL
+  }
+
+  /** fsync(2) (`dataOnly`: fdatasync). */
+  synchronize(_dataOnly: boolean): number {
+    return -EINVAL
+  }
+
+  /** fallocate(2). */
+  allocate(_mode: number, _offset: number, _length: number): number {
+    return -ENODEV
+  }
+
+  /** What mmap(2) maps, or -ENODEV. */
+  mappable(): Mappable | number {
+    return -ENODEV
+  }
+
+  /** The object on which flock(2) and fcntl(2) locks are held (the inode), or undefined where locks mean nothing. */
+  lockTarget(): object | undefined {
+    return undefined
+  }
+
+  /** One more descriptor (dup, fork, SCM_RIGHTS) refers to this. */
+  retain(): this {
+    this.#references++
+    return this
+  }
+
+  /** One descriptor fewer; the last one closes the file. */
+  release(): void {
+    this.#references--
+    if (this.#references === 0) this.onLastClose()
+  }
+
+  /** Called once, when nothing refers to the description any more. */
+  protected onLastClose(): void {}
+}

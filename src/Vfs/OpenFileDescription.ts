@@ -25,11 +25,15 @@ export abstract class OpenFileDescription {
   /** O_ACCMODE and the flags that F_GETFL shows. Atomic: F_SETFL changes O_APPEND, O_NONBLOCK, O_ASYNC, O_DIRECT, O_NOATIME. */
   statusFlags: number
   /** Woken with poll(2) bits when readiness may have changed. */
-  readonly waiters = new WaitQueue()
+  readonly waiters: WaitQueue
   #references = 1
+  /** What must happen at the last close besides closing: epoll registrations and flock(2) locks go. */
+  #releaseHooks: Set<() => void> | undefined
 
-  constructor(statusFlags: number) {
+  /** `waiters` is given where several descriptions become ready together: all that refer to one pipe. */
+  constructor(statusFlags: number, waiters: WaitQueue = new WaitQueue()) {
     this.statusFlags = statusFlags
+    this.waiters = waiters
   }
 
   get readable(): boolean {
@@ -76,6 +80,21 @@ export abstract class OpenFileDescription {
     return 0x1 | 0x4 | 0x40 | 0x100 // POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM
   }
 
+  /** Whether epoll(7) takes it: it has readiness of its own. Files that are always ready are refused with EPERM. */
+  get pollable(): boolean {
+    return false
+  }
+
+  /**
+   * Only the first `copied` of the `count` bytes that `read` just returned reached the guest, whose buffer is bad beyond
+   * them. Puts the rest back, where that can be done; the number of bytes that count as read. Called before anything
+   * else happens to the file.
+   */
+  unread(count: number, copied: number): number {
+    this.seek(copied - count, 1) // SEEK_CUR; -ESPIPE where there is no offset: what was read is lost
+    return copied
+  }
+
   /** ioctl(2) with a raw argument; guest memory is reached through `memory`. */
   ioctl(_request: number, _argument: number, _memory: UserMemory): number {
     return -ENOTTY
@@ -120,7 +139,17 @@ export abstract class OpenFileDescription {
   /** One descriptor fewer; the last one closes the file. */
   release(): void {
     this.#references--
-    if (this.#references === 0) this.onLastClose()
+    if (this.#references !== 0) return
+    for (const hook of this.#releaseHooks ?? []) hook()
+    this.#releaseHooks = undefined
+    this.onLastClose()
+  }
+
+  /** Runs `hook` at the last close, before `onLastClose`. Returns how to call that off. */
+  atRelease(hook: () => void): () => void {
+    this.#releaseHooks ??= new Set()
+    this.#releaseHooks.add(hook)
+    return () => this.#releaseHooks?.delete(hook)
   }
 
   /** Called once, when nothing refers to the description any more. */

@@ -1,0 +1,87 @@
+/**
+ * siginfo_t, sigaction(2): 128 bytes whose meaning depends on the signal and si_code. A tagged union here; encoded once.
+ */
+import * as Struct from "./Struct.ts"
+
+/** sizeof(siginfo_t). */
+export const SIGINFO_SIZE = 128
+
+interface Common {
+  readonly signo: number
+  /** SI_*, or a code of the signal's own. */
+  readonly code: number
+}
+
+/** What came with a signal. */
+export type SigInfo =
+  /** kill(2), tgkill(2): si_pid, si_uid. */
+  | (Common & { readonly _tag: "Kill"; readonly pid: number; readonly uid: number })
+  /** rt_sigqueueinfo(2), SI_QUEUE: si_pid, si_uid, si_value. */
+  | (Common & { readonly _tag: "Queue"; readonly pid: number; readonly uid: number; readonly value: bigint })
+  /** POSIX timers: si_timerid, si_overrun, si_value. */
+  | (Common & { readonly _tag: "Timer"; readonly timerId: number; readonly overrun: number; readonly value: bigint })
+  /** SIGCHLD: si_pid, si_uid, si_status, si_utime, si_stime (clock ticks). */
+  | (Common & {
+      readonly _tag: "Child"
+      readonly pid: number
+      readonly uid: number
+      readonly status: number
+      readonly userTicks: number
+      readonly systemTicks: number
+    })
+  /** SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP: si_addr. */
+  | (Common & { readonly _tag: "Fault"; readonly address: bigint })
+  /** The raw union, when the guest composed it (rt_sigqueueinfo(2)): bytes 12 to 127. */
+  | (Common & { readonly _tag: "Raw"; readonly errno: number; readonly rest: Uint8Array })
+
+/** A signal that says no more than who is to blame: the kernel. */
+export const kernelSigInfo = (signo: number): SigInfo => ({ _tag: "Kill", signo, code: 0x80, pid: 0, uid: 0 })
+
+const Header = Struct.make("siginfo_header", { si_signo: Struct.i32, si_errno: Struct.i32, si_code: Struct.i32 })
+
+/** The 128 bytes that a handler or signalfd, sigwaitinfo, waitid sees. */
+export const encodeSigInfo = (info: SigInfo): Uint8Array => {
+  const bytes = new Uint8Array(SIGINFO_SIZE)
+  const view = new DataView(bytes.buffer)
+  Header.set(view, 0, {
+    si_signo: info.signo,
+    si_errno: info._tag === "Raw" ? info.errno : 0,
+    si_code: info.code
+  })
+  switch (info._tag) {
+    case "Kill":
+      view.setInt32(16, info.pid, true)
+      view.setUint32(20, info.uid, true)
+      break
+    case "Queue":
+      view.setInt32(16, info.pid, true)
+      view.setUint32(20, info.uid, true)
+      view.setBigUint64(24, info.value, true)
+      break
+    case "Timer":
+      view.setInt32(16, info.timerId, true)
+      view.setInt32(20, info.overrun, true)
+      view.setBigUint64(24, info.value, true)
+      break
+    case "Child":
+      view.setInt32(16, info.pid, true)
+      view.setUint32(20, info.uid, true)
+      view.setInt32(24, info.status, true)
+      view.setBigInt64(32, BigInt(info.userTicks), true)
+      view.setBigInt64(40, BigInt(info.systemTicks), true)
+      break
+    case "Fault":
+      view.setBigUint64(16, info.address, true)
+      break
+    case "Raw":
+      bytes.set(info.rest.subarray(0, SIGINFO_SIZE - 12), 12)
+      break
+  }
+  return bytes
+}
+
+/** What rt_sigqueueinfo(2) was given: 128 bytes, taken as they are. */
+export const decodeSigInfo = (signo: number, bytes: Uint8Array): SigInfo => {
+  const header = Header.decode(bytes)
+  return { _tag: "Raw", signo, code: header.si_code, errno: header.si_errno, rest: bytes.slice(12) }
+}

@@ -1,0 +1,66 @@
+/**
+ * Signals that were sent and not yet delivered, signal(7): standard signals coalesce, real-time signals queue in order,
+ * the lowest number is delivered first, signals raised by the thread's own instructions before all others.
+ *
+ * Guarded by: the signal mutex of the owner's `SignalHandlers`.
+ */
+import { SIGRTMIN, type SignalSet, SYNCHRONOUS_SIGNALS, hasSignal, signalBit } from "../Abi/Signal.ts"
+import type { SigInfo } from "../Abi/SigInfo.ts"
+
+export class PendingSignals {
+  /** By signal number; standard ones hold at most one. */
+  readonly #queues = new Map<number, Array<SigInfo>>()
+  #set: SignalSet = 0n
+
+  /** The signals of which at least one is pending. */
+  get set(): SignalSet {
+    return this.#set
+  }
+
+  /** Queues a signal. False if it was dropped because the same standard signal is pending already. */
+  enqueue(info: SigInfo): boolean {
+    const queue = this.#queues.get(info.signo)
+    if (queue === undefined || queue.length === 0) {
+      this.#queues.set(info.signo, [info])
+      this.#set |= signalBit(info.signo)
+      return true
+    }
+    if (info.signo < SIGRTMIN) return false
+    queue.push(info)
+    return true
+  }
+
+  /** Takes the next signal that is in `wanted`; undefined if there is none. */
+  dequeue(wanted: SignalSet): SigInfo | undefined {
+    const candidates = this.#set & wanted
+    if (candidates === 0n) return undefined
+    const synchronous = candidates & SYNCHRONOUS_SIGNALS
+    const signo = lowestSignal(synchronous === 0n ? candidates : synchronous)
+    const queue = this.#queues.get(signo)!
+    const info = queue.shift()!
+    if (queue.length === 0) this.#set &= ~signalBit(signo)
+    return info
+  }
+
+  /** Forgets every pending signal in `set` (SIGCONT discards stop signals and the reverse; SIG_IGN discards its own). */
+  discard(set: SignalSet): void {
+    const dropped = this.#set & set
+    if (dropped === 0n) return
+    for (const [signo, queue] of this.#queues) if (hasSignal(dropped, signo)) queue.length = 0
+    this.#set &= ~dropped
+  }
+
+  /** How many signals are queued, for RLIMIT_SIGPENDING. */
+  get count(): number {
+    let count = 0
+    for (const queue of this.#queues.values()) count += queue.length
+    return count
+  }
+}
+
+const lowestSignal = (set: SignalSet): number => {
+  const low = Number(set & 0xffff_ffffn)
+  if (low !== 0) return 32 - Math.clz32(low & -low)
+  const high = Number(set >> 32n)
+  return 64 - Math.clz32(high & -high)
+}

@@ -1,0 +1,20 @@
+/** Every program of test/guest says the same in the sandbox as on the host. */
+import { readdirSync } from "node:fs"
+import { describe, test } from "vitest"
+import { expectSame } from "./Compare.ts"
+import { PLATFORMS, REPOSITORY } from "./Platforms.ts"
+
+const DIRECTORY = `${REPOSITORY}test/guest/`
+
+const guests = readdirSync(DIRECTORY)
+  .filter((name) => name.endsWith(".c"))
+  .map((name) => name.slice(0, -2))
+  .sort()
+
+for (const platform of PLATFORMS) {
+  describe.concurrent(`guest programs on ${platform.name}`, () => {
+    for (const guest of guests) {
+      test(guest, () => expectSame(platform, [`${DIRECTORY}build/${guest}`]))
+    }
+  })
+}

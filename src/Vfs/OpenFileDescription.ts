@@ -6,10 +6,12 @@
  * syscall layer waits on `waiters` until `readiness()` changes. Buffers belong to the kernel; guest memory is copied by
  * the syscall layer.
  */
-import { EINVAL, ENODEV, ENOTDIR, ENOTTY, ESPIPE } from "../Abi/Errno.ts"
+import { EINVAL, ENODEV, ENOTDIR, ENOTTY, ENXIO, ESPIPE } from "../Abi/Errno.ts"
 import { O_ACCMODE, O_RDONLY, O_WRONLY } from "../Abi/OpenFlags.ts"
 import type { UserMemory } from "../Memory/UserMemory.ts"
 import { WaitQueue } from "../Sync/WaitQueue.ts"
+import type { OpenRequest } from "./Inode.ts"
+import type { Location } from "./Mount.ts"
 import type { Stat } from "./Stat.ts"
 
 /** What mmap(2) of a file maps: a host file of the sentry's whose byte `offset + x` is byte `x` of this file. */
@@ -49,6 +51,16 @@ export abstract class OpenFileDescription {
 
   /** What readlink of /proc/[pid]/fd/N shows: a path, or "pipe:[123]". */
   abstract describe(): string
+
+  /** The place it was opened at: where fchdir and *at(2) start. Undefined for what has none (pipes, sockets). */
+  location(): Location | undefined {
+    return undefined
+  }
+
+  /** open(2) of /proc/[pid]/fd/N for a description without a location: a new description of the same file, or -errno. */
+  reopen(_request: Omit<OpenRequest, "location">): OpenFileDescription | number {
+    return -ENXIO
+  }
 
   /** Reads at the file offset and moves it: the count (0 at the end), -EAGAIN when it would block, or another -errno. */
   read(_into: Uint8Array): number {

@@ -22,3 +22,24 @@ export const O_CLOEXEC = 0o2000000
 export const O_SYNC = 0o4010000
 export const O_PATH = 0o10000000
 export const O_TMPFILE = 0o20200000
+
+/** The bits beside O_ACCMODE, in strace's order; composite ones before their parts. */
+export const OPEN_NAMES = Object.entries({
+  O_CREAT,
+  O_EXCL,
+  O_NOCTTY,
+  O_TRUNC,
+  O_APPEND,
+  O_NONBLOCK,
+  O_SYNC,
+  O_DSYNC,
+  O_ASYNC,
+  O_DIRECT,
+  O_LARGEFILE,
+  O_NOFOLLOW,
+  O_NOATIME,
+  O_CLOEXEC,
+  O_PATH,
+  O_TMPFILE,
+  O_DIRECTORY
+})

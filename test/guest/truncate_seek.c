@@ -1,0 +1,74 @@
+#include "guest.h"
+#include <sys/resource.h>
+
+int main(void) {
+  scratch();
+  struct stat st;
+  char buffer[100];
+  put("f", "0123456789");
+  int fd = NEED(open("f", O_RDWR));
+  TRY(ftruncate(fd, 4));
+  TRY(read(fd, buffer, 100));
+  TRY(ftruncate(fd, 8));
+  TRY(read(fd, buffer, 100));
+  IS(memcmp(buffer, "\0\0\0\0", 4) == 0);
+  TRY(truncate("f", 2));
+  TRY(read(fd, buffer, 100));
+  TRY(write(fd, "z", 1));
+  fstat(fd, &st);
+  INT(st.st_size);
+  TRY(truncate("missing", 0));
+  TRY(truncate(".", 0));
+  TRY(truncate("f", -1));
+  TRY(ftruncate(fd, -1));
+  int ro = NEED(open("f", O_RDONLY));
+  TRY(ftruncate(ro, 0));
+  TRY(write(ro, "x", 1));
+  TRY(lseek(fd, 0, SEEK_END));
+  TRY(lseek(fd, -3, SEEK_END));
+  TRY(lseek(fd, -7, SEEK_CUR));
+  TRY(lseek(fd, 100, SEEK_CUR));
+  TRY(lseek(fd, 0, 9));
+  TRY(lseek(fd, INT64_MAX, SEEK_SET) == INT64_MAX || errno == EINVAL);
+  TRY(lseek(fd, -1, SEEK_SET));
+  TRY(lseek(99, 0, SEEK_SET));
+  TRY(lseek(fd, 1 << 20, SEEK_SET));
+  TRY(read(fd, buffer, 1));
+  TRY(write(fd, "end", 3));
+  fstat(fd, &st);
+  INT(st.st_size);
+  IS(st.st_blocks * 512 < 1 << 20);
+  TRY(pread(fd, buffer, 3, 1 << 20));
+  TRY(pread(fd, buffer, 100, 500000));
+  int zero = 1;
+  for (int i = 0; i < 100; i++) zero &= buffer[i] == 0;
+  INT(zero);
+  off_t hole = lseek(fd, 0, SEEK_HOLE);
+  IS(hole > 0 && hole <= 1 << 20);
+  off_t data = lseek(fd, hole, SEEK_DATA);
+  IS(data > hole && data <= 1 << 20);
+  TRY(lseek(fd, 2 << 20, SEEK_DATA));
+  TRY(lseek(fd, 2 << 20, SEEK_HOLE));
+  TRY(lseek(fd, (1 << 20) + 1, SEEK_HOLE));
+  TRY(fallocate(fd, 0, 0, 3 << 20));
+  fstat(fd, &st);
+  INT(st.st_size);
+  TRY(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 4 << 20));
+  fstat(fd, &st);
+  INT(st.st_size);
+  TRY(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 1 << 12));
+  TRY(pread(fd, buffer, 3, 0));
+  INT(buffer[0]);
+  TRY(fallocate(fd, 0, 0, 0));
+  TRY(fallocate(fd, 0, -1, 10));
+  TRY(fallocate(ro, 0, 0, 10));
+  /* RLIMIT_FSIZE */
+  struct rlimit limit = {5000, RLIM_INFINITY};
+  signal(SIGXFSZ, SIG_IGN);
+  TRY(setrlimit(RLIMIT_FSIZE, &limit));
+  int small = NEED(open("small", O_CREAT | O_RDWR, 0600));
+  TRY(pwrite(small, buffer, 100, 4950));
+  TRY(pwrite(small, buffer, 100, 5000));
+  TRY(ftruncate(small, 6000));
+  return 0;
+}

@@ -33,6 +33,20 @@ export class Mutex {
     return this.#semaphore.withPermit(Effect.sync(() => this.#section(section)))
   }
 
+  /** As `run`, for callers that are effects already. */
+  section<A>(section: () => A): Effect.Effect<A> {
+    return Effect.suspend(() => {
+      const result = this.run(section)
+      return Effect.isEffect(result) ? result : Effect.succeed(result)
+    })
+  }
+
+  /** As `run`, for callers that need no result: a section that finds the mutex held runs as soon as it is free. */
+  runSoon(section: () => void): void {
+    const result = this.run(section)
+    if (Effect.isEffect(result)) Effect.runFork(result)
+  }
+
   /** Runs an effect that may suspend under the mutex. */
   withLock<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     return this.#semaphore.withPermit(

@@ -1,0 +1,59 @@
+/**
+ * What the tasks of one sandbox have in common: the services that a system call handler reaches through its task.
+ * Assembled by src/Kernel.ts; owns no logic.
+ */
+import type * as Platform from "../Platform/Platform.ts"
+import type { RunQueue } from "../Sync/RunQueue.ts"
+import type { Entropy } from "../Time/Entropy.ts"
+import type { Timekeeper } from "../Time/Timekeeper.ts"
+import type { Timers } from "../Time/Timers.ts"
+import type { AnonymousFiles } from "../Vfs/AnonymousFiles.ts"
+import type { Vfs } from "../Vfs/Vfs.ts"
+import type { FutexTable } from "./FutexTable.ts"
+import type { SyscallTable } from "./Syscall.ts"
+import type { SyscallObserver } from "./SyscallObserver.ts"
+import type { Task } from "./Task.ts"
+import type { TaskSet } from "./TaskSet.ts"
+import type { ThreadGroup } from "./ThreadGroup.ts"
+
+/** Something that whoever runs the sandbox may want to know. */
+export type KernelEvent = {
+  readonly _tag: "UnimplementedSyscall"
+  readonly nr: number
+  /** "syscall_999" where x86-64 has no such call. */
+  readonly name: string
+  readonly tid: number
+}
+
+/** uname(2). */
+export interface UtsNames {
+  hostname: string
+  domainname: string
+  readonly release: string
+  readonly version: string
+}
+
+export interface System {
+  readonly platform: Platform.Platform["Service"]
+  readonly vfs: Vfs
+  /** What pipes, sockets and other files without a name share. */
+  readonly anonymous: AnonymousFiles
+  readonly timekeeper: Timekeeper
+  readonly timers: Timers
+  readonly entropy: Entropy
+  readonly runQueue: RunQueue
+  readonly taskSet: TaskSet
+  readonly futexes: FutexTable
+  readonly syscalls: SyscallTable
+  readonly uts: UtsNames
+  /** CLOCK_MONOTONIC when the sandbox started. */
+  readonly bootTime: bigint
+  /** Bytes of XSAVE state in a signal frame, and the components in it. */
+  readonly frameState: { readonly size: number; readonly features: bigint }
+  readonly observer: SyscallObserver | undefined
+  readonly onEvent: (event: KernelEvent) => void
+  /** Starts a task's fiber. A failure of it ends the sandbox with a report. */
+  readonly startTask: (task: Task) => void
+  /** A thread group has just lost its last task; its `exitStatus` is set. The first program's end ends the sandbox. */
+  readonly onGroupEnded: (group: ThreadGroup) => void
+}

@@ -1,0 +1,248 @@
+/**
+ * One thread of the application: gVisor's kernel.Task, Linux's task_struct.
+ *
+ * A task is one fiber (TaskRun.ts) and the data here. *Owner: task fiber* means that only that fiber, and the system
+ * call handlers that run on the task's behalf while it is stopped, write the field; others may read it. JavaScript runs
+ * one of them at a time.
+ *
+ * Interrupts: every wait of the fiber (blocking call, switch to the application) runs as a child fiber. `interrupt`
+ * interrupts that child; to the code that waits, the outcome is a value.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Cause from "effect/Cause"
+import { EINTR, ERESTARTNOHAND } from "../Abi/Errno.ts"
+import { SI_USER, type SignalSet, UNBLOCKABLE } from "../Abi/Signal.ts"
+import type { MemoryManager } from "../Memory/MemoryManager.ts"
+import type { UserMemory } from "../Memory/UserMemory.ts"
+import type { PlatformContext } from "../Platform/Platform.ts"
+import type { Registers } from "../Abi/Registers.ts"
+import { PendingSignals } from "../Signals/PendingSignals.ts"
+import { type SignalStack, noSignalStack } from "../Signals/SignalStack.ts"
+import type { Credentials } from "../Vfs/Credentials.ts"
+import type { FdTable } from "../Vfs/FdTable.ts"
+import type { FsContext } from "../Vfs/FsContext.ts"
+import type { RestartBlock } from "./Restart.ts"
+import { App, type RunState } from "./RunState.ts"
+import type { Result } from "./Syscall.ts"
+import type { System } from "./System.ts"
+import { hasDeliverableSignal, sendToTask } from "./TaskSignals.ts"
+import { TaskStops } from "./TaskStop.ts"
+import type { ThreadGroup } from "./ThreadGroup.ts"
+
+/** How a wait ended. A completed operation wins over an expired deadline, and both over a signal. */
+export type Wakeup = "Ready" | "Expired" | "Signaled"
+
+/** The system call being executed. */
+export interface Call {
+  /** Its number; -1 if the task entered the kernel otherwise. */
+  nr: number
+  /** What is left to do of it, when the handler wanted to wait. */
+  effect: Effect.Effect<number> | undefined
+}
+
+export class Task {
+  readonly system: System
+  /** Changes only when a non-leader executes execve(2) and takes the leader's id. Guarded by: TaskSet mutex. */
+  tid: number
+  readonly threadGroup: ThreadGroup
+
+  // What the application runs in. Owner: task fiber; replaced by execve(2).
+  context: PlatformContext
+  memoryManager: MemoryManager
+  fds: FdTable
+  fs: FsContext
+  credentials: Credentials
+  /** comm, at most 15 bytes. */
+  commandName: string
+
+  // Progress. Owner: task fiber.
+  runState: RunState = App
+  readonly call: Call = { nr: -1, effect: undefined }
+  /** The ERESTART* code of the call that was interrupted, positive; 0 if none. Consumed by the next delivery. */
+  restart = 0
+  /** What restart_syscall(2) goes on with. */
+  restartBlock: RestartBlock | undefined
+  /** The handler has set the registers itself (execve, rt_sigreturn): its result must not go to rax. */
+  keepRegisters = false
+  /** Stops; their own file says who does what. */
+  readonly stops = new TaskStops()
+
+  // Signals.
+  /** Signals sent to this thread alone. Guarded by: signal mutex. */
+  readonly pending = new PendingSignals()
+  /** Owner: task fiber. Change it by `setBlocked`. */
+  blocked: SignalSet = 0n
+  /** The mask to go back to after the call that replaced it (ppoll, sigsuspend). Owner: task fiber. */
+  savedMask: SignalSet | undefined
+  /** Signals that sigtimedwait(2) waits for although they are blocked. Owner: task fiber. */
+  awaited: SignalSet = 0n
+  signalStack: SignalStack = noSignalStack
+
+  // Exit.
+  /** exit(2) was called, or the group is on its way out, or another thread executes execve(2). Atomic. */
+  killed = false
+  /** What this thread alone ends with, from exit(2). Owner: task fiber. */
+  exitCode = 0
+  /** Word to clear and wake at exit: CLONE_CHILD_CLEARTID, set_tid_address(2); 0 for none. Owner: task fiber. */
+  clearChildTid = 0
+  /** set_robust_list(2): head address. Owner: task fiber. */
+  robustList = 0
+  /** The parent that waits for this vfork(2) child to give the memory back. Owner: task fiber. */
+  vforkParent: Task | undefined
+
+  // prctl(2) and the like. Owner: task fiber.
+  parentDeathSignal = 0
+  noNewPrivs = false
+  keepCapabilities = false
+  timerSlack = 50_000
+  niceness = 0
+
+  /**
+   * Something wants the fiber's attention before the application goes on: a signal, a stop, the end. Set by
+   * `interrupt`, cleared by the fiber when it looks. Atomic.
+   */
+  #attention = false
+  /** The child fiber that carries the current wait. Owner: task fiber. */
+  #wait: Fiber.Fiber<unknown, unknown> | undefined
+
+  constructor(options: {
+    readonly system: System
+    readonly tid: number
+    readonly threadGroup: ThreadGroup
+    readonly context: PlatformContext
+    readonly memoryManager: MemoryManager
+    readonly fds: FdTable
+    readonly fs: FsContext
+    readonly credentials: Credentials
+    readonly commandName: string
+  }) {
+    this.system = options.system
+    this.tid = options.tid
+    this.threadGroup = options.threadGroup
+    this.context = options.context
+    this.memoryManager = options.memoryManager
+    this.fds = options.fds
+    this.fs = options.fs
+    this.credentials = options.credentials
+    this.commandName = options.commandName
+  }
+
+  get memory(): UserMemory {
+    return this.memoryManager.memory
+  }
+
+  get registers(): Registers {
+    return this.context.registers
+  }
+
+  get isLeader(): boolean {
+    return this.threadGroup.leader === this
+  }
+
+  get attention(): boolean {
+    return this.#attention
+  }
+
+  /** The fiber is about to look at everything that may want its attention. */
+  clearAttention(): void {
+    this.#attention = false
+  }
+
+  /** Makes the task look up from whatever it does: the current wait, if any, ends as interrupted. Atomic. */
+  interrupt(): void {
+    if (this.#attention) return
+    this.#attention = true
+    const wait = this.#wait
+    // through the run queue: interrupting runs the waiter's code at once, and we may be inside a critical section
+    if (wait !== undefined) this.system.runQueue.schedule(() => wait.interruptUnsafe())
+  }
+
+  /** Runs `wait` as a child fiber that `interrupt` ends; undefined when that happened. */
+  interruptible<A, E>(wait: Effect.Effect<A, E>): Effect.Effect<A | undefined, E> {
+    return Effect.suspend(() => {
+      if (this.#attention) return Effect.undefined
+      return Effect.flatMap(Effect.forkChild(wait, { startImmediately: true }), (child) => {
+        this.#wait = child
+        if (this.#attention) this.system.runQueue.schedule(() => child.interruptUnsafe()) // came while it started
+        return Effect.flatMap(Fiber.await(child), (exit): Effect.Effect<A | undefined, E> => {
+          this.#wait = undefined
+          if (Exit.isSuccess(exit)) return Effect.succeed(exit.value)
+          return Cause.hasInterruptsOnly(exit.cause) ? Effect.undefined : Effect.failCause(exit.cause)
+        })
+      })
+    })
+  }
+
+  /**
+   * Waits interruptibly until `wake` is called or the deadline (CLOCK_MONOTONIC, nanoseconds) passes. `subscribe`
+   * registers `wake` and returns how to undo that. After "Ready" the caller looks again at what it waited for.
+   */
+  block(subscribe: (wake: () => void) => () => void, deadline?: bigint): Effect.Effect<Wakeup> {
+    const { runQueue, timers } = this.system
+    const wait = Effect.callback<Wakeup>((resume) => {
+      let done = false
+      let unsubscribe: (() => void) | undefined
+      let cancel: (() => void) | undefined
+      const stop = (): void => {
+        done = true
+        unsubscribe?.()
+        cancel?.()
+      }
+      const finish = (wakeup: Wakeup): void => {
+        if (done) return
+        stop()
+        runQueue.schedule(() => resume(Effect.succeed(wakeup)))
+      }
+      unsubscribe = subscribe(() => finish("Ready"))
+      if (done) unsubscribe()
+      else if (deadline !== undefined) cancel = timers.at(deadline, () => finish("Expired"))
+      return Effect.sync(stop)
+    })
+    return Effect.map(this.interruptible(wait), (wakeup) => wakeup ?? "Signaled")
+  }
+
+  /** Replaces the signal mask; a signal that this unblocks is delivered before the application goes on. */
+  setBlocked(mask: SignalSet): void {
+    this.blocked = mask & ~UNBLOCKABLE
+    if (hasDeliverableSignal(this)) this.interrupt()
+  }
+
+  /**
+   * Runs `call` with another signal mask (ppoll, pselect, epoll_pwait). If a signal ended it, that mask stays until the
+   * signal was delivered, and the handler's frame carries the old one.
+   */
+  withTemporaryMask(mask: SignalSet, call: () => Result): Result {
+    this.savedMask = this.blocked
+    this.setBlocked(mask)
+    const result = call()
+    return typeof result === "number"
+      ? this.#endTemporaryMask(result)
+      : Effect.map(result, (value) => this.#endTemporaryMask(value))
+  }
+
+  #endTemporaryMask(result: number): number {
+    if (result !== -EINTR && result !== -ERESTARTNOHAND) this.restoreMask()
+    return result
+  }
+
+  /** Goes back to the mask that a call replaced, if one did. */
+  restoreMask(): void {
+    if (this.savedMask === undefined) return
+    const mask = this.savedMask
+    this.savedMask = undefined
+    this.setBlocked(mask)
+  }
+
+  /** Sends this thread a signal on the kernel's behalf (SIGPIPE, SIGXFSZ), as if by itself. */
+  raise(signo: number): void {
+    sendToTask(this, {
+      _tag: "Kill",
+      signo,
+      code: SI_USER,
+      pid: this.threadGroup.tgid,
+      uid: this.credentials.ruid
+    })
+  }
+}

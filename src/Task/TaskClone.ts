@@ -1,0 +1,157 @@
+/**
+ * clone(2): a new thread, or a new process.
+ */
+import * as Effect from "effect/Effect"
+import { EAGAIN, EINVAL, ERESTARTNOINTR } from "../Abi/Errno.ts"
+import {
+  CLONE_CHILD_CLEARTID,
+  CLONE_CHILD_SETTID,
+  CLONE_FILES,
+  CLONE_FS,
+  CLONE_NEWCGROUP,
+  CLONE_NEWIPC,
+  CLONE_NEWNET,
+  CLONE_NEWNS,
+  CLONE_NEWPID,
+  CLONE_NEWUSER,
+  CLONE_NEWUTS,
+  CLONE_PARENT,
+  CLONE_PARENT_SETTID,
+  CLONE_PIDFD,
+  CLONE_SETTLS,
+  CLONE_SIGHAND,
+  CLONE_THREAD,
+  CLONE_VFORK,
+  CLONE_VM
+} from "../Abi/Clone.ts"
+import { Reg } from "../Abi/Registers.ts"
+import { NSIG } from "../Abi/Signal.ts"
+import type { PlatformContext, PlatformFailed } from "../Platform/Platform.ts"
+import { noSignalStack } from "../Signals/SignalStack.ts"
+import { Task } from "./Task.ts"
+import { hasDeliverableSignal } from "./TaskSignals.ts"
+import { ThreadGroup } from "./ThreadGroup.ts"
+
+/** What clone(2), fork(2), vfork(2) and clone3(2) come down to. */
+export interface CloneRequest {
+  /** CLONE_* bits, without the exit signal. */
+  readonly flags: number
+  readonly exitSignal: number
+  /** The child's stack pointer; 0: the parent's. */
+  readonly stackPointer: number
+  readonly tls: bigint
+  readonly parentTid: number
+  readonly childTid: number
+}
+
+const NAMESPACES =
+  CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET
+
+/** 0, or -EINVAL for a combination that clone(2) refuses. */
+const validate = ({ exitSignal, flags }: CloneRequest): number => {
+  if ((flags & CLONE_THREAD) !== 0 && (flags & CLONE_SIGHAND) === 0) return -EINVAL
+  if ((flags & CLONE_SIGHAND) !== 0 && (flags & CLONE_VM) === 0) return -EINVAL
+  if (exitSignal > NSIG) return -EINVAL
+  // what is not implemented is refused, not ignored
+  return (flags & (NAMESPACES | CLONE_PIDFD)) === 0 ? 0 : -EINVAL
+}
+
+/** Makes the child: its tid, or -errno. The parent of a CLONE_VFORK is stopped afterwards until the child is done. */
+export const clone = Effect.fnUntraced(function* (
+  parent: Task,
+  request: CloneRequest
+): Effect.fn.Return<number, PlatformFailed> {
+  const invalid = validate(request)
+  if (invalid < 0) return invalid
+  const { flags } = request
+  // as Linux does: a signal that came before the child exists must not be delivered to both
+  if (hasDeliverableSignal(parent)) return -ERESTARTNOINTR
+  const { taskSet } = parent.system
+  const shareMemory = (flags & CLONE_VM) !== 0
+  const context = yield* parent.context.clone(shareMemory ? "share" : "copy")
+  const memoryManager = shareMemory
+    ? parent.memoryManager.share()
+    : yield* parent.memoryManager.fork(context.addressSpace)
+  const child = yield* taskSet.mutex.section(() => {
+    const tid = taskSet.allocateId()
+    return tid < 0 ? undefined : makeTask(parent, request, tid, context, memoryManager)
+  })
+  if (child === undefined) {
+    memoryManager.leave()
+    yield* context.release
+    return -EAGAIN
+  }
+  prepareChild(parent, child, request)
+  if ((flags & CLONE_PARENT_SETTID) !== 0) parent.memory.writeU32(request.parentTid, child.tid)
+  if ((flags & CLONE_VFORK) !== 0) {
+    child.vforkParent = parent
+    parent.stops.beginInternal({ _tag: "VforkStop", childTid: child.tid })
+  }
+  parent.system.startTask(child)
+  return child.tid
+})
+
+/** Guarded by: TaskSet mutex. */
+const makeTask = (
+  parent: Task,
+  request: CloneRequest,
+  tid: number,
+  context: PlatformContext,
+  memoryManager: Task["memoryManager"]
+): Task => {
+  const { flags } = request
+  const { system } = parent
+  const threadGroup = (flags & CLONE_THREAD) !== 0 ? parent.threadGroup : makeGroup(parent, request, tid)
+  const child = new Task({
+    system,
+    tid,
+    threadGroup,
+    context,
+    memoryManager,
+    fds: (flags & CLONE_FILES) !== 0 ? parent.fds.share() : parent.fds.copy(),
+    fs: (flags & CLONE_FS) !== 0 ? parent.fs.share() : parent.fs.copy(),
+    credentials: parent.credentials,
+    commandName: parent.commandName
+  })
+  threadGroup.tasks.add(child)
+  threadGroup.leader ??= child
+  system.taskSet.tasks.set(tid, child)
+  if (threadGroup.groupStop !== undefined && !threadGroup.groupStop.completed) threadGroup.groupStop.pending++
+  return child
+}
+
+const makeGroup = (parent: Task, { exitSignal, flags }: CloneRequest, tgid: number): ThreadGroup => {
+  const from = parent.threadGroup
+  const handlers = (flags & CLONE_SIGHAND) !== 0 ? from.handlers : from.handlers.copy()
+  const group = new ThreadGroup({
+    tgid,
+    parent: (flags & CLONE_PARENT) !== 0 ? from.parent : from,
+    processGroup: from.processGroup,
+    handlers,
+    limits: from.limits.copy(),
+    exitSignal: (flags & CLONE_PARENT) !== 0 ? from.exitSignal : exitSignal,
+    startTime: parent.system.timekeeper.monotonic()
+  })
+  group.dumpable = from.dumpable
+  group.parent?.children.add(group)
+  group.processGroup.members.add(group)
+  parent.system.taskSet.groups.set(tgid, group)
+  return group
+}
+
+const prepareChild = (parent: Task, child: Task, request: CloneRequest): void => {
+  const { flags } = request
+  const { registers } = child
+  registers.set(Reg.rax, 0)
+  if (request.stackPointer !== 0) registers.set(Reg.rsp, request.stackPointer)
+  if ((flags & CLONE_SETTLS) !== 0) registers.words[Reg.fs_base] = request.tls
+  child.blocked = parent.blocked
+  // a thread starts without an alternate stack; a process, and a vfork child, with its parent's
+  child.signalStack = (flags & (CLONE_VM | CLONE_VFORK)) === CLONE_VM ? noSignalStack : parent.signalStack
+  child.noNewPrivs = parent.noNewPrivs
+  child.keepCapabilities = parent.keepCapabilities
+  child.timerSlack = parent.timerSlack
+  child.niceness = parent.niceness
+  if ((flags & CLONE_CHILD_SETTID) !== 0) child.memory.writeU32(request.childTid, child.tid)
+  if ((flags & CLONE_CHILD_CLEARTID) !== 0) child.clearChildTid = request.childTid
+}

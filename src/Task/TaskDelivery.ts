@@ -1,0 +1,183 @@
+/**
+ * What a task does about its pending signals before the application goes on: signal(7), and the way into and out of a
+ * handler, rt_sigreturn(2).
+ */
+import * as Effect from "effect/Effect"
+import { SIG_DFL, SIG_IGN, type SigAction } from "../Abi/SigAction.ts"
+import {
+  SA_NODEFER,
+  SA_ONSTACK,
+  SIGBUS,
+  SIGFPE,
+  SIGILL,
+  SIGSEGV,
+  SIGTRAP,
+  SI_KERNEL,
+  SS_AUTODISARM,
+  SS_DISABLE,
+  defaultAction,
+  signalBit
+} from "../Abi/Signal.ts"
+import { Reg } from "../Abi/Registers.ts"
+import { type SigInfo, kernelSigInfo } from "../Abi/SigInfo.ts"
+import { type ExitStatus, signaled } from "../Abi/Wait.ts"
+import type { PlatformFailed } from "../Platform/Platform.ts"
+import * as SignalFrame from "../Signals/SignalFrame.ts"
+import { isEnabled, isOnStack, noSignalStack, toStackT } from "../Signals/SignalStack.ts"
+import { restartWithHandler } from "./Restart.ts"
+import { App, Exit, type RunState } from "./RunState.ts"
+import type { Task } from "./Task.ts"
+import {
+  beginGroupStop,
+  dequeueSignal,
+  forceSignal,
+  joinGroupStop,
+  killGroup,
+  unblockedSignals
+} from "./TaskSignals.ts"
+
+/** Exception vectors of the x86 CPU, as a frame's `trapno`. */
+const TRAP_NUMBERS = new Map([
+  [SIGFPE, 0],
+  [SIGTRAP, 3],
+  [SIGILL, 6],
+  [SIGSEGV, 14],
+  [SIGBUS, 17]
+])
+
+/** Looks at everything that may want the task's attention. The state to go on with; `App` may still be stopped. */
+export const deliverPending = Effect.fnUntraced(function* (task: Task): Effect.fn.Return<RunState, PlatformFailed> {
+  const group = task.threadGroup
+  while (true) {
+    task.clearAttention()
+    if (isLeaving(task)) return Exit
+    const info = yield* group.handlers.mutex.section(() => {
+      if (group.groupStop !== undefined) {
+        joinGroupStop(task)
+        return undefined
+      }
+      return dequeueSignal(task, unblockedSignals(task))
+    })
+    if (info === undefined) return App
+    yield* act(task, info)
+  }
+})
+
+/** exit(2) was called, the group ends, or another thread's execve(2) wants this one gone. */
+const isLeaving = (task: Task): boolean => {
+  const { execing, exitStatus } = task.threadGroup
+  return task.killed || exitStatus !== undefined || (execing !== undefined && execing !== task)
+}
+
+const act = (task: Task, info: SigInfo): Effect.Effect<void, PlatformFailed> => {
+  const group = task.threadGroup
+  const { signo } = info
+  const action = group.handlers.get(signo)
+  if (action.sa_handler === SIG_IGN) return Effect.void
+  if (action.sa_handler !== SIG_DFL) {
+    task.system.observer?.signal(task, info)
+    return enterHandler(task, info)
+  }
+  switch (defaultAction(signo)) {
+    case "Ignore":
+    case "Continue":
+      return Effect.void
+    case "Stop":
+      task.system.observer?.signal(task, info)
+      return group.handlers.mutex.section(() => {
+        beginGroupStop(group, signo)
+        joinGroupStop(task)
+      })
+    case "Terminate":
+    case "Core":
+      task.system.observer?.signal(task, info)
+      return group.handlers.mutex.section(() => killGroup(group, fatalStatus(signo)))
+  }
+}
+
+/** No core is ever written, as on a host with RLIMIT_CORE 0. */
+const fatalStatus = (signo: number): ExitStatus => signaled(signo, false)
+
+const enterHandler = Effect.fnUntraced(function* (task: Task, info: SigInfo) {
+  const { frameState } = task.system
+  const { registers, signalStack } = task
+  const action = task.threadGroup.handlers.take(info.signo)
+  if (task.restart !== 0) {
+    restartWithHandler(registers, task.call.nr, task.restart, action.sa_flags)
+    task.restart = 0
+  }
+  const stackPointer = registers.ulong(Reg.rsp)
+  const alternate =
+    (action.sa_flags & SA_ONSTACK) !== 0 && isEnabled(signalStack) && !isOnStack(signalStack, stackPointer)
+  const top = alternate ? signalStack.base + signalStack.size : stackPointer
+  const layout = SignalFrame.layoutFrame(top, alternate, frameState.size)
+  const image = yield* task.context.readExtendedState
+  const written = writeFrame(task, info, action, layout, image)
+  // a frame that would leave the alternate stack is as bad as one that cannot be written
+  const overflows = (alternate || isOnStack(signalStack, stackPointer)) && layout.frame < signalStack.base
+  if (overflows || written < 0) {
+    if (info.signo === SIGSEGV) task.threadGroup.handlers.set(SIGSEGV, { ...action, sa_handler: SIG_DFL })
+    forceSignal(task, kernelSigInfo(SIGSEGV))
+    return
+  }
+  SignalFrame.enterHandler(registers, action.sa_handler, info.signo, layout)
+  task.savedMask = undefined
+  const deferred = (action.sa_flags & SA_NODEFER) !== 0 ? 0n : signalBit(info.signo)
+  task.setBlocked(task.blocked | action.sa_mask | deferred)
+  if ((signalStack.flags & SS_AUTODISARM) !== 0) task.signalStack = noSignalStack
+})
+
+/** 0 or -EFAULT. */
+const writeFrame = (
+  task: Task,
+  info: SigInfo,
+  action: SigAction,
+  layout: SignalFrame.FrameLayout,
+  image: Uint8Array
+): number => {
+  const { features, size } = task.system.frameState
+  const stateError = task.memory.copyOut(layout.extendedState, SignalFrame.encodeExtendedState(image, features, size))
+  if (stateError < 0) return stateError
+  const frame = SignalFrame.encodeFrame({
+    registers: task.registers,
+    info,
+    restorer: action.sa_restorer,
+    mask: task.savedMask ?? task.blocked,
+    stack: toStackT(task.signalStack, task.registers.ulong(Reg.rsp)),
+    layout,
+    trap: {
+      number: info._tag === "Fault" ? (TRAP_NUMBERS.get(info.signo) ?? 0) : 0,
+      address: info._tag === "Fault" && info.code !== SI_KERNEL ? info.address : 0n,
+      error: 0
+    }
+  })
+  return task.memory.copyOut(layout.frame, frame)
+}
+
+/** rt_sigreturn(2): everything comes back from the frame at the stack pointer, or SIGSEGV. Never returns a result. */
+export const returnFromHandler = Effect.fnUntraced(function* (task: Task) {
+  task.keepRegisters = true
+  task.restart = 0
+  const { features, size } = task.system.frameState
+  const ucontext = new Uint8Array(SignalFrame.ucontextSize)
+  if (task.memory.copyIn(task.registers.ulong(Reg.rsp), ucontext) < 0) {
+    forceSignal(task, kernelSigInfo(SIGSEGV))
+    return 0
+  }
+  const { extendedState, mask, stack } = SignalFrame.restoreFrame(ucontext, task.registers)
+  const carried = new Uint8Array(size + 4)
+  if (extendedState !== 0 && task.memory.copyIn(extendedState, carried) < 0) {
+    forceSignal(task, kernelSigInfo(SIGSEGV))
+    return 0
+  }
+  const fullSize = task.system.platform.extendedState.size
+  yield* Effect.orDie(task.context.writeExtendedState(SignalFrame.decodeExtendedState(carried, features, fullSize)))
+  task.setBlocked(mask)
+  if (!isOnStack(task.signalStack, task.registers.ulong(Reg.rsp)) || (stack.ss_flags & SS_AUTODISARM) !== 0) {
+    const disabled = (stack.ss_flags & SS_DISABLE) !== 0
+    task.signalStack = disabled
+      ? noSignalStack
+      : { base: stack.ss_sp, size: stack.ss_size, flags: (stack.ss_flags & SS_AUTODISARM) >>> 0 }
+  }
+  return 0
+})

@@ -1,0 +1,150 @@
+/**
+ * The exit path: a task gives everything back; the last one of a group makes it a zombie and tells the parent; a wait,
+ * or a parent that does not care, makes it go.
+ *
+ *     Alive ──last task exits──▶ Zombie ──waited for──▶ Dead
+ */
+import * as Effect from "effect/Effect"
+import { SA_NOCLDWAIT, SIGCHLD, CLD_EXITED, CLD_KILLED, CLD_DUMPED } from "../Abi/Signal.ts"
+import { SIG_IGN } from "../Abi/SigAction.ts"
+import { type ExitStatus, exited } from "../Abi/Wait.ts"
+import { invariant } from "../Sync/Invariant.ts"
+import type { Task } from "./Task.ts"
+import { childSigInfo, completeGroupStop, killGroup, sendToGroup, sendToTask } from "./TaskSignals.ts"
+import type { GroupState, ThreadGroup } from "./ThreadGroup.ts"
+
+const next: Record<GroupState, GroupState | undefined> = { Alive: "Zombie", Zombie: "Dead", Dead: undefined }
+
+/** Guarded by: TaskSet mutex. */
+const advance = (group: ThreadGroup, to: GroupState): void => {
+  invariant(next[group.state] === to, `thread group ${group.tgid}: ${group.state} → ${to}`)
+  group.state = to
+}
+
+/** Everything a task does when it ends. Owner: the task's fiber. */
+export const exitTask = Effect.fnUntraced(function* (task: Task) {
+  const { system, threadGroup } = task
+  releaseMemory(task)
+  task.fds.leave()
+  task.fs.leave()
+  yield* task.context.release
+  yield* system.taskSet.mutex.section(() => {
+    system.observer?.exited(task, threadGroup.exitStatus ?? exited(task.exitCode))
+    leaveGroup(task)
+  })
+})
+
+/** The memory may be somebody else's too: tell the joining thread, and the vfork(2) parent. */
+export const releaseMemory = (task: Task): void => {
+  const { clearChildTid, memoryManager, system } = task
+  if (clearChildTid !== 0 && memoryManager.users > 1) {
+    if (task.memory.writeU32(clearChildTid, 0) === 0) {
+      const key = system.futexes.key(memoryManager, clearChildTid, false)
+      if (typeof key !== "number") system.futexes.wake(key, 1, 0xffff_ffff)
+    }
+  }
+  task.clearChildTid = 0
+  memoryManager.leave()
+  task.vforkParent?.stops.endInternal()
+  task.vforkParent = undefined
+}
+
+/** Guarded by: TaskSet mutex. */
+const leaveGroup = (task: Task): void => {
+  const group = task.threadGroup
+  const { taskSet } = task.system
+  group.tasks.delete(task)
+  // the leader's id stays taken until the group is waited for
+  if (!task.isLeader) taskSet.tasks.delete(task.tid)
+  if (group.groupStop !== undefined && task.stops.internal?._tag !== "GroupStop") completeGroupStop(group, 1)
+  group.taskExits.notify(1)
+  sendParentDeathSignals(task)
+  if (group.tasks.size === 0) endGroup(group, task)
+}
+
+/** prctl(PR_SET_PDEATHSIG): the death of the thread that made it counts; threads are not told apart here. */
+const sendParentDeathSignals = (task: Task): void => {
+  if (task.threadGroup.tasks.size > 0) return
+  for (const child of task.threadGroup.children) {
+    for (const member of child.tasks) {
+      if (member.parentDeathSignal === 0) continue
+      sendToTask(member, {
+        _tag: "Kill",
+        signo: member.parentDeathSignal,
+        code: 0,
+        pid: task.threadGroup.tgid,
+        uid: task.credentials.ruid
+      })
+    }
+  }
+}
+
+/** Guarded by: TaskSet mutex. */
+const endGroup = (group: ThreadGroup, last: Task): void => {
+  group.exitStatus ??= exited((group.leader ?? last).exitCode)
+  last.system.onGroupEnded(group)
+  group.realTimer?.cancel()
+  group.realTimer = undefined
+  advance(group, "Zombie")
+  for (const child of group.children) adopt(child, last)
+  group.children.clear()
+  const { parent } = group
+  if (parent === undefined) {
+    reap(group, last)
+    return
+  }
+  const action = parent.handlers.get(SIGCHLD)
+  const isSigchld = group.exitSignal === SIGCHLD
+  const ignored = isSigchld && action.sa_handler === SIG_IGN
+  if (group.exitSignal !== 0 && !ignored) {
+    sendToGroup(parent, { ...exitSigInfo(group, group.exitStatus), signo: group.exitSignal })
+  }
+  if (ignored || (isSigchld && (action.sa_flags & SA_NOCLDWAIT) !== 0)) reap(group, last)
+  parent.childChanges.notify(1)
+}
+
+const exitSigInfo = (group: ThreadGroup, status: ExitStatus) =>
+  status._tag === "Exited"
+    ? childSigInfo(group, CLD_EXITED, status.code)
+    : childSigInfo(group, status.coreDumped ? CLD_DUMPED : CLD_KILLED, status.signal)
+
+/** An orphan goes to the nearest subreaper among its ancestors, else to the kernel. Guarded by: TaskSet mutex. */
+const adopt = (child: ThreadGroup, last: Task): void => {
+  let ancestor = child.parent?.parent
+  while (ancestor !== undefined && !(ancestor.isSubreaper && ancestor.state === "Alive")) ancestor = ancestor.parent
+  child.parent = ancestor
+  child.exitSignal = SIGCHLD
+  if (ancestor !== undefined) {
+    ancestor.children.add(child)
+    if (child.state === "Zombie") {
+      sendToGroup(ancestor, exitSigInfo(child, child.exitStatus!)) // a zombie has a status
+      ancestor.childChanges.notify(1)
+    }
+  } else if (child.state === "Zombie") reap(child, last)
+}
+
+/** The last trace goes: ids become free. Guarded by: TaskSet mutex. */
+export const reap = (group: ThreadGroup, reaper: Task): void => {
+  const { taskSet } = reaper.system
+  advance(group, "Dead")
+  taskSet.groups.delete(group.tgid)
+  if (group.leader !== undefined) taskSet.tasks.delete(group.leader.tid)
+  group.parent?.children.delete(group)
+  leaveProcessGroup(group, reaper)
+}
+
+/** Guarded by: TaskSet mutex. */
+export const leaveProcessGroup = (group: ThreadGroup, by: Task): void => {
+  const { taskSet } = by.system
+  const { processGroup } = group
+  processGroup.members.delete(group)
+  if (processGroup.members.size > 0) return
+  taskSet.processGroups.delete(processGroup.id)
+  for (const other of taskSet.processGroups.values()) if (other.session === processGroup.session) return
+  taskSet.sessions.delete(processGroup.session.id)
+}
+
+/** exit_group(2). */
+export const exitGroup = (task: Task, code: number): void => {
+  task.threadGroup.handlers.mutex.runSoon(() => killGroup(task.threadGroup, exited(code)))
+}

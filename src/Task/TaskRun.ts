@@ -1,0 +1,92 @@
+/**
+ * The task's fiber: wait while stopped, execute the run state, repeat.
+ */
+import * as Effect from "effect/Effect"
+import { Reg } from "../Abi/Registers.ts"
+import { SIGKILL, SIGSEGV, SI_KERNEL } from "../Abi/Signal.ts"
+import { signaled } from "../Abi/Wait.ts"
+import type { FaultOutcome, PlatformFailed, SwitchOutcome } from "../Platform/Platform.ts"
+import { emulateTimestampCounter } from "./TimestampCounter.ts"
+import { restartWithoutHandler } from "./Restart.ts"
+import { App, Dead, Exit, type RunState, Syscall } from "./RunState.ts"
+import type { Task } from "./Task.ts"
+import { deliverPending } from "./TaskDelivery.ts"
+import { exitTask } from "./TaskExit.ts"
+import { forceSignal, killGroup } from "./TaskSignals.ts"
+import { finishSyscall, handleSyscall } from "./TaskSyscall.ts"
+
+/** The whole life of a task. Ends when it is dead. */
+export const run = Effect.fnUntraced(function* (task: Task): Effect.fn.Return<void, PlatformFailed> {
+  const handler = (): boolean => handleSyscall(task)
+  while (task.runState !== Dead) {
+    if (task.stops.stopped) yield* task.stops.wait
+    task.runState = yield* step(task, handler)
+  }
+})
+
+const step = (task: Task, handler: () => boolean): Effect.Effect<RunState, PlatformFailed> => {
+  switch (task.runState._tag) {
+    case "App":
+      return runApp(task, handler)
+    case "Syscall":
+      return runSyscall(task)
+    case "Exit":
+      return Effect.as(exitTask(task), Dead)
+    case "Dead":
+      return Effect.succeed(Dead)
+  }
+}
+
+/** The handler's Effect, then its result into the registers. */
+const runSyscall = (task: Task): Effect.Effect<RunState> => {
+  const effect = task.call.effect
+  task.call.effect = undefined
+  if (effect === undefined) return Effect.succeed(App)
+  return Effect.map(effect, (result) => {
+    finishSyscall(task, result)
+    return App
+  })
+}
+
+const runApp = Effect.fnUntraced(function* (
+  task: Task,
+  handler: () => boolean
+): Effect.fn.Return<RunState, PlatformFailed> {
+  if (task.attention || task.threadGroup.groupStop !== undefined) {
+    const next = yield* deliverPending(task)
+    if (next !== App || task.stops.stopped) return next
+  }
+  if (task.restart !== 0) {
+    restartWithoutHandler(task.registers, task.call.nr, task.restart)
+    task.restart = 0
+  }
+  task.restoreMask()
+  if (task.attention) return App
+  const outcome = yield* task.interruptible(task.context.switch(handler))
+  return outcome === undefined ? App : afterSwitch(task, outcome)
+})
+
+const afterSwitch = (task: Task, outcome: SwitchOutcome): RunState => {
+  switch (outcome._tag) {
+    case "Syscall":
+      return task.call.effect === undefined ? App : Syscall
+    case "Fault":
+      handleFault(task, outcome)
+      return App
+    case "Killed":
+      killGroup(task.threadGroup, signaled(SIGKILL, false))
+      return Exit
+  }
+}
+
+const handleFault = (task: Task, fault: FaultOutcome): void => {
+  if (fault.signal === SIGSEGV && fault.code === SI_KERNEL && emulateTimestampCounter(task)) return
+  task.call.nr = -1
+  task.restart = 0
+  forceSignal(task, {
+    _tag: "Fault",
+    signo: fault.signal,
+    code: fault.code,
+    address: fault.signal === SIGSEGV || fault.code !== SI_KERNEL ? fault.address : task.registers.words[Reg.rip]!
+  })
+}

@@ -1,0 +1,111 @@
+/**
+ * A thread group: what users call a process.
+ */
+import type { ExitStatus } from "../Abi/Wait.ts"
+import { PendingSignals } from "../Signals/PendingSignals.ts"
+import type { SignalHandlers } from "../Signals/SignalHandlers.ts"
+import { WaitQueue } from "../Sync/WaitQueue.ts"
+import type { Cancel } from "../Time/Timers.ts"
+import type { ProcessGroup } from "./ProcessGroup.ts"
+import type { ResourceLimits } from "./ResourceLimits.ts"
+import type { Task } from "./Task.ts"
+
+/** How far a group is from gone. "Zombie": ended and not yet waited for. */
+export type GroupState = "Alive" | "Zombie" | "Dead"
+
+/** A job-control stop of the whole group. */
+export interface GroupStop {
+  readonly signal: number
+  /** Tasks that have not stopped yet. */
+  pending: number
+  /** All have stopped and the parent was told. */
+  completed: boolean
+}
+
+/** An interval timer, setitimer(2). */
+export interface IntervalTimer {
+  /** CLOCK_MONOTONIC of the next expiry. */
+  deadline: bigint
+  /** Nanoseconds; 0 for a single shot. */
+  interval: bigint
+  cancel: Cancel
+}
+
+/** CPU time and faults, nanoseconds and counts. */
+export interface Usage {
+  user: bigint
+  system: bigint
+}
+
+export class ThreadGroup {
+  readonly tgid: number
+  /** Guarded by: TaskSet mutex. Changes when another thread executes execve(2). */
+  leader: Task | undefined
+  /** Living tasks. Guarded by: TaskSet mutex. */
+  readonly tasks = new Set<Task>()
+  /** undefined: the kernel itself. Guarded by: TaskSet mutex. */
+  parent: ThreadGroup | undefined
+  /** Guarded by: TaskSet mutex. */
+  readonly children = new Set<ThreadGroup>()
+  /** Guarded by: TaskSet mutex. */
+  processGroup: ProcessGroup
+  /** Guarded by: TaskSet mutex. */
+  state: GroupState = "Alive"
+  /** What the group ends, or ended, with; set once by exit_group(2), a fatal signal or the last exit(2). Guarded by: signal mutex. */
+  exitStatus: ExitStatus | undefined
+  /** The task that executes execve(2) and waits for the others to go. Guarded by: signal mutex. */
+  execing: Task | undefined
+  /** Woken (bit 1) when a task leaves the group. */
+  readonly taskExits = new WaitQueue()
+  /** Replaced by execve(2). */
+  handlers: SignalHandlers
+  /** Signals sent to the group as a whole. Guarded by: signal mutex. */
+  readonly pending = new PendingSignals()
+  /** Guarded by: signal mutex. */
+  groupStop: GroupStop | undefined
+  /** Continued by SIGCONT and not yet reported by wait. Guarded by: signal mutex. */
+  continued = false
+  /** The stop signal that wait has not reported yet. Guarded by: signal mutex. */
+  stopToReport: number | undefined
+  /** The signal that tells the parent of the end; 0 for none. Immutable but for execve(2), which makes it SIGCHLD. */
+  exitSignal: number
+  /** wait4(2) sleepers of this group: woken (bit 1) when a child's state changes. */
+  readonly childChanges = new WaitQueue()
+  readonly limits: ResourceLimits
+  /** setitimer(ITIMER_REAL). Atomic: Syscalls/SysTimer. */
+  realTimer: IntervalTimer | undefined
+  /** PR_SET_CHILD_SUBREAPER. */
+  isSubreaper = false
+  /** PR_SET_DUMPABLE. */
+  dumpable = 1
+  /** Has called execve(2): its parent may no longer setpgid it. */
+  hasExeced = false
+  /** CLOCK_MONOTONIC at its start. */
+  readonly startTime: bigint
+  /** Of ended tasks, and of waited-for children. Guarded by: TaskSet mutex. */
+  readonly usage: Usage = { user: 0n, system: 0n }
+  readonly childUsage: Usage = { user: 0n, system: 0n }
+
+  constructor(options: {
+    readonly tgid: number
+    readonly parent: ThreadGroup | undefined
+    readonly processGroup: ProcessGroup
+    readonly handlers: SignalHandlers
+    readonly limits: ResourceLimits
+    readonly exitSignal: number
+    readonly startTime: bigint
+  }) {
+    this.tgid = options.tgid
+    this.parent = options.parent
+    this.processGroup = options.processGroup
+    this.handlers = options.handlers
+    this.limits = options.limits
+    this.exitSignal = options.exitSignal
+    this.startTime = options.startTime
+  }
+
+  /** getppid(2): 1 for an orphan and the first program. */
+  get parentTgid(): number {
+    return this.parent?.tgid ?? 1
+  }
+}

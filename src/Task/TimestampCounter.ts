@@ -1,0 +1,23 @@
+/**
+ * The time-stamp counter of the guest. The platform makes rdtsc fault, as the host's counter would show the host; here it
+ * counts the sandbox's own monotonic time, one tick a nanosecond.
+ */
+import { Reg } from "../Abi/Registers.ts"
+import type { Task } from "./Task.ts"
+
+/** If the instruction at rip is rdtsc or rdtscp: executes it and returns true. */
+export const emulateTimestampCounter = (task: Task): boolean => {
+  const { memory, registers } = task
+  const code = new Uint8Array(3)
+  const rip = registers.ulong(Reg.rip)
+  if (memory.copyInPartial(rip, code) < 2) return false
+  const isRdtsc = code[0] === 0x0f && code[1] === 0x31
+  const isRdtscp = code[0] === 0x0f && code[1] === 0x01 && code[2] === 0xf9
+  if (!isRdtsc && !isRdtscp) return false
+  const ticks = task.system.timekeeper.monotonic() - task.system.bootTime
+  registers.words[Reg.rax] = ticks & 0xffff_ffffn
+  registers.words[Reg.rdx] = (ticks >> 32n) & 0xffff_ffffn
+  if (isRdtscp) registers.set(Reg.rcx, 0) // processor 0, node 0
+  registers.set(Reg.rip, rip + (isRdtscp ? 3 : 2))
+  return true
+}

@@ -1,0 +1,197 @@
+/*
+ * Making a stopped stub thread do host system calls: its registers are pointed at stub_run (stubcode.S), the calls are
+ * in the order page, and it runs by PTRACE_CONT until it parks. Its guest registers need no saving: they are in its
+ * slot, from which every resume sets them all.
+ *
+ * Only this tracer's thread injects, one injection at a time, so one order page and one socket do for all stubs.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tracer.h"
+
+extern const char stub_code[], stub_run[], stub_syscall[];
+
+/* Waits for a stop of `tid` by signal `wanted` raised by the host (not sent); lets everything else pass. */
+static int await_stop(struct tracer *t, pid_t tid, int wanted)
+{
+	for (;;) {
+		siginfo_t info;
+		int status;
+		pid_t got = waitpid(tid, &status, __WALL | __WNOTHREAD);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -ESRCH;
+		if (!WIFSTOPPED(status)) {
+			tracer_on_death(t, tid);
+			return -ESRCH;
+		}
+		if (status >> 16 == 0) {
+			if (WSTOPSIG(status) == wanted && wanted == SIGSTOP)
+				return 0;
+			if (ptrace(PTRACE_GETSIGINFO, tid, 0, &info) == 0 && info.si_code > 0) {
+				if (info.si_signo == wanted)
+					return 0;
+				if (info.si_signo == SIGSEGV || info.si_signo == SIGBUS || info.si_signo == SIGILL)
+					return -EFAULT; /* the stub pages are gone or changed: can't be, but must not hang */
+			}
+		}
+		if (ptrace(PTRACE_CONT, tid, 0, 0) < 0 && errno != ESRCH)
+			return -errno;
+	}
+}
+
+/* Registers that any thread can run with; no system call of the guest's to restart. */
+static const struct user_regs_struct neutral = {.orig_rax = ~0ull, .cs = 0x33, .ss = 0x2b, .eflags = 0x202};
+
+static int start(struct tracer *t, pid_t tid, const struct order *orders, uint32_t count)
+{
+	struct user_regs_struct regs = neutral;
+
+	if (count == 0 || count > ORDER_MAX)
+		return -EINVAL;
+	regs.rip = STUB_CODE + (uint64_t)(stub_run - stub_code);
+	regs.r15 = STUB_ORDERS;
+	regs.r14 = count;
+	memcpy(t->orders, orders, count * sizeof *orders);
+	if (ptrace(PTRACE_SETREGS, tid, 0, &regs) < 0 || ptrace(PTRACE_CONT, tid, 0, 0) < 0)
+		return -errno;
+	return 0;
+}
+
+/* Runs the orders in thread `tid`; the result of the last one made. */
+int64_t inject_orders(struct tracer *t, pid_t tid, const struct order *orders, uint32_t count)
+{
+	int64_t result = start(t, tid, orders, count);
+
+	if (result == 0)
+		result = await_stop(t, tid, SIGTRAP);
+	if (result == 0) {
+		errno = 0;
+		result = ptrace(PTRACE_PEEKUSER, tid, offsetof(struct user_regs_struct, rax), 0);
+		if (errno)
+			result = -errno;
+	}
+	memset(t->orders, 0, count * sizeof *orders);
+	return result;
+}
+
+/* Starts exit(2) in the thread and doesn't wait: it is reaped when it is gone. So it can't use the order page, which
+ * the next injection overwrites. */
+void inject_exit(pid_t tid)
+{
+	struct user_regs_struct regs = neutral;
+
+	regs.rip = STUB_CODE + (uint64_t)(stub_syscall - stub_code);
+	regs.rax = SYS_exit;
+	if (ptrace(PTRACE_SETREGS, tid, 0, &regs) == 0)
+		ptrace(PTRACE_CONT, tid, 0, 0);
+}
+
+/* A clone of stopped thread `from`, itself stopped before its first instruction. */
+int inject_thread(struct tracer *t, pid_t from, uint64_t clone_flags, pid_t *tid)
+{
+	struct order order = {.nr = SYS_clone, .argument = {clone_flags}};
+	int64_t result = inject_orders(t, from, &order, 1);
+
+	if (result < 0)
+		return (int)result;
+	*tid = (pid_t)result;
+	return await_stop(t, *tid, SIGSTOP); /* attached automatically, as the options say */
+}
+
+/* What a stub's recvmsg works with; in its scratch page, one for each descriptor of a request. */
+struct message {
+	struct msghdr header;
+	struct iovec iov;
+	char byte;
+	_Alignas(128) char control[CMSG_SPACE(sizeof(int))];
+	_Alignas(256) char end[];
+};
+_Static_assert(sizeof(struct message) == 256, "HostCalls.ts counts on it");
+_Static_assert(FD_MAX * sizeof(struct message) <= STUB_PAGE, "the scratch page is one page");
+
+static int write_messages(pid_t tid, uint32_t count)
+{
+	struct message messages[FD_MAX];
+	struct iovec local = {messages, count * sizeof *messages}, remote = {(void *)STUB_SCRATCH, local.iov_len};
+
+	memset(messages, 0, sizeof messages);
+	for (uint32_t i = 0; i < count; i++) {
+		uintptr_t there = STUB_SCRATCH + i * sizeof *messages;
+
+		messages[i].header.msg_iov = (struct iovec *)(there + offsetof(struct message, iov));
+		messages[i].header.msg_iovlen = 1;
+		messages[i].header.msg_control = (void *)(there + offsetof(struct message, control));
+		messages[i].header.msg_controllen = sizeof messages[i].control;
+		messages[i].iov.iov_base = (void *)(there + offsetof(struct message, byte));
+		messages[i].iov.iov_len = 1;
+	}
+	return process_vm_writev(tid, &local, 1, &remote, 1, 0) < 0 ? -errno : 0;
+}
+
+static int send_descriptor(struct tracer *t, int fd)
+{
+	char byte = 0, control[CMSG_SPACE(sizeof fd)] __attribute__((aligned(8))) = {0};
+	struct iovec iov = {&byte, 1};
+	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+
+	header->cmsg_level = SOL_SOCKET;
+	header->cmsg_type = SCM_RIGHTS;
+	header->cmsg_len = CMSG_LEN(sizeof fd);
+	memcpy(CMSG_DATA(header), &fd, sizeof fd);
+	return sendmsg(t->send_fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+/* Takes back the descriptors that were sent and not received. */
+void inject_drain(struct tracer *t)
+{
+	for (;;) {
+		char byte, control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8)));
+		struct iovec iov = {&byte, 1};
+		struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+		struct cmsghdr *header;
+		int fd;
+
+		if (recvmsg(t->drain_fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) < 0)
+			return;
+		header = CMSG_FIRSTHDR(&message);
+		if (header && header->cmsg_type == SCM_RIGHTS) {
+			memcpy(&fd, CMSG_DATA(header), sizeof fd);
+			close(fd);
+		}
+	}
+}
+
+/* REQUEST_ORDERS: zero, or the error of the order that failed. */
+int inject_request(struct tracer *t, struct block *b)
+{
+	const struct slot *s = &t->control->slots[b->slot];
+	uint32_t fds = b->fd_count > FD_MAX ? FD_MAX : b->fd_count;
+	int64_t result = fds > 0 ? write_messages((pid_t)s->tid, fds) : 0;
+
+	for (uint32_t i = 0; i < fds && result == 0; i++)
+		result = send_descriptor(t, b->fds[i]);
+	if (result == 0)
+		result = inject_orders(t, (pid_t)s->tid, b->orders, b->order_count);
+	if (result >= 0 || result < -4095)
+		return 0; /* mremap and mmap return addresses */
+	if (fds > 0) {
+		struct order undo = {.nr = SYS_close, .argument = {1}};
+
+		inject_orders(t, (pid_t)s->tid, &undo, 1);
+		inject_drain(t);
+	}
+	return (int)result;
+}

@@ -1,0 +1,44 @@
+/*
+ * The code that stays in every guest's address space, at STUB_CODE. Position fixed, no stack, no data.
+ *
+ * stub_code:  the zygote jumps here when it has installed its filter; drops everything below the stub, and parks.
+ * stub_run:   makes r14 system calls from the order list at r15, up to the first that fails, and parks.
+ * "Parks" is a breakpoint, which the tracer sees; rax holds the last result.
+ *
+ * A guest that jumps here gains nothing: whatever it executes runs under PTRACE_SYSEMU, this code's `syscall` too.
+ */
+#include "stub.h"
+
+	.section .rodata
+	.balign 4096
+	.globl stub_code, stub_run, stub_syscall, stub_code_end
+	.hidden stub_code, stub_run, stub_syscall, stub_code_end
+stub_code:
+	mov $11, %eax			/* munmap(0, STUB_BASE) */
+	xor %edi, %edi
+	movabs $STUB_BASE, %rsi
+	syscall
+	int3
+	ud2
+	.balign 64
+stub_run:
+1:	mov 0(%r15), %rax
+	mov 8(%r15), %rdi
+	mov 16(%r15), %rsi
+	mov 24(%r15), %rdx
+	mov 32(%r15), %r10
+	mov 40(%r15), %r8
+	mov 48(%r15), %r9
+stub_syscall:
+	syscall
+	cmp $-4095, %rax
+	jae 2f
+	add $56, %r15
+	dec %r14
+	jnz 1b
+2:	int3
+	ud2
+	.balign 4096, 0xcc
+stub_code_end:
+
+	.section .note.GNU-stack,"",@progbits

@@ -1,0 +1,525 @@
+/*
+ * The tracer thread: makes every ptrace(2) request of one ptrace platform, because only the thread that attached may.
+ *
+ * It waits for stubs to stop, tells JavaScript (event ring), and does what JavaScript orders (command ring). It knows
+ * registers, signals and descriptors, and nothing of what a system call means.
+ *
+ * Guests only ever run by PTRACE_SYSEMU: the host stops at a system call's entry and does not execute it. PTRACE_CONT
+ * is for stub code that the tracer itself has started (inject.c).
+ *
+ * Waiting. Tracer and guests share a CPU, so as long as the tracer spins no guest runs: it spins only while JS has an
+ * event that it hasn't dealt with, and not for long; otherwise it sleeps in waitpid. To wake it there JS signals the
+ * bell, a traced process whose stop makes waitpid return. waitpid looks at this thread's children only (__WNOTHREAD):
+ * the embedding process's own children are none of our business.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <elf.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tracer.h"
+
+enum { SPIN_LONG = 40000, SPIN_SHORT = 3000, PATIENCE = 4 };
+enum { INTERRUPT_SIGNAL = SIGURG }; /* ignored by default, should one ever get past us */
+
+#ifndef SYS_SECCOMP
+#define SYS_SECCOMP 1 /* si_code of SIGSYS, which older C libraries lack */
+#endif
+
+#define RING(n) ((n) & (RING_SIZE - 1))
+
+static uint64_t now(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void publish(struct tracer *t, uint32_t entry)
+{
+	struct control *c = t->control;
+	uint32_t head = atomic_load_explicit(&c->event_head, memory_order_relaxed);
+
+	c->events[RING(head)] = entry;
+	t->published = now();
+	atomic_store(&c->event_head, head + 1); /* seq_cst, before js_sleeping is read: JS does the reverse */
+	if (atomic_load(&c->js_sleeping) && atomic_exchange(&c->js_sleeping, 0)) {
+		char wake = 0;
+		while (write(t->wake_fd, &wake, 1) < 0 && errno == EINTR)
+			;
+	}
+}
+
+static bool commands_waiting(struct tracer *t)
+{
+	return atomic_load(&t->control->command_head) != t->command_tail;
+}
+
+/* Waits awake, for a moment, while JS is at work on an event. True when there is a command. */
+static bool await_command(struct tracer *t)
+{
+	struct control *c = t->control;
+
+	while (t->spinning && !commands_waiting(t)) {
+		if (atomic_load(&c->event_tail) == atomic_load(&c->event_head))
+			break;
+		for (int i = 0; i < 8; i++)
+			__builtin_ia32_pause();
+		if (now() - t->published > t->spin_limit) {
+			if (++t->spin_misses >= PATIENCE)
+				t->spin_limit = SPIN_SHORT;
+			break;
+		}
+	}
+	return commands_waiting(t);
+}
+
+/* A command found us asleep soon after the event: waiting awake would have been right. */
+static void on_bell(struct tracer *t)
+{
+	if (now() - t->published < SPIN_LONG) {
+		t->spin_limit = SPIN_LONG;
+		t->spin_misses = 0;
+	}
+}
+
+/* Whether this slot's thread is alive, as far as we have been told. */
+static bool alive(struct tracer *t, uint32_t index)
+{
+	pid_t tid = (pid_t)t->control->slots[index].tid;
+	return tid > 0 && t->by_tid[tid] == TID_SLOT + index;
+}
+
+static void stop(struct tracer *t, uint32_t index, enum stop kind)
+{
+	t->control->slots[index].stop = kind;
+	publish(t, index);
+}
+
+void tracer_on_death(struct tracer *t, pid_t tid)
+{
+	uint16_t who = t->by_tid[tid];
+
+	t->by_tid[tid] = TID_UNKNOWN;
+	if (who == TID_ZYGOTE)
+		t->zygote = 0;
+	else if (who == TID_BELL) {
+		t->bell = 0;
+		if (!t->closing)
+			spawn_bell(t);
+	} else if (who >= TID_SLOT)
+		stop(t, who - TID_SLOT, STOP_KILLED);
+}
+
+/* ESRCH means that the thread has been killed: its death will be reported, there is nothing to do now. */
+static void resume(struct tracer *t, uint32_t index)
+{
+	struct slot *s = &t->control->slots[index];
+
+	if (!alive(t, index))
+		return;
+	s->regs.orig_rax = ~0ull; /* or the host might restart a system call that it never made */
+	if (ptrace(PTRACE_SETREGS, s->tid, 0, &s->regs) < 0 && errno != ESRCH) {
+		/* Segment registers or bases that no processor would load. */
+		s->signal = SIGSEGV;
+		s->code = SI_KERNEL;
+		s->address = 0;
+		stop(t, index, STOP_FAULT);
+		return;
+	}
+	ptrace(PTRACE_SYSEMU, s->tid, 0, 0);
+}
+
+static void on_syscall(struct tracer *t, uint32_t index)
+{
+	struct slot *s = &t->control->slots[index];
+
+	if (ptrace(PTRACE_GETREGS, s->tid, 0, &s->regs) < 0)
+		return;
+	s->nr = (uint32_t)s->regs.orig_rax;
+	/* Only the syscall instruction of 64-bit code leaves rcx = rip and r11 = flags. Anything else (int 0x80, code in
+	 * a 32-bit segment) has other numbers; a guest that fakes it merely makes the 64-bit call. TF may be hidden. */
+	if (s->regs.cs != 0x33 || s->regs.rcx != s->regs.rip || ((s->regs.r11 ^ s->regs.eflags) & ~0x100ull) != 0)
+		s->regs.orig_rax = 0xffffffffu;
+	stop(t, index, STOP_SYSCALL);
+}
+
+static bool is_fault(const siginfo_t *info)
+{
+	switch (info->si_signo) {
+	case SIGSEGV:
+	case SIGBUS:
+	case SIGFPE:
+	case SIGILL:
+	case SIGTRAP:
+		return info->si_code > 0; /* raised by the processor; others were sent by somebody */
+	default:
+		return false;
+	}
+}
+
+static void on_signal(struct tracer *t, uint32_t index)
+{
+	struct slot *s = &t->control->slots[index];
+	siginfo_t info;
+
+	if (ptrace(PTRACE_GETSIGINFO, s->tid, 0, &info) < 0)
+		info.si_signo = 0;
+	if (is_fault(&info)) {
+		if (ptrace(PTRACE_GETREGS, s->tid, 0, &s->regs) < 0)
+			return;
+		s->signal = (uint32_t)info.si_signo;
+		s->code = info.si_code;
+		s->address = (uint64_t)info.si_addr;
+		stop(t, index, STOP_FAULT);
+	} else if (info.si_signo == SIGSYS && info.si_code == SYS_SECCOMP) {
+		/* A call into the vsyscall page (see stub.c): the host has already returned from it. */
+		if (ptrace(PTRACE_GETREGS, s->tid, 0, &s->regs) < 0)
+			return;
+		s->nr = (uint32_t)info.si_syscall;
+		s->regs.orig_rax = s->nr;
+		s->regs.rax = (uint64_t)-ENOSYS;
+		stop(t, index, STOP_VSYSCALL);
+	} else if (info.si_signo == INTERRUPT_SIGNAL && atomic_exchange(&s->interrupt, 0)) {
+		if (ptrace(PTRACE_GETREGS, s->tid, 0, &s->regs) < 0)
+			return;
+		stop(t, index, STOP_INTERRUPTED);
+	} else {
+		/* An interrupt that came too late, or a signal from outside: guests don't get the host's signals. */
+		ptrace(PTRACE_SYSEMU, s->tid, 0, 0);
+	}
+}
+
+static void on_wait(struct tracer *t, pid_t tid, int status)
+{
+	uint16_t who = t->by_tid[tid];
+
+	if (!WIFSTOPPED(status))
+		tracer_on_death(t, tid);
+	else if (who >= TID_SLOT) {
+		if (WSTOPSIG(status) == (SIGTRAP | 0x80))
+			on_syscall(t, who - TID_SLOT);
+		else
+			on_signal(t, who - TID_SLOT);
+	} else if (who == TID_BELL) {
+		on_bell(t);
+		ptrace(PTRACE_CONT, tid, 0, 0);
+	} else if (who == TID_EXITING)
+		ptrace(PTRACE_CONT, tid, 0, 0);
+	else if (who == TID_UNKNOWN)
+		kill(tid, SIGKILL); /* born of an injection that failed halfway */
+}
+
+static void adopt(struct tracer *t, uint32_t index, pid_t pid, pid_t tid)
+{
+	struct slot *s = &t->control->slots[index];
+
+	s->pid = (uint32_t)pid;
+	s->tid = (uint32_t)tid;
+	s->stop = STOP_NONE;
+	atomic_store(&s->interrupt, 0);
+	t->by_tid[tid] = (uint16_t)(TID_SLOT + index);
+}
+
+static int create(struct tracer *t, struct block *b)
+{
+	struct slot *s = &t->control->slots[b->new_slot];
+	pid_t tid;
+	int result = t->zygote ? inject_thread(t, t->zygote, STUB_CLONE_PROCESS, &tid) : -ESRCH;
+
+	if (result < 0)
+		return result;
+	memset(&s->regs, 0, sizeof s->regs);
+	s->regs.cs = 0x33;
+	s->regs.ss = 0x2b;
+	s->regs.eflags = 0x202;
+	adopt(t, b->new_slot, tid, tid);
+	return 0;
+}
+
+static int clone_slot(struct tracer *t, struct block *b)
+{
+	struct slot *from = &t->control->slots[b->slot];
+	pid_t tid;
+	int result = inject_thread(t, (pid_t)from->tid, b->flags ? STUB_CLONE_PROCESS : STUB_CLONE_THREAD, &tid);
+
+	if (result < 0)
+		return result;
+	t->control->slots[b->new_slot].regs = from->regs;
+	adopt(t, b->new_slot, b->flags ? tid : (pid_t)from->pid, tid);
+	return 0;
+}
+
+static int release(struct tracer *t, struct block *b)
+{
+	struct slot *s = &t->control->slots[b->slot];
+
+	t->by_tid[s->tid] = TID_EXITING;
+	if (b->flags)
+		kill((pid_t)s->pid, SIGKILL);
+	else
+		inject_exit((pid_t)s->tid);
+	return 0;
+}
+
+static int extended_state(struct tracer *t, struct block *b)
+{
+	bool get = b->kind == REQUEST_GET_XSTATE;
+	struct iovec iov = {b->data, get || b->size > DATA_SIZE ? DATA_SIZE : b->size};
+	pid_t tid = (pid_t)t->control->slots[b->slot].tid;
+
+	if (ptrace(get ? PTRACE_GETREGSET : PTRACE_SETREGSET, tid, NT_X86_XSTATE, &iov) < 0)
+		return -errno;
+	return (int)iov.iov_len;
+}
+
+/* /proc/pid/mem overrides page protections, on newer kernels only for the tracer itself. */
+static int poke(struct tracer *t, struct block *b)
+{
+	char path[32];
+	ssize_t written;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%u/mem", t->control->slots[b->slot].tid);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	written = pwrite(fd, b->data, b->size > DATA_SIZE ? DATA_SIZE : b->size, (off_t)b->address);
+	written = written < 0 ? -errno : written;
+	close(fd);
+	return (int)written;
+}
+
+static int request(struct tracer *t, struct block *b)
+{
+	if (b->slot >= SLOT_COUNT || b->new_slot >= SLOT_COUNT)
+		return -EINVAL;
+	if (b->kind == REQUEST_CLOSE) {
+		t->closing = true;
+		return 0;
+	}
+	if (b->kind == REQUEST_CREATE)
+		return create(t, b);
+	if (!alive(t, b->slot))
+		return b->kind == REQUEST_RELEASE ? 0 : -ESRCH;
+	switch (b->kind) {
+	case REQUEST_CLONE:
+		return clone_slot(t, b);
+	case REQUEST_ORDERS:
+		return inject_request(t, b);
+	case REQUEST_RELEASE:
+		return release(t, b);
+	case REQUEST_GET_XSTATE:
+	case REQUEST_SET_XSTATE:
+		return extended_state(t, b);
+	case REQUEST_POKE:
+		return poke(t, b);
+	default:
+		return -EINVAL;
+	}
+}
+
+static void run_commands(struct tracer *t)
+{
+	struct control *c = t->control;
+
+	while (commands_waiting(t) && !t->closing) {
+		uint32_t entry = c->commands[RING(t->command_tail++)];
+
+		if (!(entry & ENTRY_BLOCK)) {
+			if (entry < SLOT_COUNT)
+				resume(t, entry);
+		} else if ((entry & ~ENTRY_BLOCK) < BLOCK_COUNT) {
+			struct block *b = &c->blocks[entry & ~ENTRY_BLOCK];
+
+			b->result = request(t, b);
+			if (t->closing)
+				return; /* done when it is done */
+			atomic_store(&b->done, 1);
+			if (!b->quiet)
+				publish(t, entry);
+		}
+	}
+}
+
+static void serve(struct tracer *t)
+{
+	for (;;) {
+		int status;
+		pid_t tid;
+
+		run_commands(t);
+		if (t->closing)
+			return;
+		if (await_command(t))
+			continue;
+		atomic_store(&t->control->tracer_sleeping, 1); /* seq_cst, before the ring is read: JS does the reverse */
+		if (commands_waiting(t)) {
+			atomic_store(&t->control->tracer_sleeping, 0);
+			continue;
+		}
+		tid = waitpid(-1, &status, __WALL | __WNOTHREAD);
+		atomic_store(&t->control->tracer_sleeping, 0);
+		if (tid > 0)
+			on_wait(t, tid, status);
+	}
+}
+
+/* Kills every stub and reaps until there is nothing left. */
+static void end_all(struct tracer *t)
+{
+	int status;
+	pid_t tid;
+
+	t->closing = true;
+	for (uint32_t i = 0; i < SLOT_COUNT; i++)
+		if (alive(t, i))
+			kill((pid_t)t->control->slots[i].pid, SIGKILL);
+	if (t->zygote)
+		kill(t->zygote, SIGKILL);
+	if (t->bell)
+		kill(t->bell, SIGKILL);
+	while ((tid = waitpid(-1, &status, __WALL | __WNOTHREAD)) > 0 || errno == EINTR)
+		if (tid > 0 && WIFSTOPPED(status))
+			kill(tid, SIGKILL);
+}
+
+static void *tracer_main(void *argument)
+{
+	struct tracer *t = argument;
+
+	if (t->cpu >= 0) {
+		cpu_set_t set;
+		CPU_ZERO(&set);
+		CPU_SET(t->cpu, &set);
+		sched_setaffinity(0, sizeof set, &set); /* for speed only: a refusal does no harm */
+	}
+	t->error = spawn_zygote(t);
+	if (t->error == 0)
+		t->error = spawn_bell(t);
+	sem_post(&t->ready);
+	if (t->error == 0)
+		serve(t);
+	end_all(t);
+	if (t->error == 0) /* the answer to REQUEST_CLOSE: event_head moves one last time */
+		publish(t, ENTRY_BLOCK | BLOCK_COUNT);
+	return NULL;
+}
+
+static void destroy(struct tracer *t)
+{
+	spawn_close(t);
+	if (t->control)
+		munmap(t->control, sizeof *t->control);
+	if (t->by_tid)
+		munmap(t->by_tid, PID_LIMIT * sizeof *t->by_tid);
+	sem_destroy(&t->ready);
+	free(t);
+}
+
+static void *reserve(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	return p == MAP_FAILED ? NULL : p;
+}
+
+/* Signals are for other threads, save SIGCHLD: where nobody handles it the host drops it at once if it isn't blocked
+ * here, but would have to disturb the main thread if it is. There is one for each stop. */
+static int start_thread(struct tracer *t)
+{
+	sigset_t all, before;
+	int error;
+
+	sigfillset(&all);
+	sigdelset(&all, SIGCHLD);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = -pthread_create(&t->thread, NULL, tracer_main, t);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (error == 0)
+		while (sem_wait(&t->ready) < 0)
+			;
+	return error;
+}
+
+/*
+ * Starts a tracer. `cpu`: where it and its stubs run, or -1. out: address and size of struct control, the tracer's
+ * handle, its stage if that failed, xstate size, and the read end of the pipe that wakes JS, which is the caller's.
+ * 0 or -errno.
+ */
+EXPORT int sentry_tracer_start(const char *stub_path, int cpu, int spinning, uint64_t *out)
+{
+	struct tracer *t = calloc(1, sizeof *t);
+	int error = -ENOMEM;
+
+	out[3] = STAGE_MEMORY;
+	if (!t)
+		return error;
+	sem_init(&t->ready, 0, 0);
+	t->cpu = cpu;
+	t->spinning = spinning;
+	t->spin_limit = SPIN_LONG;
+	t->stub_path = stub_path;
+	t->wake_read_fd = t->wake_fd = t->send_fd = t->drain_fd = t->code_fd = t->order_fd = -1;
+	t->control = reserve(sizeof *t->control);
+	t->by_tid = reserve(PID_LIMIT * sizeof *t->by_tid);
+	if (t->control && t->by_tid) {
+		t->stage = STAGE_DESCRIPTORS;
+		error = spawn_open(t);
+	}
+	if (error == 0) {
+		t->stage = STAGE_THREAD;
+		error = start_thread(t);
+		if (error == 0 && t->error) {
+			pthread_join(t->thread, NULL);
+			error = t->error;
+		}
+	}
+	out[3] = (uint64_t)t->stage;
+	if (error) {
+		if (t->wake_read_fd >= 0)
+			close(t->wake_read_fd);
+		destroy(t);
+		return error;
+	}
+	out[0] = (uint64_t)t->control;
+	out[1] = sizeof *t->control;
+	out[2] = (uint64_t)t;
+	out[4] = t->xstate_size;
+	out[5] = (uint64_t)t->wake_read_fd;
+	return 0;
+}
+
+/* Joins the thread, which has answered REQUEST_CLOSE, and frees what it used, struct control too. */
+EXPORT void sentry_tracer_free(uint64_t handle)
+{
+	struct tracer *t = (struct tracer *)handle;
+
+	pthread_join(t->thread, NULL);
+	destroy(t);
+}
+
+/* Wakes a tracer that sleeps in waitpid. Any thread may. */
+EXPORT void sentry_tracer_bell(uint64_t handle)
+{
+	pid_t bell = ((struct tracer *)handle)->bell;
+
+	if (bell > 0) /* not while it is being replaced: the tracer is awake then */
+		kill(bell, INTERRUPT_SIGNAL);
+}
+
+/* Makes a running guest thread stop. Any thread may. */
+EXPORT int sentry_tracer_interrupt(int pid, int tid)
+{
+	return syscall(SYS_tgkill, pid, tid, INTERRUPT_SIGNAL) < 0 ? -errno : 0;
+}

@@ -1,0 +1,101 @@
+/**
+ * Mapping changes as the host system calls that a stub makes for them.
+ *
+ * Nothing here may touch the stub's own pages at the top of user space: every range is checked against `stubBase`.
+ */
+import { EINVAL, ENOMEM } from "../Abi/Errno.ts"
+import { sysno } from "../Abi/Sysno.ts"
+import type { MappingChange } from "./Platform.ts"
+import { count, stubBase } from "./Slots.ts"
+import type { Block } from "./Tracer.ts"
+
+const MAP_SHARED = 0x01
+const MAP_PRIVATE = 0x02
+const MAP_FIXED = 0x10
+const MAP_ANONYMOUS = 0x20
+const MAP_NORESERVE = 0x4000
+const MAP_POPULATE = 0x8000
+const MREMAP_MAYMOVE = 1
+const MREMAP_FIXED = 2
+const MREMAP_DONTUNMAP = 4
+const MSG_DONTWAIT = 0x40
+
+/** Where a received descriptor lands: the lowest free one, above the stub's socket. */
+const STUB_FD = 1
+const STUB_SOCKET = 0
+/** `sizeof(struct message)` of native/inject.c; the stub's scratch page is its first. */
+const messageSize = 256
+
+/** Most orders that one change takes: recvmsg, mmap, close. */
+const ordersPerChange = 3
+
+/** 0, or the errno for a range that is not inside guest memory. Written so that NaN fails too. */
+const checkRange = (address: number, length: number): number => {
+  if (!(Number.isSafeInteger(address) && Number.isSafeInteger(length) && address >= 0 && length >= 0)) return EINVAL
+  return address + length <= stubBase ? 0 : ENOMEM
+}
+
+/** 0, or the errno, positive, for a change that must not be made: it reaches beyond guest memory. */
+export const checkChange = (change: MappingChange): number => {
+  if (change._tag !== "Remap") return checkRange(change.address, change.length)
+  return checkRange(change.address, change.oldLength) || checkRange(change.newAddress, change.newLength)
+}
+
+/**
+ * Writes changes from index `from` on into `block`: as many as fit and `checkChange` allows, and at least the first.
+ * The index of the first that isn't in it.
+ */
+export const encodeChanges = (changes: ReadonlyArray<MappingChange>, from: number, block: Block): number => {
+  let openFd = -1
+  let next = from
+  for (; next < changes.length; next++) {
+    const change = changes[next]!
+    const fd = change._tag === "Map" && change.backing !== undefined ? change.backing.fd : -1
+    if (block.orderCount + ordersPerChange >= count.orders || checkChange(change) !== 0) break
+    if (fd !== openFd) {
+      if (fd >= 0 && block.fdCount === count.fds) break
+      if (openFd >= 0) block.addOrder(sysno.close, STUB_FD)
+      if (fd >= 0) {
+        block.addOrder(sysno.recvmsg, STUB_SOCKET, stubBase + block.fdCount * messageSize, MSG_DONTWAIT)
+        block.addFd(fd)
+      }
+      openFd = fd
+    }
+    addChange(block, change)
+  }
+  if (openFd >= 0) block.addOrder(sysno.close, STUB_FD)
+  return next
+}
+
+const addChange = (block: Block, change: MappingChange): void => {
+  switch (change._tag) {
+    case "Map": {
+      const flags =
+        MAP_FIXED |
+        MAP_NORESERVE |
+        (change.shared ? MAP_SHARED : MAP_PRIVATE) |
+        (change.populate ? MAP_POPULATE : 0) |
+        (change.backing === undefined ? MAP_ANONYMOUS : 0)
+      const fd = change.backing === undefined ? -1 : STUB_FD
+      const offset = change.backing?.offset ?? 0
+      return block.addOrder(sysno.mmap, change.address, change.length, change.protection, flags, fd, offset)
+    }
+    case "Unmap":
+      return block.addOrder(sysno.munmap, change.address, change.length)
+    case "Protect":
+      return block.addOrder(sysno.mprotect, change.address, change.length, change.protection)
+    case "Remap": {
+      // In place, MREMAP_FIXED is an error: the old range and the new one overlap.
+      const moves = change.newAddress !== change.address
+      const flags = moves ? MREMAP_MAYMOVE | MREMAP_FIXED | (change.keepOld ? MREMAP_DONTUNMAP : 0) : 0
+      const to = moves ? change.newAddress : 0
+      return block.addOrder(sysno.mremap, change.address, change.oldLength, change.newLength, flags, to)
+    }
+    case "Advise":
+      return block.addOrder(sysno.madvise, change.address, change.length, change.advice)
+    case "Synchronize":
+      return block.addOrder(sysno.msync, change.address, change.length, change.flags)
+    default:
+      return change satisfies never
+  }
+}

@@ -1,0 +1,435 @@
+/**
+ * Runs guests in host processes traced with ptrace(2): PTRACE_SYSEMU stops a thread at each system call without
+ * executing it. Works wherever ptrace is allowed, a default unprivileged container included.
+ *
+ * Every guest address space is a copy of one tiny process, the zygote (native/stub.c), every guest thread a thread of
+ * it. A native thread (native/tracer.c) makes all ptrace requests; this module turns its events into outcomes.
+ *
+ * A thread's life, as this side sees it:
+ *
+ *     stopped ──switch──▶ running ──event──▶ stopped
+ *                            │ fiber interrupted
+ *                            ▼
+ *                       interrupting ──any stop──▶ stopped        (from anywhere: dead, when the host killed it)
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { ENOMEM, ESRCH } from "../Abi/Errno.ts"
+import { Reg, Registers } from "../Abi/Registers.ts"
+import { SIGTRAP } from "../Abi/Signal.ts"
+import { clip, readGuest, writeGuest } from "./GuestMemory.ts"
+import { checkChange, encodeChanges } from "./HostCalls.ts"
+import { bind } from "./Native.ts"
+import {
+  type AddressSpace,
+  type MappingChange,
+  Platform,
+  type PlatformContext,
+  PlatformFailed,
+  type SwitchOutcome,
+  type SyscallHandler
+} from "./Platform.ts"
+import { AfterBatch, Pump } from "./Pump.ts"
+import { control, count, Request, slot, stages, Stop, stubBase } from "./Slots.ts"
+import { type Block, startTracer, type StopListener, Tracer } from "./Tracer.ts"
+
+const cpuCount = bind<[], number>("int sentry_cpu_count()")
+const pickCpu = bind<[], number>("int sentry_cpu_pick()")
+
+/** What one platform's contexts share. */
+interface Host {
+  readonly tracer: Tracer
+  readonly pump: Pump
+}
+
+const syscallOutcome = Effect.succeed<SwitchOutcome>({ _tag: "Syscall" })
+const killedOutcome = Effect.succeed<SwitchOutcome>({ _tag: "Killed" })
+
+const failed = (operation: string, errno: number): PlatformFailed =>
+  new PlatformFailed({ operation, errno, detail: `the host answered errno ${errno}` })
+
+/** A request to the tracer; its result, zero or more, or -errno. Uninterruptible: the block is in use until then. */
+const request = (
+  host: Host,
+  fill: (block: Block) => void,
+  onDone?: (result: number, block: Block) => void
+): Effect.Effect<number> =>
+  Effect.uninterruptible(
+    Effect.callback<number>((resume) => {
+      host.tracer.request(fill, (result, block) => {
+        onDone?.(result, block)
+        resume(Effect.succeed(result))
+      })
+      host.pump.hold()
+    })
+  )
+
+class PtraceAddressSpace implements AddressSpace {
+  readonly #host: Host
+  /** Atomic: the contexts' constructor and release. Those that are alive. */
+  readonly contexts = new Set<PtraceContext>()
+  /** The context that stopped last: very likely it still is. */
+  lastStopped: PtraceContext | undefined
+
+  constructor(host: Host) {
+    this.#host = host
+  }
+
+  /** The host thread through which memory is reached; any living one will do. 0: none. */
+  #tid(): number {
+    for (const context of this.contexts) if (!context.dead) return context.tid
+    return 0
+  }
+
+  /** A stopped thread to make host system calls with. */
+  #worker(): PtraceContext | undefined {
+    if (this.lastStopped?.usable === true) return this.lastStopped
+    for (const context of this.contexts) if (context.usable) return context
+    return undefined
+  }
+
+  readonly change = (changes: ReadonlyArray<MappingChange>): Effect.Effect<number, PlatformFailed> =>
+    changes.length === 0 ? Effect.succeed(0) : this.#changeFrom(changes, 0)
+
+  #changeFrom(changes: ReadonlyArray<MappingChange>, from: number): Effect.Effect<number, PlatformFailed> {
+    return Effect.suspend(() => {
+      const refused = checkChange(changes[from]!)
+      if (refused !== 0) return Effect.succeed(-refused)
+      const worker = this.#worker()
+      if (worker === undefined) {
+        return this.#tid() === 0 ? Effect.succeed(-ESRCH) : Effect.fail(failed("change a mapping", 0))
+      }
+      let next = from
+      worker.busy++
+      return request(
+        this.#host,
+        (block) => {
+          block.start(Request.orders, worker.slot)
+          next = encodeChanges(changes, from, block)
+        },
+        () => worker.busy--
+      ).pipe(
+        Effect.flatMap((result) =>
+          result < 0 || next === changes.length ? Effect.succeed(result) : this.#changeFrom(changes, next)
+        )
+      )
+    })
+  }
+
+  readonly read = (address: number, into: Uint8Array): number => {
+    const tid = this.#tid()
+    return tid === 0 ? 0 : readGuest(tid, address, into)
+  }
+
+  readonly write = (address: number, from: Uint8Array): number => {
+    const tid = this.#tid()
+    return tid === 0 ? 0 : writeGuest(tid, address, from)
+  }
+
+  readonly writeForced = (address: number, from: Uint8Array): number => {
+    const size = clip(address, from.length)
+    let done = 0
+    while (done < size) {
+      const context = [...this.contexts].find((c) => !c.dead)
+      if (context === undefined) break
+      const chunk = from.subarray(done, Math.min(size, done + count.data))
+      const written = this.#host.tracer.requestNow((block) => {
+        block.start(Request.poke, context.slot)
+        block.setData(chunk, address + done)
+      })
+      if (written <= 0) break
+      done += written
+      if (written < chunk.length) break
+    }
+    return done
+  }
+}
+
+class PtraceContext implements PlatformContext, StopListener {
+  readonly addressSpace: PtraceAddressSpace
+  readonly registers: Registers
+  readonly slot: number
+  readonly tid: number
+  readonly #host: Host
+  #state: "stopped" | "running" | "interrupting" | "dead" = "stopped"
+  #released = false
+  /** Requests under way that need the thread to stay stopped. */
+  busy = 0
+  /** Owner: the fiber in `switch`. */
+  #handler: SyscallHandler = () => false
+  #resume: (outcome: Effect.Effect<SwitchOutcome>) => void = () => undefined
+  #onInterrupted: () => void = () => undefined
+  /** An event that raced with an interrupt and can't be made to happen again. */
+  #kept: Effect.Effect<SwitchOutcome> | undefined
+
+  constructor(host: Host, addressSpace: PtraceAddressSpace, slotIndex: number) {
+    this.#host = host
+    this.addressSpace = addressSpace
+    this.slot = slotIndex
+    this.tid = host.tracer.slotWord(slotIndex, slot.tid)
+    this.registers = new Registers(host.tracer.memory, control.slots + slotIndex * slot.size)
+    host.tracer.listen(slotIndex, this)
+    addressSpace.contexts.add(this)
+  }
+
+  get dead(): boolean {
+    return this.#state === "dead"
+  }
+
+  /** Whether the thread is stopped, so that it can make host system calls. */
+  get usable(): boolean {
+    return this.#state === "stopped" && !this.#released
+  }
+
+  readonly switch = (handler: SyscallHandler): Effect.Effect<SwitchOutcome, PlatformFailed> =>
+    Effect.callback<SwitchOutcome>((resume) => {
+      if (this.#state === "dead" || this.#released) return resume(killedOutcome)
+      if (this.#kept !== undefined) {
+        const kept = this.#kept
+        this.#kept = undefined
+        return resume(kept)
+      }
+      this.#state = "running"
+      this.#handler = handler
+      this.#resume = resume
+      this.#host.tracer.addRunning(1)
+      this.#host.tracer.resume(this.slot)
+      this.#host.pump.hold()
+      return this.#interrupt
+    })
+
+  /** Stops the thread if it runs; done when it has. */
+  readonly #interrupt: Effect.Effect<void> = Effect.callback<void>((resume) => {
+    if (this.#state !== "running") return resume(Effect.void)
+    this.#state = "interrupting"
+    this.#onInterrupted = () => resume(Effect.void)
+    this.#host.tracer.interrupt(this.slot)
+    this.#host.pump.hold()
+  })
+
+  onStop(): void {
+    const stop = this.#host.tracer.slotWord(this.slot, slot.stop)
+    if (stop === Stop.killed) {
+      if (this.#state !== "dead") this.#onKilled()
+    } else if (this.#state === "running") {
+      if (stop === Stop.fault) this.#finish(Effect.succeed(this.#fault()))
+      else if (this.#handler()) this.#host.tracer.resume(this.slot)
+      else this.#finish(syscallOutcome)
+    } else if (this.#state === "interrupting") {
+      this.#undo(stop)
+      this.#stopped()
+      this.#onInterrupted()
+    }
+  }
+
+  #stopped(): void {
+    this.#state = "stopped"
+    this.addressSpace.lastStopped = this
+    this.#host.tracer.addRunning(-1)
+  }
+
+  #finish(outcome: Effect.Effect<SwitchOutcome>): void {
+    this.#stopped()
+    this.#resume(outcome)
+  }
+
+  #onKilled(): void {
+    const before = this.#state
+    if (before !== "stopped") this.#host.tracer.addRunning(-1)
+    this.#state = "dead"
+    if (before === "running") this.#resume(killedOutcome)
+    else if (before === "interrupting") this.#onInterrupted()
+  }
+
+  #fault(): SwitchOutcome {
+    const tracer = this.#host.tracer
+    const low = tracer.slotWord(this.slot, slot.address)
+    const high = tracer.slotWord(this.slot, slot.address + 4)
+    return {
+      _tag: "Fault",
+      signal: tracer.slotWord(this.slot, slot.signal),
+      code: tracer.slotWord(this.slot, slot.code),
+      address: (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0),
+      access: "unknown" // the host tells the kernel's own fault handler, but not a tracer
+    }
+  }
+
+  /**
+   * An interrupted thread stopped otherwise just before. The kernel may now change its registers (deliver a signal),
+   * so the event must not have happened: a system call is stepped back over, to be made again; a fault will be raised
+   * again by the same instruction. Only what can't happen twice is kept for the next switch: a trap, and a call into
+   * the vsyscall page.
+   */
+  #undo(stop: number): void {
+    if (stop === Stop.interrupted) return
+    this.#host.tracer.clearInterrupt(this.slot)
+    if (stop === Stop.vsyscall) this.#kept = syscallOutcome
+    else if (stop === Stop.syscall) {
+      const { registers } = this
+      registers.words[Reg.rip]! -= 2n // every instruction that makes a system call has two bytes
+      registers.set(Reg.rax, this.#host.tracer.slotWord(this.slot, slot.nr) >>> 0)
+    } else {
+      const fault = this.#fault()
+      if (fault._tag === "Fault" && fault.signal === SIGTRAP) this.#kept = Effect.succeed(fault)
+    }
+  }
+
+  readonly readExtendedState: Effect.Effect<Uint8Array, PlatformFailed> = Effect.suspend(() => {
+    let image = new Uint8Array(0)
+    return request(
+      this.#host,
+      (block) => block.start(Request.getExtendedState, this.slot),
+      (result, block) => {
+        if (result > 0) image = block.data.slice(0, result)
+      }
+    ).pipe(
+      Effect.flatMap((result) =>
+        result > 0 ? Effect.succeed(image) : Effect.fail(failed("read the extended state", -result))
+      )
+    )
+  })
+
+  readonly writeExtendedState = (image: Uint8Array): Effect.Effect<void, PlatformFailed> =>
+    request(this.#host, (block) => {
+      block.start(Request.setExtendedState, this.slot)
+      block.setData(image.subarray(0, count.data), 0)
+    }).pipe(
+      Effect.flatMap((result) => (result >= 0 ? Effect.void : Effect.fail(failed("write the extended state", -result))))
+    )
+
+  readonly clone = (addressSpace: "share" | "copy"): Effect.Effect<PlatformContext, PlatformFailed> =>
+    Effect.suspend(() => {
+      this.busy++
+      return newContext(this.#host, addressSpace === "share" ? this.addressSpace : undefined, "clone", (block) => {
+        block.start(Request.clone, this.slot)
+        block.setFlags(addressSpace === "copy" ? 1 : 0)
+      }).pipe(Effect.ensuring(Effect.sync(() => this.busy--)))
+    })
+
+  readonly release: Effect.Effect<void> = Effect.uninterruptible(
+    Effect.suspend(() => {
+      if (this.#released) return Effect.void
+      return Effect.andThen(
+        this.#interrupt,
+        Effect.suspend(() => {
+          if (this.#released) return Effect.void
+          this.#released = true
+          const { contexts } = this.addressSpace
+          contexts.delete(this)
+          if (this.addressSpace.lastStopped === this) this.addressSpace.lastStopped = undefined
+          return request(
+            this.#host,
+            (block) => {
+              block.start(Request.release, this.slot)
+              block.setFlags(contexts.size === 0 ? 1 : 0)
+            },
+            () => this.#host.tracer.freeSlot(this.slot)
+          )
+        })
+      )
+    })
+  )
+}
+
+const newContext = (
+  host: Host,
+  addressSpace: PtraceAddressSpace | undefined,
+  operation: string,
+  fill: (block: Block) => void
+): Effect.Effect<PtraceContext, PlatformFailed> =>
+  Effect.suspend(() => {
+    const slotIndex = host.tracer.takeSlot()
+    if (slotIndex === undefined) return Effect.fail(failed(`${operation}: no more threads`, ENOMEM))
+    let context: PtraceContext | undefined
+    return request(
+      host,
+      (block) => {
+        fill(block)
+        block.setNewSlot(slotIndex)
+      },
+      (result) => {
+        if (result < 0) host.tracer.freeSlot(slotIndex)
+        else context = new PtraceContext(host, addressSpace ?? new PtraceAddressSpace(host), slotIndex)
+      }
+    ).pipe(
+      Effect.flatMap((result) =>
+        context === undefined ? Effect.fail(failed(operation, -result)) : Effect.succeed(context)
+      )
+    )
+  })
+
+/** Where the guests run. */
+export interface Options {
+  /**
+   * The CPU that the tracer and all guest threads share; by default one is chosen. A stop costs 15 µs when they share
+   * one and 80 when not; "none" lets guests use several CPUs at that price.
+   */
+  readonly cpu?: number | "none"
+}
+
+/** XCR0 is in the part of the FXSAVE area that is reserved for software (`xstate_fx_sw_bytes`). */
+const XCR0_OFFSET = 464
+
+const startFailed = (errno: number, stage: number): PlatformFailed => {
+  const operation = `ptrace platform: ${stages[stage] ?? "start"}`
+  if (errno >= 2000) return new PlatformFailed({ operation, errno: 0, detail: `killed by signal ${errno - 2000}` })
+  if (errno >= 1000) {
+    return new PlatformFailed({ operation, errno: 0, detail: `native/stub.c failed at its step ${errno - 1000}` })
+  }
+  return new PlatformFailed({
+    operation,
+    errno,
+    detail: `errno ${errno}; \`effect-sentry doctor\` tests what is needed`
+  })
+}
+
+const open = Effect.fnUntraced(function* (options: Options) {
+  const afterBatch = yield* AfterBatch
+  const started = yield* Effect.try({
+    try: () => {
+      const canSpin = cpuCount() > 1
+      const cpu = options.cpu === "none" ? -1 : (options.cpu ?? pickCpu())
+      return { canSpin, result: startTracer(cpu, canSpin) }
+    },
+    catch: (cause) => new PlatformFailed({ operation: "load the native library", errno: 0, detail: String(cause) })
+  })
+  if (!("started" in started.result)) return yield* startFailed(started.result.errno, started.result.stage)
+  const handle = started.result.started
+  const tracer = new Tracer(handle)
+  const pump = new Pump(tracer, handle.wakeFd, { afterBatch, canSpin: started.canSpin })
+  return { tracer, pump, extendedStateSize: handle.extendedStateSize }
+})
+
+const close = ({ tracer, pump }: Host): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => {
+    tracer.close(() => {
+      pump.close()
+      tracer.free()
+      resume(Effect.void)
+    })
+    pump.hold()
+  })
+
+const make = Effect.fnUntraced(function* (options: Options) {
+  const host = yield* Effect.acquireRelease(open(options), close)
+  const makeContext = newContext(host, undefined, "make an address space", (block) => block.start(Request.create, 0))
+
+  const probe = yield* makeContext
+  const image = yield* probe.readExtendedState
+  yield* probe.release
+  const features = new DataView(image.buffer).getBigUint64(XCR0_OFFSET, true)
+
+  return Platform.of({
+    name: "ptrace",
+    taskSize: stubBase,
+    extendedState: { size: host.extendedStateSize, features },
+    makeContext
+  })
+})
+
+/** The ptrace platform with other than default options. Its scope's end kills every guest. */
+export const layerWith = (options: Options): Layer.Layer<Platform, PlatformFailed> =>
+  Layer.effect(Platform, make(options))
+
+/** The ptrace platform. */
+export const layer: Layer.Layer<Platform, PlatformFailed> = layerWith({})

@@ -5,6 +5,7 @@
  * Atomic: every method. Owner of close-on-exec: the descriptor, not the description.
  */
 import { EBADF, EMFILE } from "../Abi/Errno.ts"
+import { FileLocks } from "./FileLocks.ts"
 import type { OpenFileDescription } from "./OpenFileDescription.ts"
 
 interface Entry {
@@ -13,10 +14,16 @@ interface Entry {
 }
 
 export class FdTable {
+  /** The file locks of the sandbox. This table is the owner of its tasks' POSIX locks: closing any descriptor of a file ends them. */
+  readonly locks: FileLocks
   readonly #entries: Array<Entry | undefined> = []
   /** No descriptor below this one is free. */
   #lowestFree = 0
   #users = 1
+
+  constructor(locks: FileLocks = new FileLocks()) {
+    this.locks = locks
+  }
 
   /** The description behind `fd`, or undefined (EBADF). Not retained: use it before the next suspension, or retain it. */
   get(fd: number): OpenFileDescription | undefined {
@@ -40,7 +47,7 @@ export class FdTable {
   replace(fd: number, file: OpenFileDescription, closeOnExec: boolean): void {
     const old = this.#entries[fd]
     this.#entries[fd] = { file, closeOnExec }
-    old?.file.release()
+    if (old !== undefined) this.#letGo(old.file)
   }
 
   /** Takes `fd` out of the table: its description, whose reference is now the caller's; undefined if not open. */
@@ -56,8 +63,16 @@ export class FdTable {
   close(fd: number): number {
     const file = this.remove(fd)
     if (file === undefined) return -EBADF
-    file.release()
+    this.#letGo(file)
     return 0
+  }
+
+  #letGo(file: OpenFileDescription): void {
+    if (this.locks.isOwner(this)) {
+      const target = file.lockTarget()
+      if (target !== undefined) this.locks.releaseRecords(target, this)
+    }
+    file.release()
   }
 
   /** FD_CLOEXEC of `fd`; undefined if not open. */
@@ -87,7 +102,7 @@ export class FdTable {
 
   /** A table of one's own with the same descriptors (fork, unshare). */
   copy(): FdTable {
-    const table = new FdTable()
+    const table = new FdTable(this.locks)
     for (const fd of this.descriptors()) {
       const { file, closeOnExec } = this.#entries[fd]!
       table.#entries[fd] = { file: file.retain(), closeOnExec }

@@ -28,6 +28,8 @@ export abstract class OpenFileDescription {
   statusFlags: number
   /** Woken with poll(2) bits when readiness may have changed. */
   readonly waiters: WaitQueue
+  /** Who gets SIGIO, fcntl(2) F_SETOWN_EX: F_OWNER_* and an id, and which signal (0: SIGIO). */
+  asyncOwner = { type: 1, pid: 0, signal: 0 }
   #references = 1
   /** What must happen at the last close besides closing: epoll registrations and flock(2) locks go. */
   #releaseHooks: Set<() => void> | undefined
@@ -97,6 +99,11 @@ export abstract class OpenFileDescription {
     return false
   }
 
+  /** Whether writing to it with nobody at the other end (EPIPE) also sends SIGPIPE. */
+  get raisesSigpipe(): boolean {
+    return true
+  }
+
   /**
    * Only the first `copied` of the `count` bytes that `read` just returned reached the guest, whose buffer is bad beyond
    * them. Puts the rest back, where that can be done; the number of bytes that count as read. Called before anything
@@ -135,6 +142,16 @@ export abstract class OpenFileDescription {
   /** What mmap(2) maps, or -ENODEV. */
   mappable(): Mappable | number {
     return -ENODEV
+  }
+
+  /** F_GET_SEALS of a memfd, or -EINVAL. */
+  seals(): number {
+    return -EINVAL
+  }
+
+  /** F_ADD_SEALS: 0, or -EPERM, -EBUSY, -EINVAL. */
+  addSeals(_seals: number): number {
+    return -EINVAL
   }
 
   /** The object on which flock(2) and fcntl(2) locks are held (the inode), or undefined where locks mean nothing. */

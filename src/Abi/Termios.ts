@@ -1,0 +1,94 @@
+/**
+ * ioctl(2) requests and structures of terminals, pipes and sockets, ioctl_tty(2).
+ */
+import * as Struct from "./Struct.ts"
+
+export const TCGETS = 0x5401
+export const TCSETS = 0x5402
+export const TCSETSW = 0x5403
+export const TCSETSF = 0x5404
+export const TCSBRK = 0x5409
+export const TCXONC = 0x540a
+export const TCFLSH = 0x540b
+export const TIOCEXCL = 0x540c
+export const TIOCNXCL = 0x540d
+export const TIOCSCTTY = 0x540e
+export const TIOCGPGRP = 0x540f
+export const TIOCSPGRP = 0x5410
+export const TIOCOUTQ = 0x5411
+export const TIOCSTI = 0x5412
+export const TIOCGWINSZ = 0x5413
+export const TIOCSWINSZ = 0x5414
+export const FIONREAD = 0x541b
+export const TIOCNOTTY = 0x5422
+export const FIONBIO = 0x5421
+export const TIOCGETD = 0x5424
+export const TCSBRKP = 0x5425
+export const TIOCGSID = 0x5429
+export const TCGETS2 = 0x802c542a
+export const TCSETS2 = 0x402c542b
+export const TCSETSW2 = 0x402c542c
+export const TCSETSF2 = 0x402c542d
+export const TIOCGPTN = 0x80045430
+export const TIOCSPTLCK = 0x40045431
+export const TIOCGPTLCK = 0x80045439
+export const TIOCGPTPEER = 0x5441
+export const FIONCLEX = 0x5450
+export const FIOCLEX = 0x5451
+export const FIOASYNC = 0x5452
+export const FIOQSIZE = 0x5460
+
+export const IOCTL_NAMES = [
+  ["TCGETS", TCGETS],
+  ["TCSETS", TCSETS],
+  ["TCSETSW", TCSETSW],
+  ["TCSETSF", TCSETSF],
+  ["TCSBRK", TCSBRK],
+  ["TCXONC", TCXONC],
+  ["TCFLSH", TCFLSH],
+  ["TIOCEXCL", TIOCEXCL],
+  ["TIOCNXCL", TIOCNXCL],
+  ["TIOCSCTTY", TIOCSCTTY],
+  ["TIOCGPGRP", TIOCGPGRP],
+  ["TIOCSPGRP", TIOCSPGRP],
+  ["TIOCOUTQ", TIOCOUTQ],
+  ["TIOCSTI", TIOCSTI],
+  ["TIOCGWINSZ", TIOCGWINSZ],
+  ["TIOCSWINSZ", TIOCSWINSZ],
+  ["FIONREAD", FIONREAD],
+  ["TIOCNOTTY", TIOCNOTTY],
+  ["FIONBIO", FIONBIO],
+  ["TIOCGETD", TIOCGETD],
+  ["TCSBRKP", TCSBRKP],
+  ["TIOCGSID", TIOCGSID],
+  ["TCGETS2", TCGETS2],
+  ["TCSETS2", TCSETS2],
+  ["TCSETSW2", TCSETSW2],
+  ["TCSETSF2", TCSETSF2],
+  ["TIOCGPTN", TIOCGPTN],
+  ["TIOCSPTLCK", TIOCSPTLCK],
+  ["TIOCGPTLCK", TIOCGPTLCK],
+  ["TIOCGPTPEER", TIOCGPTPEER],
+  ["FIONCLEX", FIONCLEX],
+  ["FIOCLEX", FIOCLEX],
+  ["FIOASYNC", FIOASYNC],
+  ["FIOQSIZE", FIOQSIZE]
+] as const
+
+/** The kernel's `struct termios`, 36 bytes; not glibc's. */
+export const KernelTermios = Struct.make("termios", {
+  c_iflag: Struct.u32,
+  c_oflag: Struct.u32,
+  c_cflag: Struct.u32,
+  c_lflag: Struct.u32,
+  c_line: Struct.u8,
+  c_cc: Struct.bytes(19)
+})
+
+/** `struct winsize`, 8 bytes. */
+export const Winsize = Struct.make("winsize", {
+  ws_row: Struct.u16,
+  ws_col: Struct.u16,
+  ws_xpixel: Struct.u16,
+  ws_ypixel: Struct.u16
+})

@@ -1,0 +1,143 @@
+/**
+ * The one place where operations on files wait.
+ *
+ * An operation is first simply tried; only one that would block, on a file without O_NONBLOCK, becomes an Effect: it
+ * registers with every wait queue concerned, tries again (so that no wake-up between the two tries is lost), and sleeps
+ * until something changed. A signal ends the wait, but only after one last try: a completed operation wins.
+ *
+ * The files are retained from the first try on, so an Effect given out here must be run, once.
+ */
+import * as Effect from "effect/Effect"
+import { EAGAIN, ERESTARTSYS } from "../Abi/Errno.ts"
+import { O_NONBLOCK, O_PATH } from "../Abi/OpenFlags.ts"
+import type { Waiter, WaitQueue } from "../Sync/WaitQueue.ts"
+import type { Result } from "../Task/Syscall.ts"
+import type { Task } from "../Task/Task.ts"
+import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
+
+/** The description behind `fd` for an operation on the file itself: undefined (EBADF) also for one opened O_PATH. */
+export const fileOf = (task: Task, fd: number): OpenFileDescription | undefined => {
+  const file = task.fds.get(fd)
+  return file === undefined || (file.statusFlags & O_PATH) !== 0 ? undefined : file
+}
+
+export const isNonBlocking = (file: OpenFileDescription): boolean => (file.statusFlags & O_NONBLOCK) !== 0
+
+/** A wait queue and the poll(2) bits that matter. */
+export interface Source {
+  readonly queue: WaitQueue
+  readonly events: number
+}
+
+/** How a wait ends that does not end in success. */
+export interface WaitOptions {
+  /** The result when a signal arrived; the default is -ERESTARTSYS. */
+  readonly interrupted?: () => number
+  /** CLOCK_MONOTONIC nanoseconds, and the result when it passes. */
+  readonly deadline?: bigint | undefined
+  readonly expired?: () => number
+  /** Runs once at the end, however the wait ends. */
+  readonly finally?: () => void
+}
+
+/** Remembers that one of its sources woke, until the task looks. */
+class Attention {
+  /** Something happened since this was last cleared. */
+  woken = false
+  #wake: (() => void) | undefined
+  readonly #registered: Array<{ readonly queue: WaitQueue; readonly waiter: Waiter }> = []
+
+  constructor(sources: ReadonlyArray<Source>) {
+    for (const { queue, events } of sources) {
+      const waiter: Waiter = { events, wake: this.#onWake }
+      queue.add(waiter)
+      this.#registered.push({ queue, waiter })
+    }
+  }
+
+  readonly #onWake = (): void => {
+    this.woken = true
+    this.#wake?.()
+  }
+
+  readonly subscribe = (wake: () => void): (() => void) => {
+    if (this.woken) wake()
+    else this.#wake = wake
+    return () => {
+      this.#wake = undefined
+    }
+  }
+
+  close(): void {
+    for (const { queue, waiter } of this.#registered) queue.remove(waiter)
+  }
+}
+
+const loop = Effect.fnUntraced(function* (
+  task: Task,
+  attention: Attention,
+  attempt: () => number,
+  options: WaitOptions
+) {
+  while (true) {
+    attention.woken = false
+    const result = attempt()
+    if (result !== -EAGAIN) return result
+    const wakeup = yield* task.block(attention.subscribe, options.deadline)
+    if (wakeup === "Ready") continue
+    const last = attempt()
+    if (last !== -EAGAIN) return last
+    if (wakeup === "Signaled") return options.interrupted === undefined ? -ERESTARTSYS : options.interrupted()
+    return options.expired === undefined ? -EAGAIN : options.expired()
+  }
+})
+
+/** Waits until `attempt` returns anything but -EAGAIN, trying whenever one of `sources` wakes. Blocks. */
+export const waitUntil = (
+  task: Task,
+  sources: ReadonlyArray<Source>,
+  attempt: () => number,
+  options: WaitOptions = {}
+): Effect.Effect<number> =>
+  Effect.suspend(() => {
+    const attention = new Attention(sources)
+    const cleanUp = Effect.sync(() => {
+      attention.close()
+      options.finally?.()
+    })
+    return Effect.ensuring(loop(task, attention, attempt, options), cleanUp)
+  })
+
+/** Waits on `file` until `attempt` returns anything but -EAGAIN; keeps it open meanwhile. Blocks. */
+export const waitForFile = (
+  task: Task,
+  file: OpenFileDescription,
+  events: number,
+  attempt: () => number,
+  options: WaitOptions = {}
+): Effect.Effect<number> => {
+  file.retain()
+  return waitUntil(task, [{ queue: file.waiters, events }], attempt, {
+    ...options,
+    finally: () => {
+      file.release()
+      options.finally?.()
+    }
+  })
+}
+
+/**
+ * Tries `attempt`; where that says -EAGAIN and the file blocks, waits for `events` and tries again. An interrupted wait
+ * is -ERESTARTSYS unless `options` say otherwise.
+ */
+export const attemptOrWait = (
+  task: Task,
+  file: OpenFileDescription,
+  events: number,
+  attempt: () => number,
+  options?: WaitOptions
+): Result => {
+  const result = attempt()
+  if (result !== -EAGAIN || isNonBlocking(file)) return result
+  return waitForFile(task, file, events, attempt, options)
+}

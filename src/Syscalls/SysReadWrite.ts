@@ -1,0 +1,235 @@
+/**
+ * read(2), write(2) and their relatives: at an offset, into several buffers; lseek(2); fsync(2).
+ */
+import { EAGAIN, EBADF, EINVAL, EOPNOTSUPP, ERESTARTSYS, ESPIPE } from "../Abi/Errno.ts"
+import { SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET } from "../Abi/At.ts"
+import { RWF_DSYNC, RWF_HIPRI, RWF_NAMES, RWF_NOWAIT, RWF_SYNC } from "../Abi/Fcntl.ts"
+import { READABLE, WRITABLE } from "../Abi/Poll.ts"
+import {
+  address,
+  bufferIn,
+  bufferOut,
+  declare,
+  fd,
+  flags,
+  hex,
+  int,
+  long,
+  oneOf,
+  type Result,
+  size,
+  type Syscall,
+  uint
+} from "../Task/Syscall.ts"
+import type { Task } from "../Task/Task.ts"
+import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
+import { attemptOrWait, fileOf, isNonBlocking, waitForFile } from "./Blocking.ts"
+import { readInto, userBuffer, userVector, type UserVector, WriteTransfer } from "./UserVector.ts"
+
+const SEEK_NAMES = [
+  ["SEEK_SET", SEEK_SET],
+  ["SEEK_CUR", SEEK_CUR],
+  ["SEEK_END", SEEK_END],
+  ["SEEK_DATA", SEEK_DATA],
+  ["SEEK_HOLE", SEEK_HOLE]
+] as const
+
+/** Reads into `vector`. Blocks unless the file is non-blocking. Restart: ERESTARTSYS. */
+export const readFile = (
+  task: Task,
+  file: OpenFileDescription,
+  vector: UserVector | number,
+  offset?: number
+): Result => {
+  if (typeof vector === "number") return vector
+  return attemptOrWait(task, file, READABLE, () => readInto(file, vector, offset))
+}
+
+/** Writes all of `vector`. Blocks unless the file is non-blocking. Restart: ERESTARTSYS if nothing was written yet. */
+export const writeFile = (
+  task: Task,
+  file: OpenFileDescription,
+  vector: UserVector | number,
+  offset?: number
+): Result => {
+  if (typeof vector === "number") return vector
+  const transfer = new WriteTransfer(task, file, vector, offset)
+  const result = transfer.attempt()
+  if (result !== -EAGAIN) return result
+  if (isNonBlocking(file)) return transfer.settle(-EAGAIN)
+  return waitForFile(task, file, WRITABLE, transfer.attempt, { interrupted: () => transfer.settle(-ERESTARTSYS) })
+}
+
+type Transfer = (task: Task, file: OpenFileDescription, vector: UserVector | number, offset?: number) => Result
+
+/** Finds the file open for reading (`transfer` is `readFile`) or writing. */
+const transferAt = (
+  task: Task,
+  fdNumber: number,
+  transfer: Transfer,
+  vector: () => UserVector | number,
+  offset?: number
+): Result => {
+  if (offset !== undefined && (offset < 0 || offset >= 2 ** 63)) return -EINVAL
+  const file = fileOf(task, fdNumber)
+  if (file === undefined) return -EBADF
+  if (offset !== undefined && file.seek(0, SEEK_CUR) === -ESPIPE) return -ESPIPE
+  if (transfer === readFile ? !file.readable : !file.writable) return -EBADF
+  return transfer(task, file, vector(), offset)
+}
+
+export const read = declare("read", [fd("fd"), bufferOut("buf"), size("count")], (task, fdNumber, buf, count) =>
+  transferAt(task, fdNumber, readFile, () => userBuffer(task.memory, buf, count))
+)
+
+export const write = declare("write", [fd("fd"), bufferIn("buf", 2), size("count")], (task, fdNumber, buf, count) =>
+  transferAt(task, fdNumber, writeFile, () => userBuffer(task.memory, buf, count))
+)
+
+export const pread64 = declare(
+  "pread64",
+  [fd("fd"), bufferOut("buf"), size("count"), long("offset")],
+  (task, fdNumber, buf, count, offset) =>
+    transferAt(task, fdNumber, readFile, () => userBuffer(task.memory, buf, count), offset)
+)
+
+export const pwrite64 = declare(
+  "pwrite64",
+  [fd("fd"), bufferIn("buf", 2), size("count"), long("offset")],
+  (task, fdNumber, buf, count, offset) =>
+    transferAt(task, fdNumber, writeFile, () => userBuffer(task.memory, buf, count), offset)
+)
+
+export const readv = declare("readv", [fd("fd"), address("iov"), size("iovcnt")], (task, fdNumber, iov, count) =>
+  transferAt(task, fdNumber, readFile, () => userVector(task.memory, iov, count))
+)
+
+export const writev = declare("writev", [fd("fd"), address("iov"), size("iovcnt")], (task, fdNumber, iov, count) =>
+  transferAt(task, fdNumber, writeFile, () => userVector(task.memory, iov, count))
+)
+
+// On x86-64 the offset arrives whole in its first half and the second is ignored.
+const POSITION = [fd("fd"), address("iov"), size("iovcnt"), long("offset"), hex("offset_high")] as const
+
+export const preadv = declare("preadv", POSITION, (task, fdNumber, iov, count, offset) =>
+  transferAt(task, fdNumber, readFile, () => userVector(task.memory, iov, count), offset)
+)
+
+export const pwritev = declare("pwritev", POSITION, (task, fdNumber, iov, count, offset) =>
+  transferAt(task, fdNumber, writeFile, () => userVector(task.memory, iov, count), offset)
+)
+
+/** A file as preadv2's RWF_NOWAIT sees it would need flags of its own per call: only what cannot block is taken. */
+const checkFlags = (task: Task, fdNumber: number, flagBits: number): number => {
+  if ((flagBits & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT)) !== 0) return -EOPNOTSUPP
+  const file = fileOf(task, fdNumber)
+  return (flagBits & RWF_NOWAIT) !== 0 && file !== undefined && file.pollable && !isNonBlocking(file) ? -EOPNOTSUPP : 0
+}
+
+const PARTIAL = {
+  partial: "RWF_APPEND and RWF_NOAPPEND, and RWF_NOWAIT on blocking pipes and sockets, give EOPNOTSUPP"
+}
+
+export const preadv2 = declare(
+  "preadv2",
+  [...POSITION, flags("flags", RWF_NAMES)],
+  (task, fdNumber, iov, count, offset, _high, flagBits) => {
+    const refused = checkFlags(task, fdNumber, flagBits)
+    if (refused < 0) return refused
+    const vector = () => userVector(task.memory, iov, count)
+    return transferAt(task, fdNumber, readFile, vector, offset === -1 ? undefined : offset)
+  },
+  PARTIAL
+)
+
+export const pwritev2 = declare(
+  "pwritev2",
+  [...POSITION, flags("flags", RWF_NAMES)],
+  (task, fdNumber, iov, count, offset, _high, flagBits) => {
+    const refused = checkFlags(task, fdNumber, flagBits)
+    if (refused < 0) return refused
+    const vector = () => userVector(task.memory, iov, count)
+    const result = transferAt(task, fdNumber, writeFile, vector, offset === -1 ? undefined : offset)
+    if ((flagBits & (RWF_DSYNC | RWF_SYNC)) !== 0 && typeof result === "number" && result > 0) {
+      const error = fileOf(task, fdNumber)?.synchronize((flagBits & RWF_SYNC) === 0) ?? 0
+      if (error < 0 && error !== -EINVAL) return error
+    }
+    return result
+  },
+  PARTIAL
+)
+
+export const lseek = declare(
+  "lseek",
+  [fd("fd"), long("offset"), oneOf("whence", SEEK_NAMES)],
+  (task, fdNumber, offset, whence) => {
+    const file = fileOf(task, fdNumber)
+    if (file === undefined) return -EBADF
+    return whence >= SEEK_SET && whence <= SEEK_HOLE ? file.seek(offset, whence) : -EINVAL
+  }
+)
+
+const synchronize = (task: Task, fdNumber: number, dataOnly: boolean): number =>
+  fileOf(task, fdNumber)?.synchronize(dataOnly) ?? -EBADF
+
+export const fsync = declare("fsync", [fd("fd")], (task, fdNumber) => synchronize(task, fdNumber, false))
+
+export const fdatasync = declare("fdatasync", [fd("fd")], (task, fdNumber) => synchronize(task, fdNumber, true))
+
+/** sync_file_range(2). Errors: EINVAL for unknown flags or a bad range; ESPIPE for what has no offsets. */
+export const sync_file_range = declare(
+  "sync_file_range",
+  [fd("fd"), long("offset"), long("nbytes"), uint("flags")],
+  (task, fdNumber, offset, count, flagBits) => {
+    const file = fileOf(task, fdNumber)
+    if (file === undefined) return -EBADF
+    if ((flagBits & ~7) !== 0 || offset < 0 || count < 0) return -EINVAL
+    if (file.seek(0, SEEK_CUR) === -ESPIPE) return -ESPIPE
+    return file.synchronize(true)
+  }
+)
+
+const HINT = { ignored: "the host reads ahead by itself" }
+
+export const readahead = declare(
+  "readahead",
+  [fd("fd"), long("offset"), size("count")],
+  (task, fdNumber) => {
+    const file = fileOf(task, fdNumber)
+    if (file === undefined || !file.readable) return -EBADF
+    return file.pollable || file.seek(0, SEEK_CUR) === -ESPIPE ? -EINVAL : 0
+  },
+  HINT
+)
+
+/** posix_fadvise(2). Errors: EINVAL for unknown advice or a negative length; ESPIPE for a pipe. */
+export const fadvise64 = declare(
+  "fadvise64",
+  [fd("fd"), long("offset"), long("len"), int("advice")],
+  (task, fdNumber, _offset, length, advice) => {
+    const file = fileOf(task, fdNumber)
+    if (file === undefined) return -EBADF
+    if (file.seek(0, SEEK_CUR) === -ESPIPE) return -ESPIPE
+    return length < 0 || advice < 0 || advice > 5 ? -EINVAL : 0
+  },
+  HINT
+)
+
+export const sysReadWrite: ReadonlyArray<Syscall> = [
+  read,
+  write,
+  pread64,
+  pwrite64,
+  readv,
+  writev,
+  preadv,
+  pwritev,
+  preadv2,
+  pwritev2,
+  lseek,
+  fsync,
+  fdatasync,
+  sync_file_range,
+  readahead,
+  fadvise64
+]

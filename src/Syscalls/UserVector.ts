@@ -1,0 +1,174 @@
+/**
+ * Guest buffers of read(2), readv(2) and their kin, and the moving of bytes between them and open files.
+ *
+ * Bytes pass through one kernel buffer. It is shared by everything because a transfer never suspends between filling
+ * and emptying it: its contents never outlive a critical section.
+ */
+import { EAGAIN, EFAULT, EINVAL, EPIPE } from "../Abi/Errno.ts"
+import { MAX_RW_COUNT, UIO_MAXIOV } from "../Abi/Fcntl.ts"
+import { SIGPIPE } from "../Abi/Signal.ts"
+import type { UserMemory } from "../Memory/UserMemory.ts"
+import type { Task } from "../Task/Task.ts"
+import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
+
+/** At least the largest message of a datagram socket, which must pass in one piece. */
+export const TRANSFER_SIZE = 256 * 1024
+
+/** The kernel buffer. Scratch: whoever fills it empties it before suspending. */
+export const transferBuffer = new Uint8Array(TRANSFER_SIZE)
+
+const PAGE_SIZE = 4096
+/** TASK_SIZE_MAX of x86-64: a range that ends above it is refused before anything is transferred. */
+const USER_LIMIT = 2 ** 47 - PAGE_SIZE
+
+/** One piece of guest memory, `struct iovec`. */
+interface Segment {
+  readonly address: number
+  readonly length: number
+}
+
+/** The guest's side of a transfer: one or more pieces of its memory. */
+export class UserVector {
+  readonly #memory: UserMemory
+  readonly #segments: ReadonlyArray<Segment>
+  /** Total bytes. */
+  readonly length: number
+
+  constructor(memory: UserMemory, segments: ReadonlyArray<Segment>, length: number) {
+    this.#memory = memory
+    this.#segments = segments
+    this.length = length
+  }
+
+  /** Copies in from byte `position` on: the count until memory ends, or -EFAULT if that is none. */
+  copyIn(position: number, into: Uint8Array): number {
+    return this.#transfer(position, into, (address, piece) => this.#memory.copyInPartial(address, piece))
+  }
+
+  /** Copies out from byte `position` on: the count until memory ends, or -EFAULT if that is none. */
+  copyOut(position: number, from: Uint8Array): number {
+    return this.#transfer(position, from, (address, piece) => this.#memory.copyOutPartial(address, piece))
+  }
+
+  #transfer(position: number, bytes: Uint8Array, copy: (address: number, piece: Uint8Array) => number): number {
+    let skip = position
+    let done = 0
+    for (const { address, length } of this.#segments) {
+      if (done === bytes.length) break
+      if (skip >= length) {
+        skip -= length
+        continue
+      }
+      const piece = bytes.subarray(done, done + Math.min(length - skip, bytes.length - done))
+      const count = copy(address + skip, piece)
+      skip = 0
+      if (count < 0) return done > 0 ? done : count
+      done += count
+      if (count < piece.length) break
+    }
+    return done
+  }
+}
+
+/** The buffer of read(2) or write(2). -EINVAL for a negative count, -EFAULT outside user space. */
+export const userBuffer = (memory: UserMemory, address: number, count: number): UserVector | number => {
+  if (count >= 2 ** 63) return -EINVAL
+  if (address + count > USER_LIMIT) return -EFAULT
+  const length = Math.min(count, MAX_RW_COUNT)
+  return new UserVector(memory, [{ address, length }], length)
+}
+
+/** The buffers of readv(2): an array of `count` `struct iovec` at `address`. -EINVAL, -EFAULT. */
+export const userVector = (memory: UserMemory, address: number, count: number): UserVector | number => {
+  if (count < 0 || count > UIO_MAXIOV) return -EINVAL
+  const raw = new Uint8Array(count * 16)
+  if (memory.copyIn(address, raw) < 0) return -EFAULT
+  const view = new DataView(raw.buffer)
+  const word = (at: number): number => view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32
+  const segments: Array<Segment> = []
+  let total = 0
+  for (let index = 0; index < count; index++) {
+    const base = word(index * 16)
+    const full = word(index * 16 + 8)
+    if (full >= 2 ** 63) return -EINVAL
+    if (base + full > USER_LIMIT) return -EFAULT
+    const length = Math.min(full, MAX_RW_COUNT - total)
+    segments.push({ address: base, length })
+    total += length
+  }
+  return new UserVector(memory, segments, total)
+}
+
+/**
+ * Reads into guest memory without waiting, at `offset` or at the file's own: the count, -EAGAIN, or another -errno. A
+ * bad buffer takes no more out of the file than Linux takes.
+ */
+export const readInto = (file: OpenFileDescription, vector: UserVector, offset?: number): number => {
+  let done = 0
+  do {
+    const chunk = transferBuffer.subarray(0, Math.min(vector.length - done, TRANSFER_SIZE))
+    const count = offset === undefined ? file.read(chunk) : file.readAt(chunk, offset + done)
+    if (count <= 0) return done > 0 ? done : count
+    const copied = Math.max(0, vector.copyOut(done, chunk.subarray(0, count)))
+    if (copied < count) {
+      done += offset === undefined ? file.unread(count, copied) : copied
+      return done > 0 ? done : -EFAULT
+    }
+    done += count
+    if (count < chunk.length) break
+  } while (done < vector.length)
+  return done
+}
+
+/**
+ * A write from guest memory that may take several attempts. `attempt` writes what can be written now: the total once
+ * everything is written or nothing more can be, -EAGAIN while a part is left that would block.
+ */
+export class WriteTransfer {
+  readonly #task: Task
+  readonly #file: OpenFileDescription
+  readonly #vector: UserVector
+  readonly #offset: number | undefined
+  /** Bytes written so far. */
+  #done = 0
+
+  constructor(task: Task, file: OpenFileDescription, vector: UserVector, offset?: number) {
+    this.#task = task
+    this.#file = file
+    this.#vector = vector
+    this.#offset = offset
+  }
+
+  /** The bytes written, or `otherwise` if there are none: partial progress wins over an error. */
+  settle(otherwise: number): number {
+    return this.#done > 0 ? this.#done : otherwise
+  }
+
+  readonly attempt = (): number => {
+    const file = this.#file
+    const offset = this.#offset
+    do {
+      const chunk = transferBuffer.subarray(0, Math.min(this.#vector.length - this.#done, TRANSFER_SIZE))
+      const copied = this.#copyIn(chunk)
+      if (copied < 0) return this.settle(copied)
+      const source = chunk.subarray(0, copied)
+      const count = offset === undefined ? file.write(source) : file.writeAt(source, offset + this.#done)
+      if (count < 0) {
+        if (count === -EAGAIN) return count
+        if (count === -EPIPE && file.raisesSigpipe) this.#task.raise(SIGPIPE)
+        return this.settle(count)
+      }
+      this.#done += count
+      if (count === 0 || (count === copied && copied < chunk.length)) break
+    } while (this.#done < this.#vector.length)
+    return this.#done
+  }
+
+  /** Streams take whole pages or nothing of a buffer whose end is bad, as Linux copies a page at a time. */
+  #copyIn(chunk: Uint8Array): number {
+    const copied = this.#vector.copyIn(this.#done, chunk)
+    if (copied < 0 || copied === chunk.length || !this.#file.pollable) return copied
+    const whole = copied - (copied % PAGE_SIZE)
+    return whole === 0 ? -EFAULT : whole
+  }
+}

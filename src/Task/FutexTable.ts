@@ -6,9 +6,7 @@
  *
  * Atomic: every method.
  */
-import { EFAULT } from "../Abi/Errno.ts"
 import type { MemoryManager } from "../Memory/MemoryManager.ts"
-import { isFile } from "../Memory/Vma.ts"
 
 /** What two tasks that mean the same futex have in common. */
 export interface FutexKey {
@@ -34,18 +32,12 @@ export class FutexWaiter {
 export class FutexTable {
   readonly #queues = new WeakMap<object, Map<number, Set<FutexWaiter>>>()
 
-  /** The futex at `address`; -EFAULT if nothing is mapped there and it is not private. */
-  key(memoryManager: MemoryManager, address: number, isPrivate: boolean): FutexKey | number {
-    if (!isPrivate) {
-      const vma = memoryManager.find(address)
-      if (vma === undefined) return -EFAULT
-      if (vma.shared && vma.backing !== undefined) {
-        const { object, offset } = vma.backing
-        const owner = isFile(object) ? (object.lockTarget() ?? object) : object
-        return { owner, offset: offset + (address - vma.start) }
-      }
-    }
-    return { owner: memoryManager, offset: address }
+  /** The futex at `address`: by the memory behind it if that is shared and the futex not private, else by address. */
+  key(memoryManager: MemoryManager, address: number, isPrivate: boolean): FutexKey {
+    const shared = isPrivate ? undefined : memoryManager.sharedKey(address)
+    return shared === undefined
+      ? { owner: memoryManager, offset: address }
+      : { owner: shared.object, offset: shared.offset }
   }
 
   /** Puts a sleeper at the end of the queue of `key`. */

@@ -12,15 +12,16 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Cause from "effect/Cause"
+import { CAP_IPC_LOCK } from "../Abi/Capability.ts"
 import { EINTR, ERESTARTNOHAND } from "../Abi/Errno.ts"
 import { SI_USER, type SignalSet, UNBLOCKABLE } from "../Abi/Signal.ts"
-import type { MemoryManager } from "../Memory/MemoryManager.ts"
+import type { MemoryManager, Requester } from "../Memory/MemoryManager.ts"
 import type { UserMemory } from "../Memory/UserMemory.ts"
 import type { PlatformContext } from "../Platform/Platform.ts"
 import type { Registers } from "../Abi/Registers.ts"
 import { PendingSignals } from "../Signals/PendingSignals.ts"
 import { type SignalStack, noSignalStack } from "../Signals/SignalStack.ts"
-import type { Credentials } from "../Vfs/Credentials.ts"
+import { type Credentials, hasCapability } from "../Vfs/Credentials.ts"
 import type { FdTable } from "../Vfs/FdTable.ts"
 import type { FsContext } from "../Vfs/FsContext.ts"
 import type { RestartBlock } from "./Restart.ts"
@@ -139,6 +140,11 @@ export class Task {
 
   get isLeader(): boolean {
     return this.threadGroup.leader === this
+  }
+
+  /** On whose behalf memory changes: the limits and privileges that count. */
+  get requester(): Requester {
+    return { limits: this.threadGroup.limits, mayLock: hasCapability(this.credentials, CAP_IPC_LOCK) }
   }
 
   get attention(): boolean {

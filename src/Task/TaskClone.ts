@@ -26,6 +26,7 @@ import {
 } from "../Abi/Clone.ts"
 import { Reg } from "../Abi/Registers.ts"
 import { NSIG } from "../Abi/Signal.ts"
+import type { MemoryManager } from "../Memory/MemoryManager.ts"
 import type { PlatformContext, PlatformFailed } from "../Platform/Platform.ts"
 import { noSignalStack } from "../Signals/SignalStack.ts"
 import { Task } from "./Task.ts"
@@ -67,11 +68,7 @@ export const clone = Effect.fnUntraced(function* (
   // as Linux does: a signal that came before the child exists must not be delivered to both
   if (hasDeliverableSignal(parent)) return -ERESTARTNOINTR
   const { taskSet } = parent.system
-  const shareMemory = (flags & CLONE_VM) !== 0
-  const context = yield* parent.context.clone(shareMemory ? "share" : "copy")
-  const memoryManager = shareMemory
-    ? parent.memoryManager.share()
-    : yield* parent.memoryManager.fork(context.addressSpace)
+  const { context, memoryManager } = yield* (flags & CLONE_VM) !== 0 ? shareMemory(parent) : copyMemory(parent)
   const child = yield* taskSet.mutex.section(() => {
     const tid = taskSet.allocateId()
     return tid < 0 ? undefined : makeTask(parent, request, tid, context, memoryManager)
@@ -91,13 +88,30 @@ export const clone = Effect.fnUntraced(function* (
   return child.tid
 })
 
+interface ChildMemory {
+  readonly context: PlatformContext
+  readonly memoryManager: MemoryManager
+}
+
+const shareMemory = (parent: Task): Effect.Effect<ChildMemory, PlatformFailed> =>
+  Effect.map(parent.context.clone("share"), (context) => ({ context, memoryManager: parent.memoryManager.share() }))
+
+/** The host's copy and the list's are made in one step: a sibling's mmap must not come between. */
+const copyMemory = (parent: Task): Effect.Effect<ChildMemory> =>
+  parent.memoryManager.exclusive(
+    Effect.map(parent.context.clone("copy"), (context) => ({
+      context,
+      memoryManager: parent.memoryManager.fork(context.addressSpace)
+    }))
+  )
+
 /** Guarded by: TaskSet mutex. */
 const makeTask = (
   parent: Task,
   request: CloneRequest,
   tid: number,
   context: PlatformContext,
-  memoryManager: Task["memoryManager"]
+  memoryManager: MemoryManager
 ): Task => {
   const { flags } = request
   const { system } = parent

@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import { Reg } from "../Abi/Registers.ts"
-import { SIGKILL, SIGSEGV, SI_KERNEL } from "../Abi/Signal.ts"
+import { SEGV_MAPERR, SIGKILL, SIGSEGV, SI_KERNEL } from "../Abi/Signal.ts"
 import { signaled } from "../Abi/Wait.ts"
 import type { FaultOutcome, PlatformFailed, SwitchOutcome } from "../Platform/Platform.ts"
 import { emulateTimestampCounter } from "./TimestampCounter.ts"
@@ -63,24 +63,30 @@ const runApp = Effect.fnUntraced(function* (
   task.restoreMask()
   if (task.attention) return App
   const outcome = yield* task.interruptible(task.context.switch(handler))
-  return outcome === undefined ? App : afterSwitch(task, outcome)
+  return outcome === undefined ? App : yield* afterSwitch(task, outcome)
 })
 
-const afterSwitch = (task: Task, outcome: SwitchOutcome): RunState => {
+const afterSwitch = (task: Task, outcome: SwitchOutcome): Effect.Effect<RunState> => {
   switch (outcome._tag) {
     case "Syscall":
-      return task.call.effect === undefined ? App : Syscall
+      return Effect.succeed(task.call.effect === undefined ? App : Syscall)
     case "Fault":
-      handleFault(task, outcome)
-      return App
+      return Effect.as(handleFault(task, outcome), App)
     case "Killed":
       killGroup(task.threadGroup, signaled(SIGKILL, false))
-      return Exit
+      return Effect.succeed(Exit)
   }
 }
 
-const handleFault = (task: Task, fault: FaultOutcome): void => {
-  if (fault.signal === SIGSEGV && fault.code === SI_KERNEL && emulateTimestampCounter(task)) return
+const handleFault = (task: Task, fault: FaultOutcome): Effect.Effect<void> => {
+  if (fault.signal === SIGSEGV && fault.code === SI_KERNEL && emulateTimestampCounter(task)) return Effect.void
+  if (fault.signal !== SIGSEGV || fault.code !== SEGV_MAPERR) return Effect.sync(() => raiseFault(task, fault))
+  return Effect.map(task.memoryManager.handleFault(Number(fault.address), task.requester), (grown) => {
+    if (!grown) raiseFault(task, fault)
+  })
+}
+
+const raiseFault = (task: Task, fault: FaultOutcome): void => {
   task.call.nr = -1
   task.restart = 0
   forceSignal(task, {

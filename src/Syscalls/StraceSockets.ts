@@ -2,7 +2,7 @@
  * Socket addresses and message headers in strace's words.
  */
 import type { NamedValues } from "../Task/Syscall.ts"
-import { type StructPrinter, structPrinter, view, type GuestMemory } from "./StraceStructs.ts"
+import { type GuestMemory, iovec, type StructPrinter, view } from "./StraceMemory.ts"
 import * as Text from "./StraceText.ts"
 
 const FAMILIES: NamedValues = Object.entries({
@@ -97,8 +97,8 @@ export const messageHeader: StructPrinter = (call, address) => {
   const word = (at: number): number => Number(header.getBigUint64(at, true))
   const nameLength = header.getInt32(8, true)
   const name = word(0) === 0 ? "NULL" : (socketAddress(call.memory, word(0), nameLength) ?? Text.pointer(word(0)))
-  const vector = { ...call, values: [0, word(16), word(24)] }
-  const iov = word(16) === 0 ? "NULL" : (structPrinter("iovec")?.(vector, word(16), 1) ?? Text.pointer(word(16)))
+  const vector = { ...call, values: [0, word(16), word(24)], low: [] }
+  const iov = word(16) === 0 ? "NULL" : (iovec(vector, word(16), 1) ?? Text.pointer(word(16)))
   const controlLength = word(40)
   const messages =
     word(32) === 0 || controlLength === 0

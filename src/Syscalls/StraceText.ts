@@ -41,7 +41,11 @@ export const quoteHex = (bytes: Uint8Array, more: boolean): string => {
   return more ? `"${text}"...` : `"${text}"`
 }
 
-export const hex = (value: number | bigint): string => (value === 0 || value === 0n ? "0" : `0x${value.toString(16)}`)
+/** Negative numbers as the 64-bit word that they are. */
+export const hex = (value: number | bigint): string => {
+  if (value === 0 || value === 0n) return "0"
+  return `0x${(value < 0 ? BigInt.asUintN(64, BigInt(value)) : value).toString(16)}`
+}
 
 export const pointer = (value: number | bigint): string => (value === 0 || value === 0n ? "NULL" : hex(value))
 
@@ -49,9 +53,9 @@ export const pointer = (value: number | bigint): string => (value === 0 || value
 export const octal = (value: number): string => (value === 0 ? "000" : `0${value.toString(8)}`)
 
 /** Names of the bits in `value`, joined by |; what has no name in hexadecimal. */
-export const flags = (names: NamedValues, value: number, zero = "0"): string => {
-  if (value === 0) return names.find(([, bits]) => bits === 0)?.[0] ?? zero
-  let rest = BigInt(value)
+export const flags = (names: NamedValues, value: number | bigint, zero = "0"): string => {
+  if (value === 0 || value === 0n) return names.find(([, bits]) => bits === 0)?.[0] ?? zero
+  let rest = BigInt.asUintN(64, BigInt(value))
   const parts: Array<string> = []
   for (const [name, bits] of names) {
     const mask = BigInt(bits) & 0xffff_ffffn

@@ -1,0 +1,108 @@
+/**
+ * One virtual memory area: a range of a guest's addresses with the same protection and backing. A value; a change makes
+ * a new one.
+ */
+import { PROT_WRITE } from "../Abi/Mman.ts"
+import type { Range } from "./RangeMap.ts"
+
+/** What memory management needs of an open file description. */
+export interface MappedFile {
+  readonly readable: boolean
+  readonly writable: boolean
+  /** A host file of the sentry's whose byte `offset + x` is byte `x` of this file; or -ENODEV. */
+  mappable(): { readonly fd: number; readonly offset: number } | number
+  stat(): { readonly dev: number; readonly ino: number; readonly mode: number; readonly size: number } | number
+  /** What /proc/[pid]/maps shows. */
+  describe(): string
+  /** The inode: what two descriptions of one file have in common. */
+  lockTarget(): object | undefined
+  retain(): MappedFile
+  release(): void
+}
+
+/** The pages behind a MAP_SHARED | MAP_ANONYMOUS mapping: an identity, as the host has the pages. */
+export class SharedAnonymous {
+  /** Linux backs such memory by a deleted file of this name. */
+  readonly name = "/dev/zero (deleted)"
+}
+
+/** Where pages come from: a file or shared object from a byte offset on. */
+export interface Backing {
+  readonly object: MappedFile | SharedAnonymous
+  readonly offset: number
+}
+
+/** Faults just below it extend it, within RLIMIT_STACK. */
+export const VMA_GROWSDOWN = 1
+/** Counts against RLIMIT_MEMLOCK. */
+export const VMA_LOCKED = 2
+/** MADV_DONTFORK. */
+export const VMA_DONTFORK = 4
+/** MADV_WIPEONFORK. */
+export const VMA_WIPEONFORK = 8
+/** MADV_DONTDUMP. */
+export const VMA_DONTDUMP = 16
+export const VMA_NORESERVE = 32
+/** mprotect(2) may add PROT_WRITE: false only for shared mappings of files not open for writing. */
+export const VMA_MAYWRITE = 64
+
+export interface Vma extends Range {
+  /** PROT_READ, PROT_WRITE and PROT_EXEC bits. */
+  readonly protection: number
+  readonly shared: boolean
+  /** Undefined: private pages of zeros. */
+  readonly backing: Backing | undefined
+  /** VMA_* bits. */
+  readonly flags: number
+  /** What /proc/[pid]/maps shows if there is no file: "[vdso]", "[anon:name]". The heap and the stack go by address. */
+  readonly name: string | undefined
+  /**
+   * Bytes at the low end of a stack that the host has mapped already, though Linux would only do so at the first
+   * fault: neither listed nor counted.
+   */
+  readonly ungrown: number
+}
+
+/** Where the area begins as the guest may see it. */
+export const visibleStart = (vma: Vma): number => vma.start + vma.ungrown
+
+/** Bytes that count: against RLIMIT_AS, in VmSize. */
+export const countedSize = (vma: Vma): number => vma.end - vma.start - vma.ungrown
+
+/** Whether it counts against RLIMIT_DATA: private, writable, not a stack (Linux's is_data_mapping). */
+export const isData = (vma: Vma): boolean =>
+  !vma.shared && (vma.protection & PROT_WRITE) !== 0 && (vma.flags & VMA_GROWSDOWN) === 0
+
+export const isFile = (object: MappedFile | SharedAnonymous): object is MappedFile =>
+  !(object instanceof SharedAnonymous)
+
+/** The part of `vma` from `start` to `end`. */
+export const slice = (vma: Vma, start: number, end: number): Vma => ({
+  ...vma,
+  start,
+  end,
+  backing:
+    vma.backing === undefined
+      ? undefined
+      : { object: vma.backing.object, offset: vma.backing.offset + (start - vma.start) },
+  ungrown: Math.min(end - start, Math.max(0, visibleStart(vma) - start))
+})
+
+/** One area in place of two that touch, if nothing tells them apart. */
+export const merge = (low: Vma, high: Vma): Vma | undefined => {
+  if (
+    low.protection !== high.protection ||
+    low.shared !== high.shared ||
+    low.flags !== high.flags ||
+    low.name !== high.name ||
+    high.ungrown !== 0
+  ) {
+    return undefined
+  }
+  if (low.backing === undefined || high.backing === undefined) {
+    return low.backing === high.backing ? { ...low, end: high.end } : undefined
+  }
+  const follows =
+    low.backing.object === high.backing.object && low.backing.offset + (low.end - low.start) === high.backing.offset
+  return follows ? { ...low, end: high.end } : undefined
+}

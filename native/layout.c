@@ -31,7 +31,7 @@ int main(void)
 	SLOT(interrupt);
 	SLOT(pid);
 	SLOT(tid);
-	SHOW("block.size", sizeof(struct block));
+	SHOW("block.total", sizeof(struct block));
 	BLOCK(kind);
 	BLOCK(slot);
 	BLOCK(new_slot);

@@ -393,6 +393,8 @@ static void end_all(struct tracer *t)
 	while ((tid = waitpid(-1, &status, __WALL | __WNOTHREAD)) > 0 || errno == EINTR)
 		if (tid > 0 && WIFSTOPPED(status))
 			kill(tid, SIGKILL);
+		else if (tid > 0)
+			tracer_on_death(t, tid);
 }
 
 static void *tracer_main(void *argument)

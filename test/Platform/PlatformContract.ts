@@ -1,0 +1,566 @@
+/** What every platform that runs machine code promises (src/Platform/Platform.ts), as tests over its Layer. */
+import { assert, layer as describeLayer } from "@effect/vitest"
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import type * as Layer from "effect/Layer"
+import { EACCES, EBADF, EINVAL, ENOMEM } from "../../src/Abi/Errno.ts"
+import { Reg } from "../../src/Abi/Registers.ts"
+import { Platform, type PlatformContext, type PlatformFailed } from "../../src/Platform/Platform.ts"
+import { asm, bigAt, bytes, CODE, countingLoop, DATA, guest, map, PAGE, run, STACK } from "./Guest.ts"
+
+const SIGILL = 4
+const SIGTRAP = 5
+const SIGBUS = 7
+const SIGFPE = 8
+const SIGSEGV = 11
+
+const withFile = Effect.fnUntraced(function* (name: string, contents: Uint8Array, flags = "r+") {
+  const directory = yield* Effect.acquireRelease(
+    Effect.sync(() => mkdtempSync(join(tmpdir(), "platform-"))),
+    (d) => Effect.sync(() => rmSync(d, { recursive: true }))
+  )
+  const path = join(directory, name)
+  writeFileSync(path, contents)
+  const fd = yield* Effect.acquireRelease(
+    Effect.sync(() => openSync(path, flags)),
+    (f) => Effect.sync(() => closeSync(f))
+  )
+  return { path, fd }
+})
+
+const expectFault = Effect.fnUntraced(function* (context: PlatformContext, signal: number, address?: number) {
+  const outcome = yield* run(context)
+  if (outcome._tag !== "Fault") return assert.fail(`expected a fault, got ${outcome._tag}`)
+  assert.strictEqual(outcome.signal, signal)
+  if (address !== undefined) assert.strictEqual(outcome.address, BigInt(address))
+  return outcome.code
+})
+
+export const platformContract = (name: string, layer: Layer.Layer<Platform, PlatformFailed>): void =>
+  describeLayer(layer)(name, (it) => {
+    it.effect("a system call ends the switch with its number and arguments, and goes on with the result", () =>
+      Effect.gen(function* () {
+        const context = yield* guest(bytes(asm.setEax(39), asm.syscall, asm.movRaxRdi, asm.setEax(60), asm.syscall))
+        const { registers } = context
+        assert.deepStrictEqual(yield* run(context), { _tag: "Syscall" })
+        assert.strictEqual(registers.ulong(Reg.orig_rax), 39)
+        assert.strictEqual(registers.ulong(Reg.rdi), DATA)
+        assert.strictEqual(registers.ulong(Reg.rip), CODE + 7)
+        registers.set(Reg.rax, -38)
+        assert.deepStrictEqual(yield* run(context), { _tag: "Syscall" })
+        assert.strictEqual(registers.ulong(Reg.orig_rax), 60)
+        assert.strictEqual(registers.long(Reg.rdi), -38)
+      })
+    )
+
+    it.effect("the handler answers calls without ending the switch", () =>
+      Effect.gen(function* () {
+        const context = yield* guest(countingLoop)
+        let calls = 0
+        const outcome = yield* context.switch(() => {
+          if (calls === 5000) return false
+          context.registers.set(Reg.rax, ++calls)
+          return true
+        })
+        assert.strictEqual(outcome._tag, "Syscall")
+        assert.strictEqual(context.registers.ulong(Reg.rbx), 5001)
+      })
+    )
+
+    it.effect("every register but rax, rcx and r11 survives a system call, and all can be set", () =>
+      Effect.gen(function* () {
+        const context = yield* guest(bytes(asm.syscall, asm.syscall))
+        const { registers } = context
+        const chosen = [Reg.r15, Reg.r14, Reg.r13, Reg.r12, Reg.rbp, Reg.rbx, Reg.r10, Reg.r9, Reg.r8]
+        const more = [Reg.rax, Reg.rdx, Reg.rsi, Reg.rdi, Reg.fs_base, Reg.gs_base, Reg.rsp]
+        const value = (r: number, round: bigint) => 0x1234_5678_0000n + BigInt(r) * 0x1_0001n + round
+        for (const round of [0n, 0x1000n]) {
+          for (const r of [...chosen, ...more]) registers.words[r] = value(r, round)
+          yield* run(context)
+          for (const r of [...chosen, ...more]) {
+            if (r !== Reg.rax) assert.strictEqual(registers.words[r], value(r, round), `register ${r}`)
+          }
+          assert.strictEqual(registers.ulong(Reg.orig_rax), Number(value(Reg.rax, round)))
+        }
+      })
+    )
+
+    it.effect("faults tell signal, code and address", () =>
+      Effect.gen(function* () {
+        const fault = Effect.fnUntraced(function* (
+          code: ReadonlyArray<number>,
+          rdi: number,
+          signal: number,
+          at?: number
+        ) {
+          const context = yield* guest(bytes(code))
+          context.registers.set(Reg.rdi, rdi)
+          return yield* expectFault(context, signal, at)
+        })
+        assert.strictEqual(yield* fault(asm.loadRdi, 0x77_7000, SIGSEGV, 0x77_7000), 1)
+        assert.strictEqual(yield* fault(asm.storeRdi, CODE + 8, SIGSEGV, CODE + 8), 2)
+        assert.strictEqual(yield* fault(asm.jmpRdi, DATA, SIGSEGV, DATA), 2)
+        assert.strictEqual(yield* fault(asm.ud2, 0, SIGILL, CODE), 2)
+        assert.strictEqual(yield* fault(asm.divideByZero, 0, SIGFPE, CODE + 2), 1)
+        assert.strictEqual(yield* fault(asm.int3, 0, SIGTRAP), 0x80)
+        assert.strictEqual(yield* fault(asm.rdtsc, 0, SIGSEGV, 0), 0x80)
+        assert.strictEqual(yield* fault(asm.loadRdi, -(2 ** 52), SIGSEGV, 0), 0x80)
+      })
+    )
+
+    it.effect("a thread goes on after its fault has been repaired", () =>
+      Effect.gen(function* () {
+        const context = yield* guest(bytes(asm.loadRdi, asm.syscall))
+        context.registers.set(Reg.rdi, 0x77_7000)
+        yield* expectFault(context, SIGSEGV, 0x77_7000)
+        assert.strictEqual(yield* context.addressSpace.change([map(0x77_7000, PAGE, 3)]), 0)
+        assert.strictEqual((yield* run(context))._tag, "Syscall")
+        assert.strictEqual(context.registers.ulong(Reg.orig_rax), 0)
+      })
+    )
+
+    it.effect("registers that no processor loads are a fault of the guest", () =>
+      Effect.gen(function* () {
+        const context = yield* guest(bytes(asm.syscall))
+        context.registers.words[Reg.fs_base] = 0xffff_8000_0000_0000n
+        yield* expectFault(context, SIGSEGV)
+        context.registers.words[Reg.fs_base] = 0n
+        context.registers.words[Reg.cs] = 0n
+        yield* expectFault(context, SIGSEGV)
+        context.registers.words[Reg.cs] = 0x33n
+        assert.strictEqual((yield* run(context))._tag, "Syscall")
+      })
+    )
+
+    it.effect("calls that aren't x86-64's are marked", () =>
+      Effect.gen(function* () {
+        const context = yield* guest(bytes(asm.setEax(20), asm.int80))
+        assert.strictEqual((yield* run(context))._tag, "Syscall")
+        assert.strictEqual(context.registers.ulong(Reg.orig_rax), 0xffff_ffff)
+        const x32 = yield* guest(bytes(asm.setEax(0x4000_0027), asm.syscall))
+        assert.strictEqual((yield* run(x32))._tag, "Syscall")
+        assert.strictEqual(x32.registers.ulong(Reg.orig_rax), 0x4000_0027)
+      })
+    )
+
+    it.effect("a call into the vsyscall page is a system call", () =>
+      Effect.gen(function* () {
+        // mov $0xffffffffff600400,%rax (time); call *%rax; ud2
+        const context = yield* guest(bytes([0x48, 0xc7, 0xc0, 0x00, 0x04, 0x60, 0xff], asm.callRax, asm.ud2))
+        const outcome = yield* run(context)
+        if (outcome._tag === "Fault") return // a host with vsyscall=none
+        assert.strictEqual(context.registers.ulong(Reg.orig_rax), 201)
+        assert.strictEqual(context.registers.ulong(Reg.rdi), DATA)
+        context.registers.set(Reg.rax, 123)
+        yield* expectFault(context, SIGILL, CODE + 9)
+        assert.strictEqual(context.registers.ulong(Reg.rax), 123)
+        assert.strictEqual(context.registers.ulong(Reg.rsp), STACK)
+      })
+    )
+
+    it.effect("an interrupt stops a thread that computes, and its registers are current", () =>
+      Effect.gen(function* () {
+        const context = yield* guest(bytes(asm.incRbx, asm.jmpBack(5)))
+        let before = 0
+        for (let i = 0; i < 20; i++) {
+          const fiber = yield* Effect.forkChild(run(context), { startImmediately: true })
+          yield* Effect.promise(() => new Promise((done) => setTimeout(done, 1)))
+          yield* Fiber.interrupt(fiber)
+          const now = context.registers.ulong(Reg.rbx)
+          assert.isAbove(now, before)
+          before = now
+        }
+        context.registers.set(Reg.rip, CODE + 3)
+        context.registers.set(Reg.rbx, 0)
+        const fiber = yield* Effect.forkChild(run(context), { startImmediately: true })
+        yield* Fiber.interrupt(fiber)
+        assert.isBelow(context.registers.ulong(Reg.rbx), before)
+      })
+    )
+
+    it.effect("no call is lost or made twice when interrupts race with calls", () =>
+      Effect.gen(function* () {
+        const context = yield* guest(countingLoop)
+        let calls = 0
+        for (let i = 0; i < 1000; i++) {
+          const fiber = yield* Effect.forkChild(
+            context.switch(() => {
+              context.registers.set(Reg.rax, ++calls)
+              return true
+            }),
+            { startImmediately: true }
+          )
+          for (let spin = Math.floor(Math.random() * 2000 * (i % 4)); spin > 0; spin--);
+          if (i % 3 === 0) yield* Effect.promise(() => new Promise((done) => setImmediate(done)))
+          const early = fiber.pollUnsafe()
+          if (early !== undefined) return assert.fail(`ended: ${JSON.stringify(early)} after ${calls} calls`)
+          yield* Fiber.interrupt(fiber)
+        }
+        assert.isAbove(calls, 100)
+      })
+    )
+
+    it.effect("nor when the calls end the switch", () =>
+      Effect.gen(function* () {
+        const context = yield* guest(countingLoop)
+        let calls = 0
+        let interrupted = 0
+        for (let i = 0; i < 1000; i++) {
+          const fiber = yield* Effect.forkChild(run(context), { startImmediately: true })
+          for (let spin = Math.floor(Math.random() * 5000); spin > 0; spin--);
+          if (i % 2 === 0) yield* Effect.promise(() => new Promise((done) => setImmediate(done)))
+          yield* Fiber.interrupt(fiber)
+          const exit = fiber.pollUnsafe()!
+          if (exit._tag === "Failure") interrupted++
+          else if (exit.value._tag === "Syscall") context.registers.set(Reg.rax, ++calls)
+          else return assert.fail(exit.value._tag)
+        }
+        assert.strictEqual(interrupted + calls, 1000)
+        assert.isAbove(interrupted, 0)
+        assert.closeTo(context.registers.ulong(Reg.rbx), calls, 1)
+      })
+    )
+
+    it.effect("nor faults", () =>
+      Effect.gen(function* () {
+        // 1: inc %rbx; mov (%rdi),%rax; inc %rbp; jmp 1b
+        const code = bytes(asm.incRbx, asm.loadRdi, [0x48, 0xff, 0xc5], asm.jmpBack(11))
+        const context = yield* guest(code)
+        context.registers.set(Reg.rdi, 0)
+        let faults = 0
+        for (let i = 0; i < 1000; i++) {
+          const fiber = yield* Effect.forkChild(run(context), { startImmediately: true })
+          for (let spin = Math.floor(Math.random() * 5000); spin > 0; spin--);
+          if (i % 2 === 0) yield* Effect.promise(() => new Promise((done) => setImmediate(done)))
+          yield* Fiber.interrupt(fiber)
+          const exit = fiber.pollUnsafe()!
+          if (exit._tag !== "Success") continue
+          assert.strictEqual(exit.value._tag, "Fault")
+          faults++
+          assert.strictEqual(context.registers.ulong(Reg.rip), CODE + 3)
+          context.registers.set(Reg.rip, CODE + 6) // as if the load had been made
+        }
+        assert.isAbove(faults, 0)
+        assert.closeTo(context.registers.ulong(Reg.rbx), faults, 1)
+      })
+    )
+
+    it.effect("a thread cloned into the same memory has the same registers and sees the same bytes", () =>
+      Effect.gen(function* () {
+        // movups (%rdi),%xmm0 first, so that the extended state is told apart; then store rbx, which differs
+        const context = yield* guest(bytes([0x0f, 0x10, 0x07], asm.syscall, [0x48, 0x89, 0x1f], asm.syscall))
+        context.addressSpace.write(
+          DATA,
+          Uint8Array.from({ length: 16 }, (_, i) => i + 1)
+        )
+        context.registers.set(Reg.fs_base, 0x1234_5000)
+        yield* run(context)
+        const thread = yield* context.clone("share")
+        assert.strictEqual(thread.addressSpace, context.addressSpace)
+        const skip = (words: BigUint64Array) => words.filter((_, r) => r !== Reg.orig_rax)
+        assert.deepStrictEqual(skip(thread.registers.snapshot()), skip(context.registers.snapshot()))
+        assert.deepStrictEqual(yield* thread.readExtendedState, yield* context.readExtendedState)
+        assert.strictEqual((yield* thread.readExtendedState)[160 + 3], 4)
+        thread.registers.set(Reg.rbx, 77)
+        assert.strictEqual((yield* run(thread))._tag, "Syscall")
+        assert.strictEqual(bigAt(context, DATA), 77n)
+        assert.strictEqual(thread.registers.ulong(Reg.fs_base), 0x1234_5000)
+        yield* thread.release
+        context.registers.set(Reg.rbx, 78)
+        assert.strictEqual((yield* run(context))._tag, "Syscall")
+        assert.strictEqual(bigAt(context, DATA), 78n)
+      })
+    )
+
+    it.effect("a thread cloned with a copy of the memory does not", () =>
+      Effect.gen(function* () {
+        const context = yield* guest(bytes(asm.syscall, [0x48, 0x89, 0x1f], asm.syscall))
+        yield* run(context)
+        const child = yield* context.clone("copy")
+        const grandchild = yield* child.clone("copy")
+        child.registers.set(Reg.rbx, 77)
+        yield* run(child)
+        assert.strictEqual(bigAt(child, DATA), 77n)
+        assert.strictEqual(bigAt(context, DATA), 0n)
+        assert.strictEqual(bigAt(grandchild, DATA), 0n)
+        yield* child.release
+        grandchild.registers.set(Reg.rbx, 78)
+        yield* run(grandchild)
+        assert.strictEqual(bigAt(grandchild, DATA), 78n)
+        assert.strictEqual(child.addressSpace.read(DATA, new Uint8Array(8)), 0)
+        yield* grandchild.release
+      })
+    )
+
+    it.effect("threads run at the same time, and each gets its own answers", () =>
+      Effect.gen(function* () {
+        const first = yield* guest(countingLoop)
+        const contexts = [first]
+        for (let i = 0; i < 7; i++) contexts.push(yield* first.clone(i % 2 === 0 ? "share" : "copy"))
+        const outcomes = yield* Effect.forEach(
+          contexts,
+          (context) => {
+            let calls = 0
+            return context.switch(() => {
+              context.registers.set(Reg.rax, ++calls)
+              return calls < 500
+            })
+          },
+          { concurrency: "unbounded" }
+        )
+        assert.deepStrictEqual(new Set(outcomes.map((o) => o._tag)), new Set(["Syscall"]))
+        for (const context of contexts) assert.strictEqual(context.registers.ulong(Reg.rbx), 500)
+        for (const context of contexts) yield* context.release
+      })
+    )
+
+    it.effect("the first thread of an address space can end before the others", () =>
+      Effect.gen(function* () {
+        const platform = yield* Platform
+        const first = yield* platform.makeContext
+        const space = first.addressSpace
+        assert.strictEqual(yield* space.change([map(CODE, PAGE, 7)]), 0)
+        space.write(CODE, countingLoop)
+        first.registers.set(Reg.rip, CODE)
+        const second = yield* first.clone("share")
+        yield* first.release
+        yield* first.release
+        assert.strictEqual((yield* run(second))._tag, "Syscall")
+        assert.strictEqual(yield* space.change([map(DATA, PAGE, 3)]), 0)
+        assert.strictEqual(space.write(DATA, Uint8Array.of(1)), 1)
+        assert.strictEqual(space.writeForced(CODE, countingLoop), countingLoop.length)
+        const third = yield* second.clone("share")
+        yield* second.release
+        third.registers.set(Reg.rax, 1)
+        assert.strictEqual((yield* run(third))._tag, "Syscall")
+        yield* third.release
+        assert.strictEqual((yield* run(third))._tag, "Killed")
+      })
+    )
+
+    it.effect("copies are short at the first page that is missing or protected", () =>
+      Effect.gen(function* () {
+        const { addressSpace: space } = yield* guest(bytes(asm.syscall))
+        const at = 0x100_0000
+        yield* space.change([map(at, 3 * PAGE, 3), map(at + 4 * PAGE, PAGE, 1), map(at + 5 * PAGE, PAGE, 0)])
+        const data = Uint8Array.from({ length: 8 * PAGE }, (_, i) => i * 7)
+        assert.strictEqual(space.write(at + 100, data), 3 * PAGE - 100)
+        const into = new Uint8Array(8 * PAGE)
+        assert.strictEqual(space.read(at + 100, into), 3 * PAGE - 100)
+        assert.deepStrictEqual(into.subarray(0, 3 * PAGE - 100), data.subarray(0, 3 * PAGE - 100))
+        assert.strictEqual(space.read(at + 3 * PAGE - 1, into), 1)
+        assert.strictEqual(space.read(at + 3 * PAGE, into), 0)
+        assert.strictEqual(space.read(at + 4 * PAGE + 10, into), PAGE - 10)
+        assert.strictEqual(space.write(at + 4 * PAGE, data), 0)
+        assert.strictEqual(space.writeForced(at + 4 * PAGE + 1, data.subarray(0, 100)), 100)
+        assert.strictEqual(space.read(at + 5 * PAGE, into), 0)
+        assert.strictEqual(space.read(at, new Uint8Array(0)), 0)
+        for (const bad of [0, -1, NaN, 2 ** 47, 2 ** 53, 2 ** 64, 0x7fff_ffff_f000, Infinity]) {
+          assert.strictEqual(space.read(bad, into), 0)
+          assert.strictEqual(space.write(bad, data), 0)
+          assert.strictEqual(space.writeForced(bad, data), 0)
+        }
+        const window = new Uint8Array(into.buffer, 64, 16)
+        assert.strictEqual(space.read(at + 100, window), 16)
+        assert.deepStrictEqual(window, data.slice(0, 16))
+      })
+    )
+
+    it.effect("large copies are whole", () =>
+      Effect.gen(function* () {
+        const { addressSpace: space } = yield* guest(bytes(asm.syscall))
+        const size = 8 * 1024 * 1024
+        yield* space.change([map(0x1000_0000, size, 3)])
+        const data = Uint8Array.from({ length: size - 5 }, (_, i) => (i * 31) >> 3)
+        assert.strictEqual(space.write(0x1000_0003, data), data.length)
+        const into = new Uint8Array(data.length)
+        assert.strictEqual(space.read(0x1000_0003, into), data.length)
+        assert.isTrue(Buffer.from(into.buffer).equals(Buffer.from(data.buffer)))
+        const forced = data.subarray(0, 100_000)
+        assert.strictEqual(space.writeForced(0x1000_0000, forced), forced.length)
+      })
+    )
+
+    it.effect("no change reaches the platform's own pages", () =>
+      Effect.gen(function* () {
+        const platform = yield* Platform
+        const { addressSpace: space } = yield* guest(bytes(asm.syscall))
+        const top = platform.taskSize
+        assert.strictEqual(yield* space.change([map(top - PAGE, PAGE, 3)]), 0)
+        assert.strictEqual(yield* space.change([map(top - PAGE, 2 * PAGE, 3)]), -ENOMEM)
+        for (const address of [top, top + PAGE, 2 ** 47 - PAGE, 2 ** 52]) {
+          const range = { address, length: PAGE }
+          assert.strictEqual(yield* space.change([map(address, PAGE, 3)]), -ENOMEM)
+          assert.strictEqual(yield* space.change([{ _tag: "Unmap", ...range }]), -ENOMEM)
+          assert.strictEqual(yield* space.change([{ _tag: "Protect", ...range, protection: 7 }]), -ENOMEM)
+          assert.strictEqual(yield* space.change([{ _tag: "Advise", ...range, advice: 4 }]), -ENOMEM)
+          const to = { _tag: "Remap", oldLength: PAGE, newLength: PAGE, keepOld: false } as const
+          assert.strictEqual(yield* space.change([{ ...to, address: DATA, newAddress: address }]), -ENOMEM)
+          assert.strictEqual(yield* space.change([{ ...to, address, newAddress: DATA }]), -ENOMEM)
+        }
+        assert.strictEqual(yield* space.change([map(-PAGE, PAGE, 3)]), -EINVAL)
+        assert.strictEqual(yield* space.change([map(NaN, PAGE, 3)]), -EINVAL)
+        assert.strictEqual(yield* space.change([map(DATA + 1, PAGE, 3)]), -EINVAL)
+        assert.strictEqual(yield* space.change([{ _tag: "Unmap", address: 0, length: top }]), 0)
+      })
+    )
+
+    it.effect("changes are made in order up to the first that fails", () =>
+      Effect.gen(function* () {
+        const { addressSpace: space } = yield* guest(bytes(asm.syscall))
+        const at = 0x200_0000
+        const missing = { _tag: "Protect", address: 0x300_0000, length: PAGE, protection: 1 } as const
+        assert.strictEqual(yield* space.change([map(at, PAGE, 3), missing, map(at + PAGE, PAGE, 3)]), -ENOMEM)
+        assert.strictEqual(space.read(at, new Uint8Array(2 * PAGE)), PAGE)
+        assert.strictEqual(yield* space.change([]), 0)
+        const many = Array.from({ length: 150 }, (_, i) => map(at + 2 * i * PAGE, PAGE, 3))
+        assert.strictEqual(yield* space.change(many), 0)
+        for (const { address } of many) assert.strictEqual(space.read(address, new Uint8Array(2 * PAGE)), PAGE)
+        assert.strictEqual(yield* space.change([...many, map(2 ** 50, PAGE, 3)]), -ENOMEM)
+      })
+    )
+
+    it.effect("ranges move, with their contents", () =>
+      Effect.gen(function* () {
+        const { addressSpace: space } = yield* guest(bytes(asm.syscall))
+        const from = 0x200_0000
+        const to = 0x300_0000
+        const remap = { _tag: "Remap", address: from, oldLength: PAGE, keepOld: false } as const
+        assert.strictEqual(yield* space.change([map(from, PAGE, 3)]), 0)
+        space.write(from, Uint8Array.of(1, 2, 3))
+        assert.strictEqual(yield* space.change([{ ...remap, newLength: 3 * PAGE, newAddress: to }]), 0)
+        assert.strictEqual(space.read(from, new Uint8Array(3)), 0)
+        const into = new Uint8Array(4 * PAGE)
+        assert.strictEqual(space.read(to, into), 3 * PAGE)
+        assert.deepStrictEqual([...into.subarray(0, 3)], [1, 2, 3])
+        const grow = { ...remap, address: to, oldLength: 3 * PAGE, newAddress: to }
+        assert.strictEqual(yield* space.change([{ ...grow, newLength: 4 * PAGE }]), 0)
+        assert.strictEqual(space.read(to, into), 4 * PAGE)
+        assert.strictEqual(yield* space.change([{ ...grow, oldLength: 4 * PAGE, newLength: PAGE }]), 0)
+        assert.strictEqual(space.read(to, into), PAGE)
+        const keep = { ...remap, address: to, newAddress: from, newLength: PAGE, keepOld: true }
+        assert.strictEqual(yield* space.change([keep]), 0)
+        assert.strictEqual(space.read(from, into), PAGE)
+        assert.strictEqual(into[1], 2)
+        assert.strictEqual(space.read(to, into), PAGE)
+        assert.strictEqual(into[1], 0)
+      })
+    )
+
+    it.effect("files are mapped, private and shared, many at once, from any offset", () =>
+      Effect.gen(function* () {
+        const context = yield* guest(bytes([0xc6, 0x07, 0x42], asm.syscall)) // movb $0x42,(%rdi)
+        const space = context.addressSpace
+        const contents = Uint8Array.from({ length: 2 * PAGE + 10 }, (_, i) => 1 + (i >> 12))
+        const files = []
+        for (let i = 0; i < 20; i++)
+          files.push(
+            yield* withFile(
+              `f${i}`,
+              contents.map((b) => b + i)
+            )
+          )
+        const at = 0x200_0000
+        const into = new Uint8Array(1)
+        const changes = files.flatMap(({ fd }, i) => [
+          map(at + i * 0x1_0000, PAGE, 3, { fd, offset: 0 }, true),
+          map(at + i * 0x1_0000 + PAGE, 2 * PAGE, 3, { fd, offset: PAGE }, false),
+          map(at + i * 0x1_0000 + 0x8000, PAGE, 3)
+        ])
+        assert.strictEqual(yield* space.change(changes), 0)
+        for (let i = 0; i < 20; i++) {
+          for (const [offset, expected] of [
+            [0, 1 + i],
+            [PAGE, 2 + i],
+            [2 * PAGE, 3 + i],
+            [0x8000, 0]
+          ] as const) {
+            space.read(at + i * 0x1_0000 + offset, into)
+            assert.strictEqual(into[0], expected, `file ${i} offset ${offset}`)
+          }
+        }
+        for (const [target, seen] of [
+          [at, 0x42],
+          [at + PAGE, 2]
+        ] as const) {
+          context.registers.set(Reg.rip, CODE)
+          context.registers.set(Reg.rdi, target)
+          assert.strictEqual((yield* run(context))._tag, "Syscall")
+          space.read(target, into)
+          assert.strictEqual(into[0], 0x42)
+          assert.strictEqual(readFileSync(files[0]!.path)[target - at], seen)
+        }
+        const short = yield* withFile("short", Uint8Array.of(1))
+        assert.strictEqual(yield* space.change([map(DATA, 2 * PAGE, 3, { fd: short.fd, offset: 0 })]), 0)
+        context.registers.set(Reg.rip, CODE)
+        context.registers.set(Reg.rdi, DATA + PAGE)
+        yield* expectFault(context, SIGBUS, DATA + PAGE)
+      })
+    )
+
+    it.effect("a mapping that the file does not allow fails, and the next one works", () =>
+      Effect.gen(function* () {
+        const { addressSpace: space } = yield* guest(bytes(asm.syscall))
+        const file = yield* withFile("file", Uint8Array.of(9, 9), "r")
+        const other = yield* withFile("other", Uint8Array.of(5))
+        const backing = { fd: file.fd, offset: 0 }
+        const good = map(DATA, PAGE, 1, { fd: other.fd, offset: 0 }, true)
+        const into = new Uint8Array(1)
+        for (let i = 0; i < 5; i++) {
+          assert.strictEqual(yield* space.change([map(DATA, PAGE, 3, backing, true), good]), -EACCES)
+          assert.strictEqual(yield* space.change([map(DATA, PAGE, 3, { fd: 9999, offset: 0 }, true), good]), -EBADF)
+          assert.strictEqual(yield* space.change([good, map(DATA + 1, PAGE, 3, backing)]), -EINVAL)
+          assert.strictEqual(yield* space.change([good]), 0)
+          space.read(DATA, into)
+          assert.strictEqual(into[0], 5)
+        }
+      })
+    )
+
+    it.effect("the extended state is what was written", () =>
+      Effect.gen(function* () {
+        const platform = yield* Platform
+        const context = yield* guest(bytes([0x0f, 0x11, 0x07], asm.syscall)) // movups %xmm0,(%rdi)
+        const image = yield* context.readExtendedState
+        assert.strictEqual(image.length, platform.extendedState.size)
+        assert.strictEqual(platform.extendedState.features & 3n, 3n)
+        const view = new DataView(image.buffer)
+        assert.strictEqual(view.getUint32(24, true), 0x1f80) // MXCSR as execve leaves it
+        image.fill(0xab, 160, 176)
+        view.setBigUint64(512, view.getBigUint64(512, true) | 3n, true)
+        yield* context.writeExtendedState(image)
+        yield* run(context)
+        assert.strictEqual(bigAt(context, DATA), 0xabab_abab_abab_ababn)
+        const after = yield* context.readExtendedState
+        assert.deepStrictEqual(after.subarray(160, 176), image.subarray(160, 176))
+      })
+    )
+
+    it.effect("a thread can be released while it runs", () =>
+      Effect.gen(function* () {
+        const context = yield* guest(bytes(asm.jmpSelf))
+        const fiber = yield* Effect.forkChild(run(context), { startImmediately: true })
+        const thread = yield* guest(bytes(asm.jmpSelf))
+        yield* context.release // while it runs
+        assert.strictEqual((yield* run(context))._tag, "Killed")
+        yield* Fiber.interrupt(fiber)
+        yield* thread.release
+      })
+    )
+
+    it.effect("guests come and go by the hundred", () =>
+      Effect.gen(function* () {
+        const platform = yield* Platform
+        for (let round = 0; round < 4; round++) {
+          const contexts = yield* Effect.forEach(Array.from({ length: 50 }), () => platform.makeContext, {
+            concurrency: "unbounded"
+          })
+          const threads = yield* Effect.forEach(contexts, (c) => c.clone("share"), { concurrency: "unbounded" })
+          yield* Effect.forEach([...contexts, ...threads], (c) => c.release, { concurrency: "unbounded" })
+        }
+      })
+    )
+  })

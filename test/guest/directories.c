@@ -20,8 +20,8 @@ static void list(const char *name, const char *path) {
   closedir(dir);
   qsort(names, n, sizeof *names, by_name);
   char line[3000] = "";
-  for (int i = 0; i < n; i++) strcat(line, " "), strcat(line, names[i]);
-  say("%s: %d%s", name, n, n > 30 ? "" : line);
+  for (int i = 0; i < n && n <= 30; i++) strcat(line, " "), strcat(line, names[i]);
+  say("%s: %d%s", name, n, line);
 }
 
 int main(void) {

@@ -3,7 +3,7 @@
 
 static long mode(const char *path) {
   struct stat st;
-  return lstat(path, &st) == 0 ? st.st_mode & 07777 : -1;
+  return lstat(path, &st) == 0 ? (long)(st.st_mode & 07777) : -1;
 }
 
 static void unprivileged(void) {
@@ -43,7 +43,6 @@ static void unprivileged(void) {
   TRY(access("/etc/passwd", W_OK));
   TRY(access("/root/x", F_OK));
   TRY(setuid(0));
-  TRY(kill(1, 0));
 }
 
 int main(void) {

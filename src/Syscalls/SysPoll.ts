@@ -62,10 +62,10 @@ const scanUntil = (
 // ---------------------------------------------------------------- poll
 
 /**
- * poll(2) from its decoded arguments; restart_syscall(2) comes back here. The array is copied in once and its `revents`
+ * poll(2) from its decoded arguments. The array is copied in once and its `revents`
  * copied out at the end. Restart: `interrupted`.
  */
-export const pollUntil = (
+const pollUntil = (
   task: Task,
   pointer: number,
   count: number,
@@ -107,20 +107,27 @@ export const pollUntil = (
   return typeof result === "number" ? finish(result) : Effect.map(result, finish)
 }
 
-/** poll(2). Blocks. Restart: through restart_syscall(2), towards the same deadline, when no handler ran. */
+/** poll(2) that goes on through restart_syscall(2), towards the same deadline, when no handler ran. Blocks. */
+export const pollRestartably = (task: Task, pointer: number, count: number, deadline: bigint | undefined): Result => {
+  const result = pollUntil(task, pointer, count, deadline, -ERESTART_RESTARTBLOCK)
+  if (typeof result === "number") return result
+  return Effect.map(result, (value) => {
+    if (value === -ERESTART_RESTARTBLOCK) task.restartBlock = { _tag: "Poll", fds: pointer, count, deadline }
+    return value
+  })
+}
+
+/** poll(2). */
 export const poll = declare(
   "poll",
   [struct("fds", "pollfd", "both"), uint("nfds"), int("timeout")],
-  (task, pointer, count, timeout) => {
-    const deadline =
+  (task, pointer, count, timeout) =>
+    pollRestartably(
+      task,
+      pointer,
+      count,
       timeout < 0 ? undefined : task.system.timekeeper.monotonic() + BigInt(timeout) * NANOS_PER_MILLISECOND
-    const result = pollUntil(task, pointer, count, deadline, -ERESTART_RESTARTBLOCK)
-    if (typeof result === "number") return result
-    return Effect.map(result, (value) => {
-      if (value === -ERESTART_RESTARTBLOCK) task.restartBlock = { _tag: "Poll", fds: pointer, count, deadline }
-      return value
-    })
-  }
+    )
 )
 
 // ---------------------------------------------------------------- timeouts and masks

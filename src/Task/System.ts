@@ -2,6 +2,7 @@
  * What the tasks of one sandbox have in common: the services that a system call handler reaches through its task.
  * Assembled by src/Kernel.ts; owns no logic.
  */
+import type { Hardware } from "../Loader/InitialStack.ts"
 import type * as Platform from "../Platform/Platform.ts"
 import type { RunQueue } from "../Sync/RunQueue.ts"
 import type { Entropy } from "../Time/Entropy.ts"
@@ -50,6 +51,10 @@ export interface System {
   readonly bootTime: bigint
   /** Bytes of XSAVE state in a signal frame, and the components in it. */
   readonly frameState: { readonly size: number; readonly features: bigint }
+  /** What the auxiliary vector says of the processor. */
+  readonly hardware: Hardware
+  /** CPU time used by a task (or its whole process), nanoseconds; undefined where the platform does not count it. */
+  readonly cpuTime: (task: Task, thread: boolean) => bigint | undefined
   readonly observer: SyscallObserver | undefined
   readonly onEvent: (event: KernelEvent) => void
   /** Starts a task's fiber. A failure of it ends the sandbox with a report. */

@@ -1,0 +1,149 @@
+/**
+ * Making and ending processes and threads: clone(2), execve(2), exit(2).
+ */
+import * as Effect from "effect/Effect"
+import {
+  CLONE_ARGS_SIZE_VER0,
+  CLONE_NAMES,
+  CLONE_PARENT,
+  CLONE_THREAD,
+  CLONE_VFORK,
+  CLONE_VM,
+  CSIGNAL,
+  CloneArgs
+} from "../Abi/Clone.ts"
+import { E2BIG, EFAULT, EINVAL } from "../Abi/Errno.ts"
+import { SIGCHLD } from "../Abi/Signal.ts"
+import {
+  type Result,
+  address,
+  declare,
+  dirFd,
+  int,
+  longFlags,
+  size,
+  string,
+  stringArray,
+  struct,
+  u64
+} from "../Task/Syscall.ts"
+import type { Task } from "../Task/Task.ts"
+import { type CloneRequest, clone } from "../Task/TaskClone.ts"
+import { execute } from "../Task/TaskExec.ts"
+import { exitGroup } from "../Task/TaskExit.ts"
+import { killTask } from "../Task/TaskSignals.ts"
+
+const cloneWith = (task: Task, request: CloneRequest): Result => Effect.orDie(clone(task, request))
+
+const nothing = { stackPointer: 0, tls: 0n, parentTid: 0, childTid: 0 }
+
+/** `struct clone_args` of up to its known size; -E2BIG if what lies beyond is not zero. */
+const readCloneArgs = (task: Task, at: number, length: number): CloneArgs | number => {
+  if (length > 4096) return -E2BIG
+  if (length < CLONE_ARGS_SIZE_VER0) return -EINVAL
+  const bytes = new Uint8Array(Math.max(length, CloneArgs.size))
+  if (task.memory.copyIn(at, bytes.subarray(0, length)) < 0) return -EFAULT
+  if (bytes.subarray(CloneArgs.size).some((byte) => byte !== 0)) return -E2BIG
+  return CloneArgs.decode(bytes)
+}
+
+/** What only clone3(2) checks. */
+const clone3Request = (args: CloneArgs): CloneRequest | number => {
+  const flags = Number(args.flags)
+  if ((flags & CSIGNAL) !== 0 || args.exit_signal > CSIGNAL || args.set_tid_size !== 0) return -EINVAL
+  if ((flags & (CLONE_THREAD | CLONE_PARENT)) !== 0 && args.exit_signal !== 0) return -EINVAL
+  if ((args.stack === 0) !== (args.stack_size === 0)) return -EINVAL
+  return {
+    flags,
+    exitSignal: args.exit_signal,
+    stackPointer: args.stack + args.stack_size,
+    tls: args.tls,
+    parentTid: args.parent_tid,
+    childTid: args.child_tid
+  }
+}
+
+/** A NULL-terminated array of strings; a null array counts as empty, as in Linux. */
+const readStrings = (task: Task, at: number): ReadonlyArray<string> | number => {
+  const strings: Array<string> = []
+  if (at === 0) return strings
+  let total = 0
+  for (let index = 0; ; index++) {
+    const pointer = task.memory.readU64(at + index * 8)
+    if (pointer < 0) return pointer
+    if (pointer === 0) return strings
+    const text = task.memory.copyInString(pointer, MAX_ARG_STRLEN)
+    if (typeof text === "number") return text === -EFAULT ? -EFAULT : -E2BIG
+    total += text.length + 9
+    if (total > MAX_ARGUMENTS) return -E2BIG
+    strings.push(text)
+  }
+}
+
+/** 32 pages: the longest single argument. */
+const MAX_ARG_STRLEN = 131_072
+/** Three quarters of _STK_LIM: no stack limit allows more. */
+const MAX_ARGUMENTS = 6 * 1024 * 1024
+
+const exec = (task: Task, dir: number, path: number, argv: number, envp: number, flags: number): Result => {
+  const name = task.memory.copyInString(path)
+  if (typeof name === "number") return name
+  const args = readStrings(task, argv)
+  if (typeof args === "number") return args
+  const environment = readStrings(task, envp)
+  if (typeof environment === "number") return environment
+  return Effect.orDie(execute(task, { dir, path: name, argv: args, envp: environment, flags }))
+}
+
+const AT_FDCWD = -100
+
+export const sysProcess = [
+  declare(
+    "clone",
+    [longFlags("flags", CLONE_NAMES), address("child_stack"), address("parent_tid"), address("child_tid"), u64("tls")],
+    (task, flags, stackPointer, parentTid, childTid, tls) =>
+      cloneWith(task, {
+        flags: (flags % 0x1_0000_0000) & ~CSIGNAL,
+        exitSignal: flags & CSIGNAL,
+        stackPointer,
+        tls,
+        parentTid,
+        childTid
+      }),
+    { partial: "namespaces and CLONE_PIDFD are refused" }
+  ),
+  declare(
+    "clone3",
+    [struct("cl_args", "clone_args", "in"), size("size")],
+    (task, at, length) => {
+      const args = readCloneArgs(task, at, length)
+      if (typeof args === "number") return args
+      const request = clone3Request(args)
+      return typeof request === "number" ? request : cloneWith(task, request)
+    },
+    { partial: "namespaces, CLONE_PIDFD, set_tid and cgroup are refused" }
+  ),
+  declare("fork", [], (task) => cloneWith(task, { ...nothing, flags: 0, exitSignal: SIGCHLD })),
+  declare("vfork", [], (task) => cloneWith(task, { ...nothing, flags: CLONE_VM | CLONE_VFORK, exitSignal: SIGCHLD })),
+  declare(
+    "execve",
+    [string("pathname"), stringArray("argv"), stringArray("envp")],
+    (task, path, argv, envp) => exec(task, AT_FDCWD, path, argv, envp, 0),
+    { partial: "set-user-id and file capabilities are not honoured" }
+  ),
+  declare(
+    "execveat",
+    [dirFd("dirfd"), string("pathname"), stringArray("argv"), stringArray("envp"), int("flags")],
+    (task, dir, path, argv, envp, flags) => exec(task, dir, path, argv, envp, flags),
+    { partial: "set-user-id and file capabilities are not honoured" }
+  ),
+  declare("exit", [int("status")], (task, status) => {
+    task.exitCode = status & 0xff
+    task.threadGroup.handlers.mutex.runSoon(() => killTask(task))
+    return 0
+  }),
+  declare("exit_group", [int("status")], (task, status) => {
+    exitGroup(task, status)
+    return 0
+  })
+]

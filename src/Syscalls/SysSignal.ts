@@ -1,0 +1,306 @@
+/**
+ * Signals: actions, masks, sending, waiting for them.
+ */
+import * as Effect from "effect/Effect"
+import { EAGAIN, EFAULT, EINTR, EINVAL, ENOMEM, EPERM, ERESTARTNOHAND, ESRCH } from "../Abi/Errno.ts"
+import { CAP_KILL } from "../Abi/Capability.ts"
+import { Reg } from "../Abi/Registers.ts"
+import { SigAction, StackT } from "../Abi/SigAction.ts"
+import { SIGINFO_SIZE, type SigInfo, decodeSigInfo, encodeSigInfo } from "../Abi/SigInfo.ts"
+import {
+  MINSIGSTKSZ,
+  NSIG,
+  SIGCONT,
+  SIGKILL,
+  SIGSTOP,
+  SIG_BLOCK,
+  SIG_SETMASK,
+  SIG_UNBLOCK,
+  SI_TKILL,
+  SI_USER,
+  SS_AUTODISARM,
+  SS_DISABLE,
+  SS_ONSTACK,
+  UNBLOCKABLE
+} from "../Abi/Signal.ts"
+import { Timespec, nanosOfTimespec } from "../Abi/Time.ts"
+import { isOnStack, noSignalStack, toStackT } from "../Signals/SignalStack.ts"
+import { type Result, declare, oneOf, pid, signal, size, struct } from "../Task/Syscall.ts"
+import type { Task } from "../Task/Task.ts"
+import { returnFromHandler } from "../Task/TaskDelivery.ts"
+import { dequeueSignal, discardIgnored, hasDeliverableSignal, sendToGroup, sendToTask } from "../Task/TaskSignals.ts"
+import type { ThreadGroup } from "../Task/ThreadGroup.ts"
+import { hasCapability } from "../Vfs/Credentials.ts"
+
+const isSignal = (signo: number): boolean => signo >= 1 && signo <= NSIG
+
+/** A sigset_t; -errno if its size is wrong or memory is. */
+const readMask = (task: Task, at: number, length: number): bigint | number => {
+  if (length !== 8) return -EINVAL
+  const bytes = new Uint8Array(8)
+  return task.memory.copyIn(at, bytes) < 0 ? -EFAULT : new DataView(bytes.buffer).getBigUint64(0, true)
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Actions and masks
+// ---------------------------------------------------------------------------------------------------------------------
+
+const rt_sigaction = (task: Task, signo: number, action: number, old: number, length: number): Result => {
+  if (length !== 8) return -EINVAL
+  const bytes = new Uint8Array(SigAction.size)
+  if (action !== 0 && task.memory.copyIn(action, bytes) < 0) return -EFAULT
+  if (!isSignal(signo) || (action !== 0 && (signo === SIGKILL || signo === SIGSTOP))) return -EINVAL
+  const { handlers } = task.threadGroup
+  const previous = handlers.mutex.run(() => {
+    const before = handlers.get(signo)
+    if (action !== 0) {
+      const { sa_mask, ...rest } = SigAction.decode(bytes)
+      handlers.set(signo, { ...rest, sa_mask: sa_mask & ~UNBLOCKABLE })
+      discardIgnored(task.threadGroup, signo)
+    }
+    return before
+  })
+  const finish = (value: SigAction): number => (old === 0 ? 0 : task.memory.copyOut(old, SigAction.encode(value)))
+  return Effect.isEffect(previous) ? Effect.map(previous, finish) : finish(previous)
+}
+
+const rt_sigprocmask = (task: Task, how: number, set: number, old: number, length: number): Result => {
+  if (length !== 8) return -EINVAL
+  const before = task.blocked
+  if (set !== 0) {
+    const mask = readMask(task, set, length)
+    if (typeof mask === "number") return mask
+    if (how === SIG_BLOCK) task.setBlocked(before | mask)
+    else if (how === SIG_UNBLOCK) task.setBlocked(before & ~mask)
+    else if (how === SIG_SETMASK) task.setBlocked(mask)
+    else return -EINVAL
+  }
+  return old === 0 ? 0 : task.memory.writeBigU64(old, before)
+}
+
+const rt_sigpending = (task: Task, set: number, length: number): Result => {
+  if (length > 8) return -EINVAL
+  const pending = (task.pending.set | task.threadGroup.pending.set) & task.blocked
+  const bytes = new Uint8Array(8)
+  new DataView(bytes.buffer).setBigUint64(0, pending, true)
+  return task.memory.copyOut(set, bytes.subarray(0, length))
+}
+
+const sigaltstack = (task: Task, stack: number, old: number): Result => {
+  const stackPointer = task.registers.ulong(Reg.rsp)
+  const before = toStackT(task.signalStack, stackPointer)
+  if (stack !== 0) {
+    const bytes = new Uint8Array(StackT.size)
+    if (task.memory.copyIn(stack, bytes) < 0) return -EFAULT
+    const { ss_flags, ss_size, ss_sp } = StackT.decode(bytes)
+    if (isOnStack(task.signalStack, stackPointer)) return -EPERM
+    const mode = (ss_flags & ~SS_AUTODISARM) >>> 0
+    if (mode !== SS_DISABLE && mode !== SS_ONSTACK && mode !== 0) return -EINVAL
+    if (mode !== SS_DISABLE && ss_size < MINSIGSTKSZ) return -ENOMEM
+    task.signalStack =
+      mode === SS_DISABLE ? noSignalStack : { base: ss_sp, size: ss_size, flags: (ss_flags & SS_AUTODISARM) >>> 0 }
+  }
+  return old === 0 ? 0 : task.memory.copyOut(old, StackT.encode(before))
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Sending
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Whether kill(2) permits it. */
+const mayKill = (task: Task, target: ThreadGroup, signo: number): boolean => {
+  const { euid, ruid } = task.credentials
+  const theirs = (target.leader ?? task).credentials
+  return (
+    target === task.threadGroup ||
+    hasCapability(task.credentials, CAP_KILL) ||
+    euid === theirs.ruid ||
+    euid === theirs.suid ||
+    ruid === theirs.ruid ||
+    ruid === theirs.suid ||
+    (signo === SIGCONT && target.processGroup.session === task.threadGroup.processGroup.session)
+  )
+}
+
+const userInfo = (task: Task, signo: number, code: number): SigInfo => ({
+  _tag: "Kill",
+  signo,
+  code,
+  pid: task.threadGroup.tgid,
+  uid: task.credentials.ruid
+})
+
+const killOne = (task: Task, target: ThreadGroup, signo: number): number => {
+  if (!mayKill(task, target, signo)) return -EPERM
+  if (signo !== 0) sendToGroup(target, userInfo(task, signo, SI_USER))
+  return 0
+}
+
+/** kill(2) of several: succeeds if one could be signalled. */
+const killMany = (task: Task, targets: Iterable<ThreadGroup>, signo: number): number => {
+  let result = -ESRCH
+  for (const target of targets) {
+    const outcome = killOne(task, target, signo)
+    if (outcome === 0 || result === -ESRCH) result = outcome
+  }
+  return result
+}
+
+const kill = (task: Task, id: number, signo: number): Result => {
+  if (signo !== 0 && !isSignal(signo)) return -EINVAL
+  const { groups, processGroups } = task.system.taskSet
+  if (id > 0) {
+    const target = groups.get(id) ?? task.system.taskSet.tasks.get(id)?.threadGroup
+    return target === undefined ? -ESRCH : killOne(task, target, signo)
+  }
+  if (id === -1) {
+    return killMany(
+      task,
+      [...groups.values()].filter((group) => group !== task.threadGroup),
+      signo
+    )
+  }
+  const processGroup = id === 0 ? task.threadGroup.processGroup : processGroups.get(-id)
+  return processGroup === undefined ? -ESRCH : killMany(task, [...processGroup.members], signo)
+}
+
+const sendToThread = (task: Task, tgid: number | undefined, tid: number, info: SigInfo): number => {
+  const target = task.system.taskSet.tasks.get(tid)
+  if (target === undefined || (tgid !== undefined && target.threadGroup.tgid !== tgid)) return -ESRCH
+  if (!mayKill(task, target.threadGroup, info.signo)) return -EPERM
+  // a dead leader's id still exists, and signals to it succeed without effect
+  if (info.signo !== 0) sendToTask(target, info)
+  return 0
+}
+
+const tgkill = (task: Task, tgid: number, tid: number, signo: number): Result => {
+  if (tgid <= 0 || tid <= 0 || (signo !== 0 && !isSignal(signo))) return -EINVAL
+  return sendToThread(task, tgid, tid, userInfo(task, signo, SI_TKILL))
+}
+
+const tkill = (task: Task, tid: number, signo: number): Result => {
+  if (tid <= 0 || (signo !== 0 && !isSignal(signo))) return -EINVAL
+  return sendToThread(task, undefined, tid, userInfo(task, signo, SI_TKILL))
+}
+
+/** siginfo as the guest composed it; pretending to be the kernel or kill(2) is refused towards others. */
+const readInfo = (task: Task, tgid: number, signo: number, at: number): SigInfo | number => {
+  const bytes = new Uint8Array(SIGINFO_SIZE)
+  if (task.memory.copyIn(at, bytes) < 0) return -EFAULT
+  const info = decodeSigInfo(signo, bytes)
+  if ((info.code >= 0 || info.code === SI_TKILL) && tgid !== task.threadGroup.tgid) return -EPERM
+  return info
+}
+
+const rt_sigqueueinfo = (task: Task, tgid: number, signo: number, at: number): Result => {
+  const info = readInfo(task, tgid, signo, at)
+  if (typeof info === "number") return info
+  if (signo !== 0 && !isSignal(signo)) return -EINVAL
+  const target = task.system.taskSet.groups.get(tgid)
+  if (target === undefined) return -ESRCH
+  if (!mayKill(task, target, signo)) return -EPERM
+  if (signo !== 0) sendToGroup(target, info)
+  return 0
+}
+
+const rt_tgsigqueueinfo = (task: Task, tgid: number, tid: number, signo: number, at: number): Result => {
+  const info = readInfo(task, tgid, signo, at)
+  if (typeof info === "number") return info
+  if (tgid <= 0 || tid <= 0 || (signo !== 0 && !isSignal(signo))) return -EINVAL
+  return sendToThread(task, tgid, tid, info)
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Waiting
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Waits for nothing but a signal. */
+const sleepForSignal = (task: Task): Effect.Effect<number> =>
+  Effect.as(
+    task.block(() => () => {}),
+    -ERESTARTNOHAND
+  )
+
+const rt_sigsuspend = (task: Task, set: number, length: number): Result => {
+  const mask = readMask(task, set, length)
+  return typeof mask === "number" ? mask : task.withTemporaryMask(mask, () => sleepForSignal(task))
+}
+
+const rt_sigtimedwait = (task: Task, set: number, info: number, timeout: number, length: number): Result => {
+  const mask = readMask(task, set, length)
+  if (typeof mask === "number") return mask
+  let deadline: bigint | undefined
+  if (timeout !== 0) {
+    const bytes = new Uint8Array(Timespec.size)
+    if (task.memory.copyIn(timeout, bytes) < 0) return -EFAULT
+    const nanos = nanosOfTimespec(Timespec.decode(bytes))
+    if (typeof nanos === "number") return nanos
+    deadline = task.system.timekeeper.monotonic() + nanos
+  }
+  return waitForSignal(task, mask & ~UNBLOCKABLE, info, deadline)
+}
+
+const waitForSignal = Effect.fnUntraced(function* (
+  task: Task,
+  wanted: bigint,
+  info: number,
+  deadline: bigint | undefined
+) {
+  const { mutex } = task.threadGroup.handlers
+  const take = mutex.section(() => dequeueSignal(task, wanted))
+  let received = yield* take
+  if (received === undefined && (deadline === undefined || deadline > task.system.timekeeper.monotonic())) {
+    task.awaited = wanted
+    const wakeup = yield* task.block((wake) => {
+      if (((task.pending.set | task.threadGroup.pending.set) & wanted) !== 0n) wake() // since we looked
+      return () => {}
+    }, deadline)
+    task.awaited = 0n
+    received = yield* take
+    if (received === undefined) return wakeup === "Expired" ? -EAGAIN : -EINTR
+    // the interrupt was for this signal: if nothing else is there, nothing wants attention
+    if (!task.killed && !hasDeliverableSignal(task)) task.clearAttention()
+  }
+  if (received === undefined) return -EAGAIN
+  if (info !== 0 && task.memory.copyOut(info, encodeSigInfo(received)) < 0) return -EFAULT
+  return received.signo
+})
+
+const HOW_NAMES = Object.entries({ SIG_BLOCK, SIG_UNBLOCK, SIG_SETMASK })
+
+export const sysSignal = [
+  declare(
+    "rt_sigaction",
+    [signal("signum"), struct("act", "sigaction", "in"), struct("oldact", "sigaction", "out"), size("sigsetsize")],
+    rt_sigaction
+  ),
+  declare(
+    "rt_sigprocmask",
+    [oneOf("how", HOW_NAMES), struct("set", "sigset", "in"), struct("oldset", "sigset", "out"), size("sigsetsize")],
+    rt_sigprocmask
+  ),
+  declare("rt_sigpending", [struct("set", "sigset", "out"), size("sigsetsize")], rt_sigpending),
+  declare("rt_sigreturn", [], returnFromHandler),
+  declare("sigaltstack", [struct("ss", "stack_t", "in"), struct("old_ss", "stack_t", "out")], sigaltstack),
+  declare("kill", [pid("pid"), signal("sig")], kill),
+  declare("tkill", [pid("tid"), signal("sig")], tkill),
+  declare("tgkill", [pid("tgid"), pid("tid"), signal("sig")], tgkill),
+  declare("rt_sigqueueinfo", [pid("tgid"), signal("sig"), struct("info", "siginfo", "in")], rt_sigqueueinfo),
+  declare(
+    "rt_tgsigqueueinfo",
+    [pid("tgid"), pid("tid"), signal("sig"), struct("info", "siginfo", "in")],
+    rt_tgsigqueueinfo
+  ),
+  declare("rt_sigsuspend", [struct("mask", "sigset", "in"), size("sigsetsize")], rt_sigsuspend),
+  declare(
+    "rt_sigtimedwait",
+    [
+      struct("set", "sigset", "in"),
+      struct("info", "siginfo", "out"),
+      struct("timeout", "timespec", "in"),
+      size("sigsetsize")
+    ],
+    rt_sigtimedwait
+  ),
+  declare("pause", [], sleepForSignal)
+]

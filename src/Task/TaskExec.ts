@@ -1,0 +1,208 @@
+/**
+ * execve(2): another program in the same process.
+ *
+ * The new program is loaded into a fresh address space while the old one still exists; then the other threads go, and
+ * the task moves over.
+ */
+import * as Effect from "effect/Effect"
+import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, X_OK } from "../Abi/At.ts"
+import { EACCES, EAGAIN, EBADF, EINVAL, ELOOP, ENOENT, ENOTDIR } from "../Abi/Errno.ts"
+import { isDirectory, isRegular, isSymlink } from "../Abi/FileMode.ts"
+import { O_RDONLY } from "../Abi/OpenFlags.ts"
+import { RLIMIT_STACK } from "../Abi/Resource.ts"
+import { SIGCHLD, SIGSEGV } from "../Abi/Signal.ts"
+import { signaled } from "../Abi/Wait.ts"
+import * as Loader from "../Loader/Loader.ts"
+import type { PlatformContext, PlatformFailed } from "../Platform/Platform.ts"
+import { noSignalStack } from "../Signals/SignalStack.ts"
+import type { Caller } from "../Vfs/Inode.ts"
+import { Location } from "../Vfs/Mount.ts"
+import { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
+import { mayAccess } from "../Vfs/Permission.ts"
+import type { System } from "./System.ts"
+import type { Task } from "./Task.ts"
+import { releaseMemory } from "./TaskExit.ts"
+import { killGroup } from "./TaskSignals.ts"
+import type { ThreadGroup } from "./ThreadGroup.ts"
+
+/** The arguments of execveat(2); strings are byte strings. */
+export interface ExecRequest {
+  /** A directory's descriptor, or AT_FDCWD. */
+  readonly dir: number
+  readonly path: string
+  readonly argv: ReadonlyArray<string>
+  readonly envp: ReadonlyArray<string>
+  /** AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW. */
+  readonly flags: number
+}
+
+/** Opens the file at `path` to be executed: a regular file with execute permission, readable or not. */
+export const openExecutable = (
+  system: System,
+  caller: Caller,
+  start: Location,
+  path: string,
+  follow: boolean
+): OpenFileDescription | number => {
+  const found = system.vfs.find(caller, start, path, { follow })
+  if (typeof found === "number") return found
+  if (found instanceof OpenFileDescription) return -EACCES
+  return openLocation(caller, found)
+}
+
+const openLocation = (caller: Caller, location: Location): OpenFileDescription | number => {
+  const inode = location.dentry.inode
+  if (inode === undefined) return -ENOENT
+  if (isSymlink(inode.mode)) return -ELOOP
+  if (isDirectory(inode.mode) || !isRegular(inode.mode) || location.mount.noExecute) return -EACCES
+  const denied = mayAccess(inode, X_OK, caller.credentials)
+  if (denied < 0) return denied
+  const file = inode.open({ flags: O_RDONLY, location, caller, created: false })
+  return file instanceof OpenFileDescription || typeof file === "number" ? file : -EACCES
+}
+
+/** How execveat(2) finds its program. */
+const openRequested = (task: Task, request: ExecRequest, path: string): OpenFileDescription | number => {
+  const follow = (request.flags & AT_SYMLINK_NOFOLLOW) === 0
+  const { fs, system } = task
+  if (path.startsWith("/") || request.dir === AT_FDCWD)
+    return openExecutable(system, task, fs.workingDirectory, path, follow)
+  const file = task.fds.get(request.dir)
+  if (file === undefined) return -EBADF
+  const location = file.location()
+  if (location === undefined) return path === "" ? -EACCES : -ENOTDIR
+  if (path !== "") return openExecutable(system, task, location, path, follow)
+  return (request.flags & AT_EMPTY_PATH) === 0 ? -ENOENT : openLocation(task, location)
+}
+
+/** The path that the program and its scripts see: execveat(2) of a descriptor names it /dev/fd/N. */
+const visiblePath = ({ dir, path }: ExecRequest): string => {
+  if (path.startsWith("/") || dir === AT_FDCWD) return path
+  return path === "" ? `/dev/fd/${dir}` : `/dev/fd/${dir}/${path}`
+}
+
+/** Loads a prepared program into a fresh context: a context without a program is released again. */
+export const loadFresh = Effect.fnUntraced(function* (
+  system: System,
+  caller: Caller,
+  prepared: Loader.PreparedProgram
+): Effect.fn.Return<{ context: PlatformContext; program: Loader.LoadedProgram } | number, PlatformFailed> {
+  const context = yield* system.platform.makeContext
+  const program = yield* Loader.commit(prepared, {
+    context,
+    platform: system.platform,
+    credentials: caller.credentials,
+    secure: false,
+    entropy: system.entropy,
+    randomize: true,
+    hardware: system.hardware
+  })
+  if (typeof program !== "number") return { context, program }
+  yield* context.release
+  return program
+})
+
+/** Runs `request` in place of the task's program. -errno, or 0 with the task ready to start the new one. */
+export const execute = Effect.fnUntraced(function* (
+  task: Task,
+  request: ExecRequest
+): Effect.fn.Return<number, PlatformFailed> {
+  if ((request.flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW)) !== 0) return -EINVAL
+  const group = task.threadGroup
+  const visible = visiblePath(request)
+  const prepared = Loader.prepare({
+    open: (path) =>
+      path === visible
+        ? openRequested(task, request, request.path)
+        : openExecutable(task.system, task, task.fs.workingDirectory, path, true),
+    path: visible,
+    argv: request.argv,
+    envp: request.envp,
+    stackLimit: group.limits.soft(RLIMIT_STACK),
+    pathInaccessible: visible !== request.path && task.fds.closeOnExec(request.dir) === true
+  })
+  if (typeof prepared === "number") return prepared
+  if (!(yield* takeOver(task))) {
+    Loader.release(prepared)
+    return -EAGAIN
+  }
+  const loaded = yield* loadFresh(task.system, task, prepared)
+  if (typeof loaded === "number") {
+    // the old program is beyond return: as Linux has it, this one dies of what it tried
+    yield* group.handlers.mutex.section(() => killGroup(group, signaled(SIGSEGV, false)))
+    return loaded
+  }
+  yield* moveTo(task, loaded.context, loaded.program)
+  return 0
+})
+
+/** Ends the other threads and makes the task the leader. False if the group is on its way out or another was first. */
+const takeOver = Effect.fnUntraced(function* (task: Task) {
+  const group = task.threadGroup
+  const first = yield* group.handlers.mutex.section(() => {
+    if (group.execing !== undefined || group.exitStatus !== undefined) return false
+    group.execing = task
+    for (const other of group.tasks) {
+      if (other === task) continue
+      other.stops.endInternal()
+      other.interrupt()
+    }
+    return true
+  })
+  if (!first) return false
+  while (group.tasks.size > 1) yield* nextExit(group)
+  yield* task.system.taskSet.mutex.section(() => becomeLeader(task))
+  group.execing = undefined
+  return true
+})
+
+const nextExit = (group: ThreadGroup): Effect.Effect<void> =>
+  Effect.andThen(
+    Effect.callback<void>((resume) => {
+      const waiter = {
+        events: 1,
+        wake: () => {
+          group.taskExits.remove(waiter)
+          resume(Effect.void)
+        }
+      }
+      group.taskExits.add(waiter)
+      return Effect.sync(() => group.taskExits.remove(waiter))
+    }),
+    Effect.yieldNow
+  )
+
+/** execve(2) by a thread that is not the leader: it takes the leader's id. Guarded by: TaskSet mutex. */
+const becomeLeader = (task: Task): void => {
+  if (task.isLeader) return
+  const { taskSet } = task.system
+  const group = task.threadGroup
+  taskSet.tasks.delete(task.tid)
+  task.tid = group.tgid
+  taskSet.tasks.set(task.tid, task)
+  group.leader = task
+}
+
+/** What of a task execve(2) replaces, and what it resets. */
+const moveTo = Effect.fnUntraced(function* (task: Task, context: PlatformContext, program: Loader.LoadedProgram) {
+  const group = task.threadGroup
+  const old = task.context
+  releaseMemory(task)
+  task.context = context
+  task.memoryManager = program.memoryManager
+  task.commandName = program.commandName
+  task.keepRegisters = true
+  yield* old.release
+  if (task.fds.shared) {
+    const copy = task.fds.copy()
+    task.fds.leave()
+    task.fds = copy
+  }
+  task.fds.closeForExec()
+  group.handlers = group.handlers.copyForExec()
+  group.exitSignal = SIGCHLD
+  group.hasExeced = true
+  task.signalStack = noSignalStack
+  task.robustList = 0
+  task.keepCapabilities = false
+})

@@ -31,7 +31,7 @@ export const close_range = declare(
       task.fds.leave()
       task.fds = own
     }
-    for (const number of [...task.fds.descriptors()]) {
+    for (const number of task.fds.descriptors()) {
       if (number < first || number > last) continue
       if ((flagBits & F.CLOSE_RANGE_CLOEXEC) !== 0) task.fds.setCloseOnExec(number, true)
       else task.fds.close(number)

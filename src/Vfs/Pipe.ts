@@ -5,12 +5,13 @@
  *
  * Atomic: every method. Nothing here blocks; -EAGAIN says that a caller must wait on `waiters`.
  */
-import { EAGAIN, EBUSY, EINVAL, ENXIO, EPERM, EPIPE } from "../Abi/Errno.ts"
-import { O_ACCMODE, O_DIRECT, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY } from "../Abi/OpenFlags.ts"
+import { EAGAIN, EBUSY, EINVAL, EPERM, EPIPE } from "../Abi/Errno.ts"
+import { O_DIRECT, O_RDONLY, O_WRONLY } from "../Abi/OpenFlags.ts"
 import { POLLERR, POLLHUP, READABLE, WRITABLE } from "../Abi/Poll.ts"
 import { FIONREAD } from "../Abi/Termios.ts"
 import type { UserMemory } from "../Memory/UserMemory.ts"
 import { WaitQueue } from "../Sync/WaitQueue.ts"
+import type { Location } from "./Mount.ts"
 import { OpenFileDescription } from "./OpenFileDescription.ts"
 import type { Stat } from "./Stat.ts"
 
@@ -98,16 +99,17 @@ export class Pipe {
     return this.capacity
   }
 
+  /** One more has it open for reading. Wakes openers of the other end too. */
   addReader(): void {
     this.#readers++
     this.#readersEver++
-    this.waiters.notify(WRITABLE)
+    this.waiters.notify(READABLE | WRITABLE)
   }
 
   addWriter(): void {
     this.#writers++
     this.#writersEver++
-    this.waiters.notify(READABLE)
+    this.waiters.notify(READABLE | WRITABLE)
   }
 
   removeReader(): void {
@@ -148,8 +150,7 @@ export class Pipe {
       slot.start = slot.packet ? slot.end : slot.start + count
       done += count
       if (slot.start === slot.end) {
-        this.#slots.shift()
-        // The page itself goes back only when it can no longer be unread, at the next read.
+        this.#slots.shift() // its page is free for reuse only once it can no longer be unread: at the next write
       }
       if (slot.packet) break
     }
@@ -237,22 +238,25 @@ export class Pipe {
 export interface PipeIdentity {
   readonly stat: () => Stat | number
   readonly describe: () => string
+  /** Undefined for an anonymous pipe. */
+  readonly location: Location | undefined
+  /** What locks are held on. */
+  readonly lockTarget: object
 }
 
 /** One end of a pipe, or both (a FIFO opened O_RDWR). */
 export class PipeDescription extends OpenFileDescription {
   readonly pipe: Pipe
   readonly #identity: PipeIdentity
-  /** The other side's count of openings when this was opened: until it changes, nobody has come. */
-  readonly #partnersBefore: number
-  readonly #mayLackPartner: boolean
+  /** How many writers had come when this FIFO was opened for reading without any: until it changes there is no hang-up. */
+  readonly #writersBefore: number | undefined
 
-  private constructor(pipe: Pipe, statusFlags: number, identity: PipeIdentity, mayLackPartner: boolean) {
+  constructor(pipe: Pipe, statusFlags: number, identity: PipeIdentity) {
     super(statusFlags, pipe.waiters)
     this.pipe = pipe
     this.#identity = identity
-    this.#partnersBefore = this.readable ? pipe.writersEver : pipe.readersEver
-    this.#mayLackPartner = mayLackPartner
+    const first = identity.location !== undefined && !this.writable && pipe.writers === 0
+    this.#writersBefore = first ? pipe.writersEver : undefined
     if (this.readable) pipe.addReader()
     if (this.writable) pipe.addWriter()
   }
@@ -260,28 +264,10 @@ export class PipeDescription extends OpenFileDescription {
   /** Both ends of a new anonymous pipe, pipe2(2); `statusFlags` of O_NONBLOCK and O_DIRECT. */
   static pair(stat: Stat, statusFlags: number): { readonly reader: PipeDescription; readonly writer: PipeDescription } {
     const pipe = new Pipe()
-    const identity = { stat: () => stat, describe: () => `pipe:[${stat.ino}]` }
-    const end = (access: number) => new PipeDescription(pipe, access | statusFlags, identity, false)
+    const describe = () => `pipe:[${stat.ino}]`
+    const identity = { stat: () => stat, describe, location: undefined, lockTarget: pipe }
+    const end = (access: number) => new PipeDescription(pipe, access | statusFlags, identity)
     return { reader: end(O_RDONLY), writer: end(O_WRONLY) }
-  }
-
-  /**
-   * Opens a FIFO, fifo(7). -ENXIO for O_WRONLY|O_NONBLOCK without a reader. The caller of open(2) then waits while
-   * `awaitsPartner`, and releases the description if a signal ends the wait.
-   */
-  static open(pipe: Pipe, statusFlags: number, identity: PipeIdentity): PipeDescription | number {
-    const access = statusFlags & O_ACCMODE
-    const nonBlocking = (statusFlags & O_NONBLOCK) !== 0
-    if (access === O_WRONLY && nonBlocking && pipe.readers === 0) return -ENXIO
-    if (access !== O_RDONLY && access !== O_WRONLY && access !== O_RDWR) return -EINVAL
-    const lacksPartner = (access === O_RDONLY && pipe.writers === 0) || (access === O_WRONLY && pipe.readers === 0)
-    return new PipeDescription(pipe, statusFlags, identity, lacksPartner)
-  }
-
-  /** No peer has opened the FIFO since this was opened. A peer that came and went counts as having come. */
-  get awaitsPartner(): boolean {
-    if (!this.#mayLackPartner) return false
-    return this.#partnersBefore === (this.readable ? this.pipe.writersEver : this.pipe.readersEver)
   }
 
   override get pollable(): boolean {
@@ -294,6 +280,19 @@ export class PipeDescription extends OpenFileDescription {
 
   override describe(): string {
     return this.#identity.describe()
+  }
+
+  override location(): Location | undefined {
+    return this.#identity.location
+  }
+
+  override lockTarget(): object {
+    return this.#identity.lockTarget
+  }
+
+  /** /proc/[pid]/fd/N of an anonymous pipe: any end, at once. */
+  override reopen(request: { readonly flags: number }): OpenFileDescription | number {
+    return new PipeDescription(this.pipe, request.flags, this.#identity)
   }
 
   override read(into: Uint8Array): number {
@@ -313,8 +312,7 @@ export class PipeDescription extends OpenFileDescription {
     let events = 0
     if (this.readable) {
       if (!pipe.isEmpty) events |= READABLE
-      // A FIFO opened without waiting shows no hang-up until a first writer has come.
-      if (pipe.writers === 0 && !this.awaitsPartner) events |= POLLHUP
+      if (pipe.writers === 0 && pipe.writersEver !== this.#writersBefore) events |= POLLHUP
     }
     if (this.writable) {
       if (!pipe.isFull) events |= WRITABLE

@@ -1,0 +1,76 @@
+/**
+ * The part of the command line that effect/cli does: help texts and shell completions. Loaded only when somebody asks
+ * for them; RunArguments.ts describes the options for both.
+ */
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as Effect from "effect/Effect"
+import * as Argument from "effect/cli/Argument"
+import * as CliConfig from "effect/cli/CliConfig"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as GlobalFlag from "effect/cli/GlobalFlag"
+import { type OptionDescription, PLATFORMS, RUN_OPTIONS } from "./RunArguments.ts"
+import { VERSION } from "./Version.ts"
+
+/** An option as effect/cli has it: only described here, never parsed. */
+const flag = (one: OptionDescription): Flag.Flag<unknown> => {
+  const bare: Flag.Flag<unknown> =
+    one.name === "platform"
+      ? Flag.Literals(one.name, PLATFORMS)
+      : one.metavar === undefined
+        ? Flag.Boolean(one.name)
+        : Flag.String(one.name).pipe(Flag.withMetavar(one.metavar))
+  const described = bare.pipe(Flag.withDescription(one.description))
+  return one.repeatable ? Flag.atLeast(described, 0) : Flag.optional(described)
+}
+
+const run = Command.make("run", {
+  ...Object.fromEntries(RUN_OPTIONS.map((one) => [one.name, flag(one)])),
+  program: Argument.String("PROGRAM").pipe(
+    Argument.withDescription("Looked up in the sandbox's PATH, unless it contains a slash")
+  ),
+  args: Argument.variadic(Argument.String("ARGS")).pipe(Argument.withDescription("Everything after PROGRAM is its own"))
+}).pipe(
+  Command.withDescription(
+    [
+      "Runs PROGRAM in a sandbox: an application kernel answers each of its system calls, none reaches the host's.",
+      "",
+      "The program sees the host's files, but what it changes stays in memory and is gone when it ends; --bind …:rw",
+      "is the exception. Exit status: the program's own, 128+N if signal N killed it, 127 if it was not found, 126 if it",
+      "could not be executed, 124 after --timeout, 125 if effect-sentry itself failed."
+    ].join("\n")
+  ),
+  Command.withShortDescription("Run a program in a sandbox"),
+  Command.withExamples([
+    { command: "effect-sentry run ls -l /", description: "List the root directory" },
+    { command: "effect-sentry run --strace=%file -- cat /etc/passwd", description: "Trace system calls with a path" },
+    { command: "effect-sentry run --timeout 10s --bind ./data:/data:rw python3 job.py", description: "Write results" }
+  ])
+)
+
+const doctor = Command.make("doctor", {}).pipe(
+  Command.withDescription("Tests what effect-sentry needs of this host, and explains what is missing"),
+  Command.withShortDescription("Test this host")
+)
+
+const completions = Command.make("completions", {
+  shell: Argument.Literals("SHELL", ["bash", "zsh", "fish"]).pipe(
+    Argument.withDescription("Whose completions to print")
+  )
+}).pipe(Command.withDescription("Prints a completion script"), Command.withShortDescription("Print shell completions"))
+
+const root = Command.make("effect-sentry").pipe(
+  Command.withDescription("An application kernel in TypeScript: runs unmodified Linux x86-64 programs in a sandbox"),
+  Command.withSubcommands([run, doctor, completions])
+)
+
+/** Lets effect/cli answer `--help` and `--completions SHELL`. Fails if it cannot make sense of `words`. */
+export const answer = (words: ReadonlyArray<string>): Promise<void> =>
+  Command.runWith(root, { version: VERSION })(words).pipe(
+    Effect.provide(NodeServices.layer),
+    Effect.provideService(
+      CliConfig.CliConfig,
+      CliConfig.make({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions] })
+    ),
+    Effect.runPromise
+  )

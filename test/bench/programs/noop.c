@@ -1,0 +1,5 @@
+/* Does nothing; built static. */
+int main(void)
+{
+	return 0;
+}

@@ -17,7 +17,7 @@ int main(void) {
   char *b[] = {"grep", "7", NULL}, *c[] = {"wc", "-l", NULL};
   pid_t x = stage(0, p[1], a, p), y = stage(p[0], p[3], b, p), z = stage(p[2], 1, c, p);
   for (int i = 0; i < 4; i++) close(p[i]);
-  reap("first", x), reap("second", y), reap("third", z);
+  reap("third", z), reap("first", x), reap("second", y);
   /* `yes` dies of SIGPIPE */
   NEED(pipe(p)), NEED(pipe(p + 2));
   char *yes[] = {"yes", NULL}, *head[] = {"head", "-n", "2", NULL};

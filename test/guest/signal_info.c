@@ -57,7 +57,9 @@ int main(void) {
   pid_t parent = getpid();
   child = NEED(fork());
   if (child == 0) {
+    sleep_ms(40); /* until the parent knows our pid */
     kill(parent, SIGUSR1);
+    sleep_ms(40);
     _exit(3);
   }
   reap("child", child);
@@ -67,6 +69,7 @@ int main(void) {
   waitpid(child, NULL, WUNTRACED);
   kill(child, SIGCONT);
   waitpid(child, NULL, WCONTINUED);
+  sleep_ms(40); /* the child tells when it runs again, which may be after waitpid(2) has seen it */
   kill(child, SIGKILL);
   reap("child", child);
   /* SIGCHLD collapses with itself, so how many came is not part of the test beyond "some" */

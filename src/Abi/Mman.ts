@@ -10,6 +10,8 @@ export const PROT_READ = 0x1
 export const PROT_WRITE = 0x2
 export const PROT_EXEC = 0x4
 export const PROT_SEM = 0x8
+/** The bits that say what may be done with a page. */
+export const PROT_ALL = 0x7
 export const PROT_GROWSDOWN = 0x0100_0000
 export const PROT_GROWSUP = 0x0200_0000
 

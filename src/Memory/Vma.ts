@@ -3,6 +3,7 @@
  * a new one.
  */
 import { PROT_WRITE } from "../Abi/Mman.ts"
+import { STACK_GUARD_GAP } from "./AddressLayout.ts"
 import type { Range } from "./RangeMap.ts"
 
 /** What memory management needs of an open file description. */
@@ -106,3 +107,18 @@ export const merge = (low: Vma, high: Vma): Vma | undefined => {
     low.backing.object === high.backing.object && low.backing.offset + (low.end - low.start) === high.backing.offset
   return follows ? { ...low, end: high.end } : undefined
 }
+
+/** Bytes that must stay free below `vma`. */
+export const guardBelow = (vma: Vma): number => ((vma.flags & VMA_GROWSDOWN) !== 0 ? STACK_GUARD_GAP : 0)
+
+/** An area of private zero pages. */
+export const anonymous = (start: number, end: number, protection: number): Vma => ({
+  start,
+  end,
+  protection,
+  shared: false,
+  backing: undefined,
+  flags: VMA_MAYWRITE,
+  name: undefined,
+  ungrown: 0
+})

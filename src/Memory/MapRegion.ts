@@ -1,0 +1,172 @@
+/**
+ * mmap(2) and munmap(2).
+ */
+import * as Effect from "effect/Effect"
+import { EACCES, EAGAIN, EEXIST, EINVAL, ENODEV, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM } from "../Abi/Errno.ts"
+import {
+  MAP_32BIT,
+  MAP_FIXED,
+  MAP_FIXED_NOREPLACE,
+  MAP_GROWSDOWN,
+  MAP_HUGETLB,
+  MAP_LOCKED,
+  MAP_NONBLOCK,
+  MAP_NORESERVE,
+  MAP_POPULATE,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  MAP_SHARED_VALIDATE,
+  MAP_TYPE,
+  PAGE_SIZE,
+  PROT_ALL,
+  PROT_WRITE
+} from "../Abi/Mman.ts"
+import type { PlatformFailed } from "../Platform/Platform.ts"
+import { isPageAligned, MINIMUM_ADDRESS, pageAlign, pageStart } from "./AddressLayout.ts"
+import type { MemoryManager, Outcome, Requester } from "./MemoryManager.ts"
+import {
+  type Backing,
+  guardBelow,
+  type MappedFile,
+  SharedAnonymous,
+  type Vma,
+  VMA_GROWSDOWN,
+  VMA_LOCKED,
+  VMA_MAYWRITE,
+  VMA_NORESERVE
+} from "./Vma.ts"
+
+/** The arguments of mmap(2); `file` is undefined for MAP_ANONYMOUS. */
+export interface MapRequest {
+  readonly address: number
+  readonly length: number
+  readonly protection: number
+  readonly flags: number
+  readonly file: MappedFile | undefined
+  readonly offset: number
+  readonly by: Requester
+}
+
+/** What MAP_SHARED_VALIDATE accepts: Linux's LEGACY_MAP_MASK, without what is refused before. */
+const KNOWN_MAP_FLAGS =
+  MAP_TYPE | 0x7f0 | 0x1800 | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | 0x2_0000 | MAP_FIXED_NOREPLACE
+/** Large anonymous memory starts at a multiple of this, as the host may then use huge pages. */
+const HUGE_PAGE = 2 * 1024 * 1024
+/** Where MAP_32BIT looks. */
+const LOW_START = 0x4000_0000
+const LOW_END = 0x8000_0000
+
+/** mmap(2): the address, or -errno. */
+export const map = (manager: MemoryManager, request: MapRequest): Outcome => {
+  const { file, flags, length, offset } = request
+  if (!isPageAligned(offset)) return -EINVAL
+  // no huge pages are reserved: Linux fails like this, too, where vm.nr_hugepages is 0
+  if ((flags & MAP_HUGETLB) !== 0) return file === undefined ? -ENOMEM : -EINVAL
+  if (length === 0) return -EINVAL
+  if (pageAlign(length) === 0) return -ENOMEM
+  if (offset + length >= 2 ** 64) return -EOVERFLOW
+  const mapping = manager.exclusive(Effect.suspend(() => mapExclusive(manager, request)))
+  if (file === undefined) return mapping
+  file.retain() // a sibling may close it while this waits
+  return Effect.ensuring(
+    mapping,
+    Effect.sync(() => file.release())
+  )
+}
+
+const mapExclusive = (manager: MemoryManager, request: MapRequest): Effect.Effect<number, PlatformFailed> => {
+  const { by, flags } = request
+  const length = pageAlign(request.length)
+  const fixed = (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) !== 0
+  const start = fixed ? fixedAddress(manager, request, length) : chooseAddress(manager, request, length)
+  if (start < 0) return Effect.succeed(start)
+  const end = start + length
+  if ((flags & MAP_FIXED_NOREPLACE) !== 0 && manager.areas.overlaps(start, end)) return Effect.succeed(-EEXIST)
+
+  const locked = ((flags & MAP_LOCKED) !== 0 ? VMA_LOCKED : 0) | manager.futureFlags
+  const refusedLock = locked === 0 ? 0 : manager.refuseLock(by, length)
+  if (refusedLock !== 0) {
+    return Effect.succeed(refusedLock === -EPERM && (flags & MAP_LOCKED) !== 0 ? -EPERM : -EAGAIN)
+  }
+  const source = sourceOf(request)
+  if (typeof source === "number") return Effect.succeed(source)
+
+  const vma: Vma = {
+    start,
+    end,
+    protection: request.protection & PROT_ALL,
+    shared: source.shared,
+    backing: source.backing,
+    flags:
+      locked |
+      (source.mayWrite ? VMA_MAYWRITE : 0) |
+      ((flags & MAP_NORESERVE) !== 0 ? VMA_NORESERVE : 0) |
+      ((flags & MAP_GROWSDOWN) !== 0 ? VMA_GROWSDOWN : 0),
+    name: undefined,
+    ungrown: 0
+  }
+  const refused = manager.refuseGrowth(by, [vma], fixed ? manager.areas.clipped(start, end) : [])
+  if (refused !== 0) return Effect.succeed(refused)
+  const populate = locked !== 0 || (flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE
+  return manager.apply([manager.mapChange(vma, populate)], () => {
+    manager.areas.replace(start, end, [vma])
+    return start
+  })
+}
+
+/** What the pages of a request come from. */
+interface Source {
+  readonly backing: Backing | undefined
+  readonly shared: boolean
+  /** PROT_WRITE is allowed, now or later. */
+  readonly mayWrite: boolean
+}
+
+/** The checks of Linux's do_mmap, in their order. */
+const sourceOf = ({ file, flags, offset, protection }: MapRequest): Source | number => {
+  const type = flags & MAP_TYPE
+  if (file === undefined) {
+    if (type === MAP_PRIVATE) return { backing: undefined, shared: false, mayWrite: true }
+    if (type !== MAP_SHARED || (flags & MAP_GROWSDOWN) !== 0) return -EINVAL
+    return { backing: { object: new SharedAnonymous(), offset: 0 }, shared: true, mayWrite: true }
+  }
+  if (offset >= 2 ** 63 - PAGE_SIZE) return -EOVERFLOW
+  if (type !== MAP_PRIVATE && type !== MAP_SHARED && type !== MAP_SHARED_VALIDATE) return -EINVAL
+  if (type === MAP_SHARED_VALIDATE && (flags & ~KNOWN_MAP_FLAGS) !== 0) return -EOPNOTSUPP
+  const shared = type !== MAP_PRIVATE
+  if (shared && (protection & PROT_WRITE) !== 0 && !file.writable) return -EACCES
+  if (!file.readable) return -EACCES
+  const host = file.mappable()
+  if (typeof host === "number") return host < 0 ? host : -ENODEV
+  if ((flags & MAP_GROWSDOWN) !== 0) return -EINVAL
+  return { backing: { object: file, offset }, shared, mayWrite: !shared || file.writable }
+}
+
+const fixedAddress = (manager: MemoryManager, { address }: MapRequest, length: number): number => {
+  if (length > manager.layout.taskSize || address > manager.layout.taskSize - length) return -ENOMEM
+  if (!isPageAligned(address)) return -EINVAL
+  return address < MINIMUM_ADDRESS ? -EPERM : address
+}
+
+const chooseAddress = (manager: MemoryManager, request: MapRequest, length: number): number => {
+  const low = (request.flags & MAP_32BIT) !== 0
+  const limit = low ? LOW_END : manager.layout.taskSize
+  if (length > limit - MINIMUM_ADDRESS) return -ENOMEM
+  if (request.address >= PAGE_SIZE) {
+    // a hint: taken if it is free, rounded as Linux's round_hint_to_min does
+    const hint = Math.max(pageStart(request.address), MINIMUM_ADDRESS)
+    if (hint <= limit - length && manager.isFree(hint, hint + length)) return hint
+  }
+  if (low) return manager.areas.lowestGap(length, LOW_START, LOW_END, guardBelow) ?? -ENOMEM
+  const aligned =
+    request.file === undefined && length % HUGE_PAGE === 0 ? manager.findGap(length, HUGE_PAGE) : undefined
+  return aligned ?? manager.findGap(length, 0) ?? -ENOMEM
+}
+
+/** munmap(2). */
+export const unmap = (manager: MemoryManager, address: number, length: number): Outcome => {
+  const size = pageAlign(length)
+  const { taskSize } = manager.layout
+  if (!isPageAligned(address) || address > taskSize || length > taskSize - address || size === 0) return -EINVAL
+  return manager.exclusive(Effect.suspend(() => manager.unmapExclusive(address, address + size)))
+}

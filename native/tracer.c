@@ -55,9 +55,11 @@ static void publish(struct tracer *t, uint32_t entry)
 	t->published = now();
 	atomic_store(&c->event_head, head + 1); /* seq_cst, before js_sleeping is read: JS does the reverse */
 	if (atomic_load(&c->js_sleeping) && atomic_exchange(&c->js_sleeping, 0)) {
+		cpu_set_t allowed = affinity_part(t);
 		char wake = 0;
 		while (write(t->wake_fd, &wake, 1) < 0 && errno == EINTR)
 			;
+		affinity_rejoin(t, &allowed);
 	}
 }
 
@@ -71,6 +73,10 @@ static bool await_command(struct tracer *t)
 {
 	struct control *c = t->control;
 
+	if (t->spinning && affinity_together(t) && !atomic_load(&c->js_sleeping)) {
+		cpu_set_t allowed = affinity_part(t);
+		affinity_rejoin(t, &allowed);
+	}
 	while (t->spinning && !commands_waiting(t)) {
 		if (atomic_load(&c->event_tail) == atomic_load(&c->event_head))
 			break;
@@ -82,7 +88,10 @@ static bool await_command(struct tracer *t)
 			break;
 		}
 	}
-	return commands_waiting(t);
+	if (!commands_waiting(t))
+		return false;
+	t->spin_misses = 0;
+	return true;
 }
 
 /* A command found us asleep soon after the event: waiting awake would have been right. */
@@ -469,6 +478,7 @@ EXPORT int sentry_tracer_start(const char *stub_path, int cpu, int spinning, uin
 		return error;
 	sem_init(&t->ready, 0, 0);
 	t->cpu = cpu;
+	affinity_observe(t);
 	t->spinning = spinning;
 	t->spin_limit = SPIN_LONG;
 	t->stub_path = stub_path;

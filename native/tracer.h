@@ -3,6 +3,7 @@
 #define SENTRY_TRACER_H
 
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdbool.h>
 #include <sys/types.h>
@@ -40,6 +41,8 @@ struct tracer {
 	struct order *orders; /* its writable mapping */
 
 	int cpu; /* -1: not pinned */
+	pid_t js_tid; /* the thread that started us, whose rings these are */
+	const volatile uint32_t *js_cpu; /* where it last ran, if the C library tells; NULL otherwise */
 	const char *stub_path;
 	pthread_t thread;
 	sem_t ready;
@@ -62,6 +65,12 @@ int inject_request(struct tracer *, struct block *);
 int inject_thread(struct tracer *, pid_t from, uint64_t clone_flags, pid_t *tid);
 void inject_exit(pid_t tid);
 void inject_drain(struct tracer *);
+
+/* affinity.c */
+void affinity_observe(struct tracer *);
+bool affinity_together(const struct tracer *);
+cpu_set_t affinity_part(const struct tracer *);
+void affinity_rejoin(const struct tracer *, const cpu_set_t *);
 
 /* tracer.c */
 void tracer_on_death(struct tracer *, pid_t tid);

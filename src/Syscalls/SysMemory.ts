@@ -46,7 +46,7 @@ const noteStack = (task: Task): void => task.memoryManager.noteStackPointer(task
 
 const protection = flags("prot", PROT_NAMES, "PROT_NONE")
 
-export const memorySyscalls: ReadonlyArray<Syscall> = [
+export const sysMemory: ReadonlyArray<Syscall> = [
   declare(
     "mmap",
     [address("addr"), size("length"), protection, longFlags("flags", MAP_NAMES), fd("fd"), hex("offset")],

@@ -1,0 +1,265 @@
+/**
+ * Assembles the services of one sandbox: owns no logic of its own.
+ *
+ * `make` builds a kernel in a scope: platform, run queue, clocks, mounts, tasks. `start` executes the first program. When
+ * the scope closes, every task's fiber, every stub, every host descriptor goes.
+ */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import { RLIMIT_STACK } from "./Abi/Resource.ts"
+import { SIGCHLD, SIGKILL, SI_USER } from "./Abi/Signal.ts"
+import { type ExitStatus, signaled } from "./Abi/Wait.ts"
+import { readHardware } from "./Loader/Hardware.ts"
+import * as Loader from "./Loader/Loader.ts"
+import { bind } from "./Platform/Native.ts"
+import { Platform, type PlatformFailed } from "./Platform/Platform.ts"
+import { AfterBatch } from "./Platform/Pump.ts"
+import { SignalHandlers } from "./Signals/SignalHandlers.ts"
+import { RunQueue } from "./Sync/RunQueue.ts"
+import { linuxTable } from "./Syscalls/LinuxTable.ts"
+import { FutexTable } from "./Task/FutexTable.ts"
+import { type MountPlan, mountAll } from "./Task/Mounts.ts"
+import { ProcessGroup } from "./Task/ProcessGroup.ts"
+import { ResourceLimits } from "./Task/ResourceLimits.ts"
+import type { SyscallObserver } from "./Task/SyscallObserver.ts"
+import type { KernelEvent, System } from "./Task/System.ts"
+import { Task } from "./Task/Task.ts"
+import { loadFresh, openExecutable } from "./Task/TaskExec.ts"
+import { run } from "./Task/TaskRun.ts"
+import { TaskSet } from "./Task/TaskSet.ts"
+import { killGroup, sendToGroup } from "./Task/TaskSignals.ts"
+import { ThreadGroup, type Usage } from "./Task/ThreadGroup.ts"
+import { type Entropy, hostEntropy } from "./Time/Entropy.ts"
+import { type Timekeeper, hostTimekeeper } from "./Time/Timekeeper.ts"
+import { Timers } from "./Time/Timers.ts"
+import { AnonymousFiles } from "./Vfs/AnonymousFiles.ts"
+import type { Credentials } from "./Vfs/Credentials.ts"
+import { FdTable } from "./Vfs/FdTable.ts"
+import { fileClock } from "./Vfs/Filesystem.ts"
+import { FsContext } from "./Vfs/FsContext.ts"
+import type { OpenFileDescription } from "./Vfs/OpenFileDescription.ts"
+import { Vfs } from "./Vfs/Vfs.ts"
+
+/** The first program could not be started: execve(2) or chdir(2) failed. */
+export class StartFailed extends Data.TaggedError("StartFailed")<{
+  /** Positive errno. */
+  readonly errno: number
+  /** The path, as given. */
+  readonly path: string
+}> {}
+
+/** The kernel itself failed: a defect, or a host that withdrew what it needs. The sandbox is over. */
+export class KernelFailed extends Data.TaggedError("KernelFailed")<{
+  /** A report for the author: what failed, where. */
+  readonly report: string
+}> {
+  override get message(): string {
+    return this.report
+  }
+}
+
+export interface KernelOptions {
+  readonly platform: Layer.Layer<Platform, PlatformFailed>
+  readonly mounts: MountPlan
+  /** For what is opened later by path, such as /dev/tty: undefined where there is no terminal. */
+  readonly hostname?: string
+  readonly credentials: Credentials
+  readonly limits?: ResourceLimits
+  readonly timekeeper?: Timekeeper
+  readonly entropy?: Entropy
+  readonly observer?: SyscallObserver
+  readonly onEvent?: (event: KernelEvent) => void
+}
+
+/** The first program. Strings are byte strings. */
+export interface StartOptions {
+  readonly path: string
+  readonly argv: ReadonlyArray<string>
+  readonly envp: ReadonlyArray<string>
+  readonly cwd: string
+  readonly umask?: number
+  /** Become its descriptors 0, 1, 2; a hole is a closed descriptor. The kernel owns them from now on. */
+  readonly stdio: ReadonlyArray<OpenFileDescription | undefined>
+}
+
+/** A running sandbox. */
+export interface Kernel {
+  readonly system: System
+  /** Executes the first program, whose end ends the sandbox. Call once. */
+  readonly start: (options: StartOptions) => Effect.Effect<ThreadGroup, StartFailed | PlatformFailed>
+  /** Sends the first program's process group a signal, as a terminal or an operator would. */
+  readonly signal: (signo: number) => void
+  /** Kills everything in the sandbox. */
+  readonly kill: () => void
+  /** How the first program ended. */
+  readonly exitStatus: Effect.Effect<ExitStatus, KernelFailed>
+  /** CPU time of everything that has run in the sandbox. */
+  readonly usage: () => Usage
+}
+
+const xstateSize = bind<[features: bigint], number>("uint32_t sentry_xstate_size(uint64_t features)")
+
+/** XCR0 bits of the AMX tiles: a process must ask for them, and nobody here has, so frames leave them out. */
+const AMX_FEATURES = (1n << 17n) | (1n << 18n)
+
+/** What uname(2) says of the kernel: a version whose system calls these mostly are. */
+const RELEASE = "6.1.0-effect-sentry"
+const VERSION = "#1 SMP PREEMPT_DYNAMIC effect-sentry"
+
+/** Builds a kernel that lives as long as the scope. */
+export const make = Effect.fnUntraced(function* (
+  options: KernelOptions
+): Effect.fn.Return<Kernel, PlatformFailed, Scope.Scope> {
+  const runQueue = new RunQueue()
+  const services = yield* Layer.build(options.platform.pipe(Layer.provide(Layer.succeed(AfterBatch, runQueue.drain))))
+  const platform = Context.get(services, Platform)
+  const timekeeper = options.timekeeper ?? hostTimekeeper
+  const timers = yield* Effect.acquireRelease(
+    Effect.sync(() => new Timers(timekeeper)),
+    (timers) => Effect.sync(() => timers.close())
+  )
+  const vfs = yield* Effect.acquireRelease(
+    Effect.sync(() => new Vfs({ clock: fileClock(timekeeper.realtime) })),
+    (vfs) => Effect.sync(() => vfs.dispose())
+  )
+  const exit = Deferred.makeUnsafe<ExitStatus, KernelFailed>()
+  const fibers = new Set<Fiber.Fiber<void, PlatformFailed>>()
+  let first: ThreadGroup | undefined
+  const taskSet = new TaskSet()
+  const features = platform.extendedState.features & ~AMX_FEATURES
+
+  const killAll = (): void => {
+    for (const group of taskSet.groups.values()) {
+      group.handlers.mutex.runSoon(() => killGroup(group, signaled(SIGKILL, false)))
+    }
+  }
+  const fail = (report: string): void => {
+    Deferred.doneUnsafe(exit, Exit.fail(new KernelFailed({ report })))
+    killAll()
+  }
+
+  const system: System = {
+    platform,
+    vfs,
+    anonymous: new AnonymousFiles(timekeeper, timers),
+    timekeeper,
+    timers,
+    entropy: options.entropy ?? hostEntropy,
+    runQueue,
+    taskSet,
+    futexes: new FutexTable(),
+    syscalls: linuxTable,
+    uts: { hostname: options.hostname ?? "sandbox", domainname: "(none)", release: RELEASE, version: VERSION },
+    bootTime: timekeeper.monotonic(),
+    frameState: { features, size: xstateSize(features) },
+    hardware: readHardware(),
+    cpuTime: () => undefined,
+    observer: options.observer,
+    onEvent: options.onEvent ?? (() => {}),
+    startTask: (task) => {
+      const fiber = Effect.runFork(run(task), { scheduler: runQueue })
+      fibers.add(fiber)
+      fiber.addObserver((exit) => {
+        fibers.delete(fiber)
+        if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) {
+          fail(`task ${task.tid} (${task.commandName}): ${Cause.pretty(exit.cause)}`)
+        }
+      })
+    },
+    onGroupEnded: (group) => {
+      if (group !== first) return
+      // through the run queue: whoever waits for the end must not run inside the exit path
+      runQueue.schedule(() => {
+        killAll()
+        Deferred.doneUnsafe(exit, Exit.succeed(group.exitStatus!)) // an ended group has a status
+      })
+    }
+  }
+  yield* Effect.addFinalizer(() =>
+    Effect.suspend(() => {
+      killAll()
+      return Fiber.interruptAll([...fibers])
+    })
+  )
+  yield* mountAll(system, options.mounts)
+
+  const start = Effect.fnUntraced(function* (program: StartOptions) {
+    const root = new FsContext(vfs.root, vfs.root, program.umask ?? 0o022)
+    const caller = { fs: root, credentials: options.credentials, tid: 0, threadGroup: { tgid: 0 } }
+    const cwd = vfs.walk(caller, vfs.root, program.cwd, { follow: true, directory: true })
+    if (typeof cwd === "number") return yield* new StartFailed({ errno: -cwd, path: program.cwd })
+    root.workingDirectory = cwd
+    const limits = options.limits ?? new ResourceLimits()
+    const prepared = Loader.prepare({
+      open: (path) => openExecutable(system, caller, cwd, path, true),
+      path: program.path,
+      argv: program.argv,
+      envp: program.envp,
+      stackLimit: limits.soft(RLIMIT_STACK)
+    })
+    if (typeof prepared === "number") return yield* new StartFailed({ errno: -prepared, path: program.path })
+    const loaded = yield* loadFresh(system, caller, prepared)
+    if (typeof loaded === "number") return yield* new StartFailed({ errno: -loaded, path: program.path })
+    const fds = new FdTable()
+    program.stdio.forEach((file, fd) => {
+      if (file !== undefined) fds.replace(fd, file, false)
+    })
+    const task = yield* taskSet.mutex.section(() => {
+      const tgid = taskSet.allocateId()
+      const session = { id: tgid, leader: undefined as unknown as ThreadGroup } // closed in the next lines
+      const group = new ThreadGroup({
+        tgid,
+        parent: undefined,
+        processGroup: new ProcessGroup(tgid, session),
+        handlers: new SignalHandlers(),
+        limits,
+        exitSignal: SIGCHLD,
+        startTime: timekeeper.monotonic()
+      })
+      session.leader = group
+      group.processGroup.members.add(group)
+      taskSet.groups.set(tgid, group)
+      taskSet.processGroups.set(tgid, group.processGroup)
+      taskSet.sessions.set(tgid, session)
+      const task = new Task({
+        system,
+        tid: tgid,
+        threadGroup: group,
+        context: loaded.context,
+        memoryManager: loaded.program.memoryManager,
+        fds,
+        fs: root,
+        credentials: options.credentials,
+        commandName: loaded.program.commandName
+      })
+      group.leader = task
+      group.tasks.add(task)
+      taskSet.tasks.set(tgid, task)
+      return task
+    })
+    first = task.threadGroup
+    system.startTask(task)
+    return task.threadGroup
+  })
+
+  return {
+    system,
+    start,
+    signal: (signo) => {
+      if (first === undefined) return
+      for (const group of first.processGroup.members) {
+        sendToGroup(group, { _tag: "Kill", signo, code: SI_USER, pid: 0, uid: 0 })
+      }
+    },
+    kill: killAll,
+    exitStatus: Deferred.await(exit),
+    usage: () => ({ user: 0n, system: 0n })
+  }
+})

@@ -6,7 +6,8 @@
  * or does not exist, and sticky bits; an inode checks only what it alone knows (empty directories, space, what the
  * host says). The defaults refuse as Linux does where a filesystem lacks the operation.
  */
-import { EINVAL, ENODATA, ENOTDIR, ENXIO, EOPNOTSUPP, EPERM, EROFS } from "../Abi/Errno.ts"
+import { EACCES, EINVAL, ENOTDIR, ENXIO, EOPNOTSUPP, EPERM } from "../Abi/Errno.ts"
+import { isRegular } from "../Abi/FileMode.ts"
 import type { Credentials } from "./Credentials.ts"
 import type { Filesystem } from "./Filesystem.ts"
 import type { FsContext } from "./FsContext.ts"
@@ -30,6 +31,8 @@ export interface NewNode {
   readonly gid: number
   /** Device number, for devices; else 0. */
   readonly rdev: number
+  /** An open(2) creates it: `open` follows at once, and may not fail for lack of permission. */
+  readonly opens?: boolean
 }
 
 /** Changes to attributes; what is absent stays. The inode sets ctime itself. */
@@ -207,15 +210,9 @@ export abstract class Inode {
   }
 }
 
-/** An inode of a filesystem that changes only by itself (proc, sys, dev): every change is refused. */
+/** An inode of a filesystem that changes only by itself (proc, dev): every change is refused, as for Linux's proc. */
 export abstract class ReadOnlyInode extends Inode {
-  override create(_name: string, _node: NewNode): Inode | number {
-    return -EROFS
-  }
-  override symlink(_name: string, _target: string, _node: NewNode): Inode | number {
-    return -EROFS
-  }
-  override getExtendedAttribute(_name: string): Uint8Array | number {
-    return -ENODATA
+  override create(_name: string, node: NewNode): Inode | number {
+    return isRegular(node.mode) ? -EACCES : -EPERM
   }
 }

@@ -1,0 +1,313 @@
+/**
+ * Inodes that live in the sentry: of tmpfs, and of the overlay, where a node shows a *lower* inode (of a host
+ * directory) until something about it changes.
+ *
+ * Attributes are copied from the lower inode at the first change (`own`), content at the first write. The node itself
+ * stays the same object, so open descriptions, locks and hard links keep seeing one file.
+ */
+import { EEXIST, ENODATA, ENOSPC, EOPNOTSUPP, EPERM, ERANGE } from "../Abi/Errno.ts"
+import { S_IFMT, isDirectory, isRegular } from "../Abi/FileMode.ts"
+import type { FileClock, FilesystemStatus } from "./Filesystem.ts"
+import { Filesystem } from "./Filesystem.ts"
+import { type AttributeChanges, type Caller, type DirectoryEntry, Inode } from "./Inode.ts"
+import type { MemoryBudget } from "./MemoryContent.ts"
+import type { FileData } from "./RegularFile.ts"
+import type { FileTime, Stat } from "./Stat.ts"
+
+/** What an overlay needs of the inodes below it. */
+export interface LowerInode extends Inode {
+  /** Tells files apart for as long as the sandbox lives, whatever their names. */
+  readonly identity: string
+  lookup(name: string, known: Inode | undefined): LowerInode | number
+  /** The entries of a directory, without "." and "..", or -errno. */
+  entries(): ReadonlyArray<DirectoryEntry> | number
+  /** The bytes, read-only. */
+  openData(): FileData | number
+}
+
+/** Attributes a node has of its own. */
+export interface OwnAttributes {
+  mode: number
+  uid: number
+  gid: number
+  nlink: number
+  rdev: number
+  atime: FileTime
+  mtime: FileTime
+  ctime: FileTime
+  btime: FileTime | undefined
+}
+
+/** The filesystem of such nodes. */
+export abstract class MemoryFs extends Filesystem {
+  readonly clock: FileClock
+  readonly budget: MemoryBudget
+  #lastIno: number
+  /** Inodes that exist, for statfs(2). */
+  inodes = 0
+  /** Files that hold descriptors of the host's. Atomic: MemoryFile. */
+  readonly holders = new Set<{ dispose(): void }>()
+
+  constructor(clock: FileClock, budget: MemoryBudget, firstIno: number) {
+    super()
+    this.clock = clock
+    this.budget = budget
+    this.#lastIno = firstIno - 1
+  }
+
+  nextIno(): number {
+    return ++this.#lastIno
+  }
+
+  override dispose(): void {
+    for (const holder of this.holders) holder.dispose()
+    this.holders.clear()
+  }
+
+  /** `node`, which shows a lower inode, is about to get attributes of its own: it must not be forgotten. */
+  abstract changed(node: MemoryNode): void
+
+  /** `node` has no name left. */
+  abstract unnamed(node: MemoryNode): void
+
+  /** What st_size and st_blocks of a directory with `entries` own entries are. */
+  abstract directorySize(entries: number): { readonly size: number; readonly blocks: number }
+
+  /** What is in directory `lower` under `name`, as a node; `known` as in Inode.lookup. */
+  abstract lowerChild(lower: LowerInode, name: string, known: Inode | undefined): Inode | number
+
+  /** Whether lower directories may change by themselves. */
+  abstract get lowerIsVolatile(): boolean
+
+  protected memoryStatus(type: number): FilesystemStatus {
+    const { limit, used } = this.budget
+    const free = Math.max(0, Math.floor((limit - used) / 4096))
+    const files = Math.floor(limit / 4096)
+    return {
+      type,
+      blockSize: 4096,
+      blocks: Math.floor(limit / 4096),
+      blocksFree: free,
+      blocksAvailable: free,
+      files,
+      filesFree: Math.max(0, files - this.inodes),
+      nameLength: 255
+    }
+  }
+}
+
+const XATTR_CREATE = 1
+const XATTR_REPLACE = 2
+const A_DAY = 86_400
+
+export abstract class MemoryNode extends Inode {
+  override readonly filesystem: MemoryFs
+  override readonly ino: number
+  /** The device number: of the lower inode's filesystem, so that it looks as it does natively, or of this one. */
+  readonly device: number
+  readonly lower: LowerInode | undefined
+  /** Atomic: `own`. Undefined while the lower inode's attributes still hold. */
+  #own: OwnAttributes | undefined
+  #extended: Map<string, Uint8Array> | undefined
+
+  constructor(filesystem: MemoryFs, origin: OwnAttributes | LowerInode, device: number) {
+    super()
+    this.filesystem = filesystem
+    this.device = device
+    if (origin instanceof Inode) {
+      this.lower = origin
+      this.ino = origin.ino
+    } else {
+      this.ino = filesystem.nextIno()
+      this.#own = origin
+      filesystem.inodes++
+    }
+  }
+
+  override get mode(): number {
+    return this.#own === undefined ? this.lower!.mode : this.#own.mode
+  }
+
+  override get uid(): number {
+    return this.#own === undefined ? this.lower!.uid : this.#own.uid
+  }
+
+  override get gid(): number {
+    return this.#own === undefined ? this.lower!.gid : this.#own.gid
+  }
+
+  /** Whether it differs from its lower inode, or has none. */
+  get isOwn(): boolean {
+    return this.#own !== undefined
+  }
+
+  /** The node's own attributes, to be changed; made from the lower inode's at the first call. */
+  get own(): OwnAttributes {
+    return this.#own ?? this.becomeOwn()
+  }
+
+  becomeOwn(): OwnAttributes {
+    if (this.#own !== undefined) return this.#own
+    const stat = this.lower!.stat()
+    const now = this.filesystem.clock()
+    if (typeof stat !== "number") {
+      const { mode, uid, gid, nlink, rdev, atime, mtime, ctime, btime } = stat
+      this.#own = { mode, uid, gid, nlink, rdev, atime, mtime, ctime, btime }
+    } else {
+      // the host has removed it meanwhile; what is known of it must do
+      const { mode, uid, gid } = this
+      this.#own = { mode, uid, gid, nlink: 1, rdev: 0, atime: now, mtime: now, ctime: now, btime: undefined }
+    }
+    this.filesystem.changed(this)
+    return this.#own
+  }
+
+  /** Size and blocks as stat shows them, where the node's own; undefined: the lower inode's. */
+  protected abstract extent(): { readonly size: number; readonly blocks: number } | undefined
+
+  override stat(): Stat | number {
+    const own = this.#own
+    const extent = this.extent()
+    if (own === undefined || extent === undefined) {
+      const below = this.lower!.stat()
+      if (own === undefined || typeof below === "number") return below
+      return { ...below, ...own, btime: own.btime ?? own.ctime }
+    }
+    return {
+      dev: this.device,
+      ino: this.ino,
+      mode: own.mode,
+      nlink: own.nlink,
+      uid: own.uid,
+      gid: own.gid,
+      rdev: own.rdev,
+      size: extent.size,
+      blksize: 4096,
+      blocks: extent.blocks,
+      atime: own.atime,
+      mtime: own.mtime,
+      ctime: own.ctime,
+      btime: own.btime ?? own.ctime
+    }
+  }
+
+  override setAttributes(changes: AttributeChanges): number {
+    const error = changes.size === undefined ? 0 : this.resize(changes.size)
+    if (error < 0) return error
+    const own = this.own
+    if (changes.mode !== undefined) own.mode = (own.mode & S_IFMT) | (changes.mode & 0o7777)
+    if (changes.uid !== undefined) own.uid = changes.uid
+    if (changes.gid !== undefined) own.gid = changes.gid
+    if (changes.atime !== undefined) own.atime = changes.atime
+    if (changes.mtime !== undefined) own.mtime = changes.mtime
+    own.ctime = this.filesystem.clock()
+    return 0
+  }
+
+  protected resize(_size: number): number {
+    return -EPERM
+  }
+
+  /** Content, entries or attributes changed now. */
+  touch(): void {
+    const own = this.own
+    own.mtime = own.ctime = this.filesystem.clock()
+  }
+
+  /** A read: moves atime as "relatime" does, mount(8). Never makes attributes own just for that. */
+  accessed(): void {
+    const own = this.#own
+    if (own === undefined) return
+    const now = this.filesystem.clock()
+    if (!isAfter(own.atime, own.mtime) || !isAfter(own.atime, own.ctime) || now.seconds - own.atime.seconds >= A_DAY) {
+      own.atime = now
+    }
+  }
+
+  /** One name more. */
+  linked(): void {
+    if (this.own.nlink++ === 0) this.filesystem.inodes++
+    this.own.ctime = this.filesystem.clock()
+  }
+
+  /** One name fewer; the last one frees what no description holds. */
+  unlinked(): void {
+    const own = this.own
+    own.nlink -= isDirectory(own.mode) ? own.nlink : 1
+    own.ctime = this.filesystem.clock()
+    if (own.nlink > 0) return
+    this.filesystem.unnamed(this)
+    this.forgotten()
+  }
+
+  /** The last name is gone. */
+  protected forgotten(): void {
+    this.filesystem.inodes--
+  }
+
+  override getExtendedAttribute(name: string): Uint8Array | number {
+    if (name.startsWith("system.")) return -EOPNOTSUPP
+    return this.#extended?.get(name) ?? -ENODATA
+  }
+
+  override setExtendedAttribute(name: string, value: Uint8Array, flags: number): number {
+    if (!name.startsWith("user.")) return -EOPNOTSUPP
+    if (!isRegular(this.mode) && !isDirectory(this.mode)) return -EPERM
+    const exists = this.#extended?.has(name) ?? false
+    if ((flags & XATTR_CREATE) !== 0 && exists) return -EEXIST
+    if ((flags & XATTR_REPLACE) !== 0 && !exists) return -ENODATA
+    if (value.length > 65_536) return -ERANGE
+    if (!this.filesystem.budget.take(name.length + value.length)) return -ENOSPC
+    this.own.ctime = this.filesystem.clock()
+    this.#extended ??= new Map()
+    this.#extended.set(name, value)
+    return 0
+  }
+
+  override removeExtendedAttribute(name: string): number {
+    if (!name.startsWith("user.")) return -EOPNOTSUPP
+    const old = this.#extended?.get(name)
+    if (old === undefined) return -ENODATA
+    this.#extended!.delete(name)
+    this.filesystem.budget.take(-(name.length + old.length))
+    this.own.ctime = this.filesystem.clock()
+    return 0
+  }
+
+  override listExtendedAttributes(): ReadonlyArray<string> {
+    return this.#extended === undefined ? [] : [...this.#extended.keys()]
+  }
+}
+
+const isAfter = (a: FileTime, b: FileTime): boolean =>
+  a.seconds > b.seconds || (a.seconds === b.seconds && a.nanoseconds > b.nanoseconds)
+
+const NOTHING = { size: 0, blocks: 0 }
+
+export class MemorySymlink extends MemoryNode {
+  readonly #target: string | undefined
+
+  constructor(filesystem: MemoryFs, origin: OwnAttributes | LowerInode, device: number, target?: string) {
+    super(filesystem, origin, device)
+    this.#target = target
+  }
+
+  protected override extent(): { readonly size: number; readonly blocks: number } | undefined {
+    return this.#target === undefined ? undefined : { size: this.#target.length, blocks: 0 }
+  }
+
+  override readlink(caller: Caller): string | number {
+    return this.#target ?? this.lower!.readlink(caller)
+  }
+}
+
+/** A device, FIFO or socket. Those of a lower directory are the host's: shown, not opened. */
+export class MemorySpecial extends MemoryNode {
+  override get foreign(): boolean {
+    return this.lower !== undefined
+  }
+
+  protected override extent(): { readonly size: number; readonly blocks: number } {
+    return NOTHING
+  }
+}

@@ -1,0 +1,377 @@
+/**
+ * The virtual filesystem of one sandbox: what is mounted, and from a path to a place, open(2).
+ *
+ * Changes to the tree (mkdir, rename, …) are in Names.ts, changes to attributes in Attributes.ts. Everything here is
+ * synchronous; errors are -errno.
+ */
+import { R_OK, W_OK, X_OK } from "../Abi/At.ts"
+import { CAP_FSETID } from "../Abi/Capability.ts"
+import { makedev } from "../Abi/Device.ts"
+import { EACCES, EEXIST, EISDIR, ELOOP, ENOENT, ENOTDIR, ENXIO, EPERM, EROFS, EXDEV } from "../Abi/Errno.ts"
+import {
+  S_IFBLK,
+  S_IFCHR,
+  S_IFDIR,
+  S_IFIFO,
+  S_IFLNK,
+  S_IFMT,
+  S_IFREG,
+  S_IFSOCK,
+  S_ISGID,
+  isDirectory,
+  isSymlink
+} from "../Abi/FileMode.ts"
+import {
+  O_ACCMODE,
+  O_CLOEXEC,
+  O_CREAT,
+  O_DIRECTORY,
+  O_EXCL,
+  O_NOATIME,
+  O_NOCTTY,
+  O_NOFOLLOW,
+  O_PATH,
+  O_RDONLY,
+  O_TMPFILE,
+  O_TRUNC,
+  O_WRONLY
+} from "../Abi/OpenFlags.ts"
+import { hasCapability, inGroup } from "./Credentials.ts"
+import { Dentry, DentryCache } from "./Dentry.ts"
+import type { FileClock, Filesystem } from "./Filesystem.ts"
+import type { AttributeChanges, Caller, Inode, NewNode, OpenRequest } from "./Inode.ts"
+import { Location, Mount, type MountOptions } from "./Mount.ts"
+import { OpenFileDescription } from "./OpenFileDescription.ts"
+import { PathFile } from "./PathFile.ts"
+import { PathWalk } from "./PathWalk.ts"
+import { PendingOpen } from "./PendingOpen.ts"
+import { mayAccess, ownerOrCapable, withoutPrivileges } from "./Permission.ts"
+
+/** Opens what is not a file of any filesystem. */
+export interface SpecialFiles {
+  /** open(2) of a FIFO. The pipe belongs to the inode. */
+  openFifo(inode: Inode, request: OpenRequest): OpenFileDescription | PendingOpen | number
+  /** open(2) of a device; -ENXIO for an unknown number. */
+  openDevice(
+    type: "Character" | "Block",
+    rdev: number,
+    inode: Inode,
+    request: OpenRequest
+  ): OpenFileDescription | PendingOpen | number
+}
+
+/** No FIFOs, no devices. */
+export const noSpecialFiles: SpecialFiles = {
+  openFifo: () => -ENXIO,
+  openDevice: () => -ENXIO
+}
+
+export interface WalkOptions {
+  /** Follow a symbolic link at the end. */
+  readonly follow: boolean
+  /** RESOLVE_* of openat2(2). */
+  readonly resolve?: number
+  /** -ENOTDIR unless it ends at a directory. */
+  readonly directory?: boolean
+}
+
+export class Vfs {
+  /** Now, for file times. */
+  readonly clock: FileClock
+  readonly dentries = new DentryCache()
+  #special: SpecialFiles
+  #lastMount = 0
+  #lastDevice = 0x30
+  #root: Location | undefined
+  readonly #filesystems = new Set<Filesystem>()
+
+  constructor(options: { readonly clock: FileClock; readonly special?: SpecialFiles }) {
+    this.clock = options.clock
+    this.#special = options.special ?? noSpecialFiles
+  }
+
+  /** For the assembler: FIFOs and devices, where these need the Vfs to exist first. */
+  set special(special: SpecialFiles) {
+    this.#special = special
+  }
+
+  // ---- mounts
+
+  /** A fresh anonymous device number (major 0) for a filesystem. */
+  newDevice(): number {
+    return makedev(0, ++this.#lastDevice)
+  }
+
+  /** The root of the whole tree. */
+  get root(): Location {
+    return this.#root!
+  }
+
+  /** Mounts `filesystem` as the root of the tree. */
+  mountRoot(filesystem: Filesystem, options?: MountOptions): Location {
+    this.#root = this.mountInternal(filesystem, options)
+    return this.#root
+  }
+
+  /** Mounts `filesystem` over `point`. Its root must be a directory exactly if `point` is one: -ENOTDIR. */
+  mount(filesystem: Filesystem, point: Location, options?: MountOptions): Mount | number {
+    if (isDirectory(point.dentry.inode!.mode) !== isDirectory(filesystem.root.mode)) return -ENOTDIR
+    const root = new Dentry(this.dentries, undefined, "/", filesystem.root)
+    this.#filesystems.add(filesystem)
+    return new Mount(++this.#lastMount, filesystem, root, point.covered, options)
+  }
+
+  /** A mount that is nowhere in the tree (memfds): its root. */
+  mountInternal(filesystem: Filesystem, options?: MountOptions): Location {
+    const root = new Dentry(this.dentries, undefined, "/", filesystem.root)
+    this.#filesystems.add(filesystem)
+    return new Location(new Mount(++this.#lastMount, filesystem, root, undefined, options), root)
+  }
+
+  /** The mounts of the tree, each after the one it is mounted on. */
+  *mounts(from: Mount = this.root.mount): Generator<Mount> {
+    yield from
+    for (const child of from.children) yield* this.mounts(child)
+  }
+
+  /** sync(2). */
+  synchronize(): void {
+    for (const filesystem of this.#filesystems) filesystem.synchronize()
+  }
+
+  /** The sandbox ends. */
+  dispose(): void {
+    for (const filesystem of this.#filesystems) filesystem.dispose()
+    this.#filesystems.clear()
+  }
+
+  // ---- paths
+
+  /** The place `path` leads to, which exists. A magic link to something without a place is -ENXIO. */
+  walk(caller: Caller, start: Location, path: string, options: WalkOptions): Location | number {
+    const found = this.find(caller, start, path, options)
+    return found instanceof OpenFileDescription ? -ENXIO : found
+  }
+
+  /** As `walk`; a magic link may lead to an open file (stat of /proc/self/fd/0, a pipe). */
+  find(caller: Caller, start: Location, path: string, options: WalkOptions): Location | OpenFileDescription | number {
+    if (path === "") return -ENOENT
+    const walk = new PathWalk(caller, start, path, options.resolve)
+    const error = walk.toLast()
+    if (error < 0) return error
+    for (;;) {
+      const found = walk.lookupLast()
+      if (typeof found === "number") return found
+      const { inode } = found.dentry
+      if (inode === undefined) return -ENOENT
+      if (isSymlink(inode.mode) && (options.follow || walk.trailingSlash)) {
+        const error = walk.followLast(inode)
+        if (error < 0) return error
+        if (walk.openFile !== undefined) return walk.openFile
+        continue
+      }
+      const directory = (options.directory ?? false) || walk.trailingSlash
+      return directory && !isDirectory(inode.mode) ? -ENOTDIR : found
+    }
+  }
+
+  /** Walks to the directory of the last component: the walk, with `at`, `kind`, `last` and `trailingSlash`; or -errno. */
+  walkToLast(caller: Caller, start: Location, path: string): PathWalk | number {
+    if (path === "") return -ENOENT
+    const walk = new PathWalk(caller, start, path)
+    const error = walk.toLast()
+    return error < 0 ? error : walk
+  }
+
+  // ---- open(2)
+
+  /**
+   * Opens `path`, openat2(2). `flags` are valid (unknown bits removed or refused by the caller); `mode` is for a file
+   * that is created, before the umask.
+   */
+  open(
+    caller: Caller,
+    start: Location,
+    path: string,
+    flags: number,
+    mode: number,
+    resolve = 0
+  ): OpenFileDescription | PendingOpen | number {
+    if (path === "") return -ENOENT
+    if ((flags & O_PATH) !== 0) return this.#openPath(caller, start, path, flags, resolve)
+    if ((flags & O_TMPFILE) === O_TMPFILE) return this.#openUnnamed(caller, start, path, flags, mode, resolve)
+    const walk = new PathWalk(caller, start, path, resolve)
+    const create = (flags & O_CREAT) !== 0
+    const exclusive = create && (flags & O_EXCL) !== 0
+    const error = walk.toLast()
+    if (error < 0) return error
+    for (;;) {
+      if (create && walk.kind === "Normal" && walk.trailingSlash) return -EISDIR
+      const found = walk.lookupLast()
+      if (typeof found === "number") return found
+      const { inode } = found.dentry
+      if (inode === undefined) return create ? this.#create(caller, walk, found.dentry, flags, mode) : -ENOENT
+      if (isSymlink(inode.mode) && !exclusive && ((flags & O_NOFOLLOW) === 0 || walk.trailingSlash)) {
+        const error = walk.followLast(inode)
+        if (error < 0) return error
+        if (walk.openFile !== undefined) {
+          return walk.openFile.reopen({ flags: statusFlagsOf(flags), caller, created: false })
+        }
+        continue
+      }
+      if (exclusive) return -EEXIST
+      if (create && isDirectory(inode.mode)) return -EISDIR
+      const directory = (flags & O_DIRECTORY) !== 0 || walk.trailingSlash
+      if (directory && !isDirectory(inode.mode)) return -ENOTDIR
+      return this.openLocation(caller, found, flags)
+    }
+  }
+
+  /** Opens what is at `location` (open after the walk): permission checks, O_TRUNC, special files. */
+  openLocation(caller: Caller, location: Location, flags: number): OpenFileDescription | PendingOpen | number {
+    const inode = location.dentry.inode!
+    const { mode } = inode
+    const access = accessOf(flags)
+    const writes = (access & W_OK) !== 0
+    const type = mode & S_IFMT
+    if (type === S_IFLNK) return -ELOOP
+    if (type === S_IFDIR && writes) return -EISDIR
+    const truncates = (flags & O_TRUNC) !== 0 && type === S_IFREG
+    if (truncates && location.mount.refusesWrites) return -EROFS
+    if ((type === S_IFCHR || type === S_IFBLK) && location.mount.noDevices) return -EACCES
+    const denied = mayAccess(inode, access, caller.credentials)
+    if (denied < 0) return denied
+    if ((flags & O_NOATIME) !== 0 && !ownerOrCapable(inode, caller.credentials)) return -EPERM
+    if (writes && type === S_IFREG && location.mount.refusesWrites) return -EROFS
+    const file = this.#openInode(inode, { flags: statusFlagsOf(flags), location, caller, created: false })
+    if (truncates && file instanceof OpenFileDescription) {
+      const error = this.truncate(caller, inode, 0)
+      if (error < 0) {
+        file.release()
+        return error
+      }
+    }
+    return file
+  }
+
+  /** Changes the size, and takes set-id bits away where a write would. Permissions have been checked. */
+  truncate(caller: Caller, inode: Inode, size: number): number {
+    const mode = withoutPrivileges(inode, caller.credentials)
+    const changes: AttributeChanges = mode === undefined ? { size } : { size, mode }
+    return inode.setAttributes(changes)
+  }
+
+  #openInode(inode: Inode, request: OpenRequest): OpenFileDescription | PendingOpen | number {
+    switch (inode.mode & S_IFMT) {
+      case S_IFSOCK:
+        return -ENXIO
+      case S_IFIFO:
+        return inode.foreign ? -ENXIO : this.#special.openFifo(inode, request)
+      case S_IFCHR:
+      case S_IFBLK: {
+        if (inode.foreign) return -EACCES
+        const stat = inode.stat()
+        if (typeof stat === "number") return stat
+        const type = (inode.mode & S_IFMT) === S_IFCHR ? "Character" : "Block"
+        return this.#special.openDevice(type, stat.rdev, inode, request)
+      }
+      default:
+        return inode.open(request)
+    }
+  }
+
+  #openPath(
+    caller: Caller,
+    start: Location,
+    path: string,
+    flags: number,
+    resolve: number
+  ): OpenFileDescription | number {
+    const found = this.find(caller, start, path, {
+      follow: (flags & O_NOFOLLOW) === 0,
+      directory: (flags & O_DIRECTORY) !== 0,
+      resolve
+    })
+    if (typeof found === "number") return found
+    if (found instanceof OpenFileDescription) return -ENXIO
+    return new PathFile({ flags: flags & (O_PATH | O_DIRECTORY | O_NOFOLLOW), location: found, caller, created: false })
+  }
+
+  #create(
+    caller: Caller,
+    walk: PathWalk,
+    dentry: Dentry,
+    flags: number,
+    mode: number
+  ): OpenFileDescription | PendingOpen | number {
+    const parent = walk.at
+    if (parent.dentry.unlinked) return -ENOENT
+    if (parent.mount.refusesWrites) return -EROFS
+    const directory = parent.dentry.inode!
+    const denied = mayAccess(directory, W_OK | X_OK, caller.credentials)
+    if (denied < 0) return denied
+    const node = newNode(caller, directory, S_IFREG | (mode & 0o7777))
+    const inode = directory.create(walk.last, { ...node, opens: true })
+    if (typeof inode === "number") return inode
+    dentry.inode = inode
+    const location = new Location(parent.mount, dentry)
+    return inode.open({ flags: statusFlagsOf(flags), location, caller, created: true })
+  }
+
+  #openUnnamed(
+    caller: Caller,
+    start: Location,
+    path: string,
+    flags: number,
+    mode: number,
+    resolve: number
+  ): OpenFileDescription | number {
+    const at = this.walk(caller, start, path, { follow: (flags & O_NOFOLLOW) === 0, directory: true, resolve })
+    if (typeof at === "number") return at
+    if (at.mount.refusesWrites) return -EROFS
+    const directory = at.dentry.inode!
+    const denied = mayAccess(directory, W_OK | X_OK, caller.credentials)
+    if (denied < 0) return denied
+    const inode = directory.createUnnamed(newNode(caller, directory, S_IFREG | (mode & 0o7777)))
+    if (typeof inode === "number") return inode
+    return inode.open({
+      flags: statusFlagsOf(flags),
+      location: new Location(at.mount, this.unnamedDentry(at.dentry, `#${inode.ino}`, inode)),
+      caller,
+      created: true
+    })
+  }
+
+  /** A dentry that is in no directory: O_TMPFILE, memfd_create. Its path ends in " (deleted)". */
+  unnamedDentry(parent: Dentry, name: string, inode: Inode): Dentry {
+    const dentry = new Dentry(this.dentries, parent, name, inode)
+    dentry.unlinked = true
+    return dentry
+  }
+}
+
+/** What F_GETFL shows of the flags of an open: not those that only matter while opening. */
+const statusFlagsOf = (flags: number): number => flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC)
+
+/** The access an open needs. O_ACCMODE 3 asks for both and gives neither, open(2). */
+const accessOf = (flags: number): number => {
+  const mode = flags & O_ACCMODE
+  const access = mode === O_RDONLY ? R_OK : mode === O_WRONLY ? W_OK : R_OK | W_OK
+  return (flags & O_TRUNC) !== 0 ? access | W_OK : access
+}
+
+/** What a new inode in `directory` begins with: umask, the caller's ids, and what a set-group-id directory passes on. */
+export const newNode = (caller: Caller, directory: Inode, mode: number, rdev = 0): NewNode => {
+  const { credentials, fs } = caller
+  const masked = isSymlink(mode) ? mode : mode & ~fs.umask
+  if ((directory.mode & S_ISGID) === 0) return { mode: masked, uid: credentials.fsuid, gid: credentials.fsgid, rdev }
+  const gid = directory.gid
+  if (isDirectory(mode)) return { mode: masked | S_ISGID, uid: credentials.fsuid, gid, rdev }
+  // a group-executable set-group-id file of a foreign group would lend that group
+  const lends = (mode & (S_ISGID | 0o010)) === (S_ISGID | 0o010) && !inGroup(credentials, gid)
+  const kept = lends && !hasCapability(credentials, CAP_FSETID) ? masked & ~S_ISGID : masked
+  return { mode: kept, uid: credentials.fsuid, gid, rdev }
+}
+
+/** 0, or -EXDEV where two places are not in one mount. */
+export const sameMount = (a: Location, b: Location): number => (a.mount === b.mount ? 0 : -EXDEV)

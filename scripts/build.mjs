@@ -1,0 +1,50 @@
+/**
+ * Builds dist/: modules with declarations for embedding, and one minified file for the command line, because a start
+ * that loads hundreds of modules costs a hundred milliseconds. `--bundle-only` builds just the latter.
+ */
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { basename, join } from "node:path"
+import { fail, fromModules, node, root, run } from "./tools.mjs"
+
+const bundleOnly = process.argv.includes("--bundle-only")
+const dist = join(root, "dist")
+
+if (!bundleOnly) {
+  rmSync(dist, { recursive: true, force: true })
+  const compiler = fromModules("typescript/bin/tsc") ?? fail("typescript is not installed: run `npm ci`")
+  const status = run(node, [compiler, "-p", "tsconfig.build.json"])
+  if (status !== 0) fail("the TypeScript build failed, see above")
+}
+
+const entry = join(root, "src/Cli/Main.ts")
+if (existsSync(entry)) {
+  const { build } = await import("esbuild")
+  const { outputFiles } = await build({
+    entryPoints: { "cli.min": entry },
+    outdir: dist,
+    outExtension: { ".js": ".mjs" },
+    bundle: true,
+    minify: true,
+    // a stack trace in a bug report should name functions, and Effect keys some errors by class name
+    keepNames: true,
+    splitting: true,
+    chunkNames: "cli-[name]-[hash]",
+    platform: "node",
+    format: "esm",
+    target: "node22",
+    external: ["koffi"],
+    banner: {
+      js: 'import{createRequire as __createRequire}from"node:module";const require=__createRequire(import.meta.url);'
+    },
+    logLevel: "warning",
+    write: false
+  })
+  // whoever runs the program meanwhile sees the old files or the new ones, never half of one; the entry comes last
+  mkdirSync(dist, { recursive: true })
+  const isEntry = (file) => Number(basename(file.path) === "cli.min.mjs")
+  for (const file of outputFiles.sort((a, b) => isEntry(a) - isEntry(b))) {
+    const temporary = `${file.path}.${process.pid}`
+    writeFileSync(temporary, file.contents)
+    renameSync(temporary, file.path)
+  }
+} else if (!bundleOnly) fail("src/Cli/Main.ts is missing")

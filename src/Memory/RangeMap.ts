@@ -141,15 +141,14 @@ export class RangeMap<V extends Range> {
    */
   highestGap(length: number, low: number, high: number, guard: (value: V) => number): number | undefined {
     let index = this.#indexEndingAfter(high)
-    let top = high
     const above = this.#values[index]
-    if (above !== undefined) top = Math.min(top, above.start - guard(above))
+    let top = above === undefined ? high : Math.min(high, above.start - guard(above))
     for (;;) {
       const below = this.#values[--index]
       const bottom = Math.max(low, below?.end ?? low)
       if (top - bottom >= length) return top - length
       if (below === undefined || below.start <= low) return undefined
-      top = Math.min(top, below.start - guard(below))
+      top = Math.min(high, below.start - guard(below))
     }
   }
 

@@ -10,6 +10,13 @@ import type { Task } from "../Task/Task.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import { PipeDescription } from "../Vfs/Pipe.ts"
 
+/** Installs a new file, whose reference moves to the table: its number, or -EMFILE, and the file is closed. */
+export const installFile = (task: Task, file: OpenFileDescription, closeOnExec: boolean): number => {
+  const number = task.fds.install(file, closeOnExec, task.threadGroup.limits.soft(RLIMIT_NOFILE))
+  if (number < 0) file.release()
+  return number
+}
+
 /**
  * Installs two new files and writes their numbers to `int[2]` at `pointer`; on any failure neither remains. -EMFILE,
  * -EFAULT.
@@ -21,17 +28,14 @@ export const installPair = (
   closeOnExec: boolean,
   pointer: number
 ): number => {
-  const limit = task.threadGroup.limits.soft(RLIMIT_NOFILE)
-  const firstFd = task.fds.install(first, closeOnExec, limit)
+  const firstFd = installFile(task, first, closeOnExec)
   if (firstFd < 0) {
-    first.release()
     second.release()
     return firstFd
   }
-  const secondFd = task.fds.install(second, closeOnExec, limit)
+  const secondFd = installFile(task, second, closeOnExec)
   if (secondFd < 0) {
     task.fds.close(firstFd)
-    second.release()
     return secondFd
   }
   const error = task.memory.copyOut(pointer, new Uint8Array(Int32Array.of(firstFd, secondFd).buffer))

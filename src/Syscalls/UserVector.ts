@@ -159,7 +159,7 @@ export class WriteTransfer {
         return this.settle(count)
       }
       this.#done += count
-      if (count === 0 || (count === copied && copied < chunk.length)) break
+      if (count < chunk.length && (count === copied || !file.isStream)) break
     } while (this.#done < this.#vector.length)
     return this.#done
   }
@@ -167,7 +167,7 @@ export class WriteTransfer {
   /** Streams take whole pages or nothing of a buffer whose end is bad, as Linux copies a page at a time. */
   #copyIn(chunk: Uint8Array): number {
     const copied = this.#vector.copyIn(this.#done, chunk)
-    if (copied < 0 || copied === chunk.length || !this.#file.pollable) return copied
+    if (copied < 0 || copied === chunk.length || !this.#file.isStream) return copied
     const whole = copied - (copied % PAGE_SIZE)
     return whole === 0 ? -EFAULT : whole
   }

@@ -186,6 +186,10 @@ export class HostStdio extends OpenFileDescription {
     return this.#access !== "file"
   }
 
+  override get isStream(): boolean {
+    return this.#access !== "file"
+  }
+
   override stat(): Stat | number {
     const error = HostCalls.stat(this.#fd)
     return error < 0 ? error : HostCalls.lastStat()

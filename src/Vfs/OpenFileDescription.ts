@@ -99,6 +99,14 @@ export abstract class OpenFileDescription {
     return false
   }
 
+  /**
+   * Bytes flow: a write that blocks goes on until everything is written, and takes whole pages or nothing of a buffer
+   * whose end is bad. Pipes, terminals, stream sockets.
+   */
+  get isStream(): boolean {
+    return false
+  }
+
   /** Whether writing to it with nobody at the other end (EPIPE) also sends SIGPIPE. */
   get raisesSigpipe(): boolean {
     return true

@@ -274,6 +274,10 @@ export class PipeDescription extends OpenFileDescription {
     return true
   }
 
+  override get isStream(): boolean {
+    return true
+  }
+
   override stat(): Stat | number {
     return this.#identity.stat()
   }

@@ -1,0 +1,66 @@
+/**
+ * eventfd(2): a 64-bit counter. A read takes all of it (or 1, EFD_SEMAPHORE), a write adds.
+ */
+import { EAGAIN, EINVAL } from "../Abi/Errno.ts"
+import { O_RDWR } from "../Abi/OpenFlags.ts"
+import { POLLERR, POLLIN, POLLOUT, READABLE, WRITABLE } from "../Abi/Poll.ts"
+import { OpenFileDescription } from "./OpenFileDescription.ts"
+import type { Stat } from "./Stat.ts"
+
+const MAX = 0xffff_ffff_ffff_ffffn
+
+export class EventFd extends OpenFileDescription {
+  readonly #stat: Stat
+  readonly #semaphore: boolean
+  /** Atomic: read, write, add. */
+  #count: bigint
+
+  /** `statusFlags`: O_NONBLOCK or 0. */
+  constructor(stat: Stat, initial: number, semaphore: boolean, statusFlags: number) {
+    super(O_RDWR | statusFlags)
+    this.#stat = stat
+    this.#semaphore = semaphore
+    this.#count = BigInt(initial)
+  }
+
+  get count(): bigint {
+    return this.#count
+  }
+
+  override get pollable(): boolean {
+    return true
+  }
+
+  override stat(): Stat {
+    return this.#stat
+  }
+
+  override describe(): string {
+    return "anon_inode:[eventfd]"
+  }
+
+  override read(into: Uint8Array): number {
+    if (into.length < 8) return -EINVAL
+    if (this.#count === 0n) return -EAGAIN
+    const taken = this.#semaphore ? 1n : this.#count
+    this.#count -= taken
+    new DataView(into.buffer, into.byteOffset).setBigUint64(0, taken, true)
+    this.waiters.notify(WRITABLE)
+    return 8
+  }
+
+  override write(from: Uint8Array): number {
+    if (from.length < 8) return -EINVAL
+    const amount = new DataView(from.buffer, from.byteOffset).getBigUint64(0, true)
+    if (amount === MAX) return -EINVAL
+    if (MAX - this.#count <= amount) return -EAGAIN
+    this.#count += amount
+    this.waiters.notify(READABLE)
+    return 8
+  }
+
+  override readiness(): number {
+    if (this.#count === MAX) return POLLIN | POLLERR
+    return (this.#count > 0n ? POLLIN : 0) | (this.#count < MAX - 1n ? POLLOUT : 0)
+  }
+}

@@ -25,7 +25,7 @@ import { SignalHandlers } from "./Signals/SignalHandlers.ts"
 import { RunQueue } from "./Sync/RunQueue.ts"
 import { linuxTable } from "./Syscalls/LinuxTable.ts"
 import { FutexTable } from "./Task/FutexTable.ts"
-import { type MountPlan, mountAll } from "./Task/Mounts.ts"
+import { type MountFailed, type MountPlan, mountAll } from "./Task/Mounts.ts"
 import { ProcessGroup } from "./Task/ProcessGroup.ts"
 import { ResourceLimits } from "./Task/ResourceLimits.ts"
 import type { SyscallObserver } from "./Task/SyscallObserver.ts"
@@ -116,7 +116,7 @@ const VERSION = "#1 SMP PREEMPT_DYNAMIC effect-sentry"
 /** Builds a kernel that lives as long as the scope. */
 export const make = Effect.fnUntraced(function* (
   options: KernelOptions
-): Effect.fn.Return<Kernel, PlatformFailed, Scope.Scope> {
+): Effect.fn.Return<Kernel, PlatformFailed | MountFailed, Scope.Scope> {
   const runQueue = new RunQueue()
   const services = yield* Layer.build(options.platform.pipe(Layer.provide(Layer.succeed(AfterBatch, runQueue.drain))))
   const platform = Context.get(services, Platform)
@@ -188,7 +188,7 @@ export const make = Effect.fnUntraced(function* (
       return Fiber.interruptAll([...fibers])
     })
   )
-  yield* mountAll(system, options.mounts)
+  yield* mountAll(system, options.mounts, options.credentials)
 
   const start = Effect.fnUntraced(function* (program: StartOptions) {
     const root = new FsContext(vfs.root, vfs.root, program.umask ?? 0o022)

@@ -4,8 +4,11 @@
 import { invariant } from "../Sync/Invariant.ts"
 import type { Syscall, SyscallTable } from "../Task/Syscall.ts"
 import { sysDescriptor } from "./SysDescriptor.ts"
+import { sysEpoll } from "./SysEpoll.ts"
+import { sysEventFd } from "./SysEventFd.ts"
 import { sysFutex } from "./SysFutex.ts"
 import { sysIdentity } from "./SysIdentity.ts"
+import { sysLock } from "./SysLock.ts"
 import { sysMemory } from "./SysMemory.ts"
 import { sysPipe } from "./SysPipe.ts"
 import { sysPoll } from "./SysPoll.ts"
@@ -17,8 +20,11 @@ import { sysWait } from "./SysWait.ts"
 
 const families: ReadonlyArray<ReadonlyArray<Syscall>> = [
   sysDescriptor,
+  sysEpoll,
+  sysEventFd,
   sysFutex,
   sysIdentity,
+  sysLock,
   sysMemory,
   sysPipe,
   sysPoll,

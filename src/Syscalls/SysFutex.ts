@@ -59,6 +59,7 @@ export const futexWait = (
   if (word !== value) return -EAGAIN
   const { futexes } = task.system
   const key = futexes.key(task.memoryManager, at, (operation & FUTEX_PRIVATE_FLAG) !== 0)
+  if (typeof key === "number") return key
   const waiter = futexes.enqueue(key, bitset)
   return Effect.map(sleep(task, waiter, deadline), (wakeup) => {
     if (waiter.woken) return 0
@@ -117,12 +118,12 @@ const wakeOp = (
   const old = task.memory.readU32(to)
   if (old < 0) return old
   if (apply === undefined || compare === undefined) return -ENOSYS
+  const first = futexes.key(task.memoryManager, from, isPrivate)
+  const second = futexes.key(task.memoryManager, to, isPrivate)
+  if (typeof first === "number" || typeof second === "number") return -EFAULT
   if (task.memory.writeU32(to, apply(old | 0, argument) >>> 0) < 0) return -EFAULT
-  let woken = futexes.wake(futexes.key(task.memoryManager, from, isPrivate), wake, FUTEX_BITSET_MATCH_ANY)
-  if (compare(old | 0, operand(code))) {
-    woken += futexes.wake(futexes.key(task.memoryManager, to, isPrivate), wakeSecond, FUTEX_BITSET_MATCH_ANY)
-  }
-  return woken
+  const woken = futexes.wake(first, wake, FUTEX_BITSET_MATCH_ANY)
+  return compare(old | 0, operand(code)) ? woken + futexes.wake(second, wakeSecond, FUTEX_BITSET_MATCH_ANY) : woken
 }
 
 const futex = (
@@ -140,7 +141,8 @@ const futex = (
   if ((operation & FUTEX_CLOCK_REALTIME) !== 0 && command !== FUTEX_WAIT_BITSET && command !== FUTEX_WAIT)
     return -ENOSYS
   if (at % 4 !== 0) return -EINVAL
-  const keyOf = (address: number) => futexes.key(task.memoryManager, address, isPrivate)
+  const key = futexes.key(task.memoryManager, at, isPrivate)
+  if (typeof key === "number") return key
   switch (command) {
     case FUTEX_WAIT:
     case FUTEX_WAIT_BITSET: {
@@ -150,9 +152,9 @@ const futex = (
       return futexWait(task, at, value, operation, bitset, deadline)
     }
     case FUTEX_WAKE:
-      return futexes.wake(keyOf(at), Math.max(1, value | 0), FUTEX_BITSET_MATCH_ANY)
+      return futexes.wake(key, Math.max(1, value | 0), FUTEX_BITSET_MATCH_ANY)
     case FUTEX_WAKE_BITSET:
-      return third === 0 ? -EINVAL : futexes.wake(keyOf(at), Math.max(1, value | 0), third)
+      return third === 0 ? -EINVAL : futexes.wake(key, Math.max(1, value | 0), third)
     case FUTEX_CMP_REQUEUE:
     case FUTEX_REQUEUE: {
       const requeue = timeoutOrCount | 0
@@ -162,8 +164,10 @@ const futex = (
         if (word < 0) return word
         if (word !== third) return -EAGAIN
       }
-      const woken = futexes.wake(keyOf(at), value, FUTEX_BITSET_MATCH_ANY)
-      return woken + futexes.requeue(keyOf(at), keyOf(second), requeue)
+      const target = futexes.key(task.memoryManager, second, isPrivate)
+      if (typeof target === "number") return target
+      const woken = futexes.wake(key, value, FUTEX_BITSET_MATCH_ANY)
+      return woken + futexes.requeue(key, target, requeue)
     }
     case FUTEX_WAKE_OP:
       return wakeOp(task, at, second, value, timeoutOrCount, third, isPrivate)

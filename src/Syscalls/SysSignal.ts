@@ -24,7 +24,7 @@ import {
   UNBLOCKABLE
 } from "../Abi/Signal.ts"
 import { Timespec, nanosOfTimespec } from "../Abi/Time.ts"
-import { isOnStack, noSignalStack, toStackT } from "../Signals/SignalStack.ts"
+import { disabledSignalStack, isOnStack, toStackT } from "../Signals/SignalStack.ts"
 import { type Result, declare, oneOf, pid, signal, size, struct } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import { returnFromHandler } from "../Task/TaskDelivery.ts"
@@ -98,7 +98,9 @@ const sigaltstack = (task: Task, stack: number, old: number): Result => {
     if (mode !== SS_DISABLE && mode !== SS_ONSTACK && mode !== 0) return -EINVAL
     if (mode !== SS_DISABLE && ss_size < MINSIGSTKSZ) return -ENOMEM
     task.signalStack =
-      mode === SS_DISABLE ? noSignalStack : { base: ss_sp, size: ss_size, flags: (ss_flags & SS_AUTODISARM) >>> 0 }
+      mode === SS_DISABLE
+        ? { ...disabledSignalStack, flags: ss_flags }
+        : { base: ss_sp, size: ss_size, flags: ss_flags }
   }
   return old === 0 ? 0 : task.memory.copyOut(old, StackT.encode(before))
 }

@@ -6,6 +6,7 @@
  *
  * Atomic: every method.
  */
+import { EFAULT } from "../Abi/Errno.ts"
 import type { MemoryManager } from "../Memory/MemoryManager.ts"
 
 /** What two tasks that mean the same futex have in common. */
@@ -32,12 +33,15 @@ export class FutexWaiter {
 export class FutexTable {
   readonly #queues = new WeakMap<object, Map<number, Set<FutexWaiter>>>()
 
-  /** The futex at `address`: by the memory behind it if that is shared and the futex not private, else by address. */
-  key(memoryManager: MemoryManager, address: number, isPrivate: boolean): FutexKey {
-    const shared = isPrivate ? undefined : memoryManager.sharedKey(address)
-    return shared === undefined
-      ? { owner: memoryManager, offset: address }
-      : { owner: shared.object, offset: shared.offset }
+  /**
+   * The futex at `address`: by the memory behind it if that is shared and the futex not private, else by address.
+   * -EFAULT if the futex is not private and nothing is mapped there.
+   */
+  key(memoryManager: MemoryManager, address: number, isPrivate: boolean): FutexKey | number {
+    if (isPrivate) return { owner: memoryManager, offset: address }
+    const shared = memoryManager.sharedKey(address)
+    if (shared !== undefined) return { owner: shared.object, offset: shared.offset }
+    return memoryManager.areas.find(address) === undefined ? -EFAULT : { owner: memoryManager, offset: address }
   }
 
   /** Puts a sleeper at the end of the queue of `key`. */

@@ -2,12 +2,19 @@
  * What a sandbox sees as its file tree: the host's, or a directory of it, under a copy-on-write overlay; binds; and the
  * kernel's own /proc, /sys, /dev.
  */
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import { S_IFDIR, S_IFREG, isDirectory } from "../Abi/FileMode.ts"
+import type { Credentials } from "../Vfs/Credentials.ts"
+import { FsContext } from "../Vfs/FsContext.ts"
+import { HostFs } from "../Vfs/HostFs.ts"
+import type { Caller } from "../Vfs/Inode.ts"
+import type { Location } from "../Vfs/Mount.ts"
+import { OverlayFs } from "../Vfs/OverlayFs.ts"
 import { TmpFs } from "../Vfs/TmpFs.ts"
 import type { System } from "./System.ts"
 
-/** A host directory shown at a place in the sandbox. Byte strings. */
+/** A host directory or file shown at a place in the sandbox. Byte strings. */
 export interface Bind {
   readonly source: string
   readonly target: string
@@ -20,9 +27,72 @@ export interface MountPlan {
   readonly binds: ReadonlyArray<Bind>
 }
 
-/** Mounts everything. */
-export const mountAll = (system: System, _plan: MountPlan): Effect.Effect<void, never, Scope.Scope> =>
-  Effect.sync(() => {
-    const { vfs } = system
-    vfs.mountRoot(new TmpFs({ device: vfs.newDevice(), clock: vfs.clock }))
-  })
+/** The root or a bind could not be mounted. */
+export class MountFailed extends Data.TaggedError("MountFailed")<{
+  /** The host path, or the place in the sandbox. */
+  readonly path: string
+  /** Positive errno. */
+  readonly errno: number
+}> {}
+
+/** Mounts everything; what the mounts hold of the host's is closed by `vfs.dispose`. */
+export const mountAll = Effect.fnUntraced(function* (
+  system: System,
+  plan: MountPlan,
+  credentials: Credentials
+): Effect.fn.Return<void, MountFailed> {
+  const { vfs } = system
+  const lower = HostFs.open(plan.root, { writable: false, volatile: false })
+  if (typeof lower === "number") return yield* new MountFailed({ path: plan.root, errno: -lower })
+  const root = vfs.mountRoot(new OverlayFs({ lower, clock: vfs.clock }))
+  const caller: Caller = { fs: new FsContext(root), credentials, tid: 0, threadGroup: { tgid: 0 } }
+  yield* mountAt(system, caller, "/dev/shm", new TmpFs({ device: vfs.newDevice(), clock: vfs.clock }))
+  for (const bind of plan.binds) {
+    const source = HostFs.open(bind.source, { writable: !bind.readOnly, volatile: true })
+    if (typeof source === "number") return yield* new MountFailed({ path: bind.source, errno: -source })
+    yield* mountAt(system, caller, bind.target, source, bind.readOnly)
+  }
+})
+
+/** Mounts `filesystem` at `path`, which is made if it is missing (in the overlay: the host sees nothing of it). */
+const mountAt = Effect.fnUntraced(function* (
+  system: System,
+  caller: Caller,
+  path: string,
+  filesystem: Parameters<System["vfs"]["mount"]>[0],
+  readOnly = false
+): Effect.fn.Return<void, MountFailed> {
+  const point = makePoint(system, caller, path, isDirectory(filesystem.root.mode))
+  const mounted = typeof point === "number" ? point : system.vfs.mount(filesystem, point, { readOnly })
+  if (typeof mounted === "number") return yield* new MountFailed({ path, errno: -mounted })
+})
+
+/** The place at `path`; directories that are missing on the way, and the place itself, are made. */
+const makePoint = (system: System, caller: Caller, path: string, directory: boolean): Location | number => {
+  const { vfs } = system
+  const names = path.split("/").filter((name) => name !== "" && name !== ".")
+  let at = "/"
+  for (const [index, name] of names.entries()) {
+    const next = at === "/" ? `/${name}` : `${at}/${name}`
+    const found = vfs.walk(caller, vfs.root, next, { follow: true })
+    if (typeof found === "number") {
+      const type = index < names.length - 1 || directory ? S_IFDIR : S_IFREG
+      const made = makeFile(system, caller, next, type | 0o755)
+      if (made < 0) return made
+    }
+    at = next
+  }
+  return vfs.walk(caller, vfs.root, at, { follow: true })
+}
+
+/** 0 or -errno. Only the kernel calls this, before any guest runs: no permission is checked. */
+const makeFile = (system: System, caller: Caller, path: string, mode: number): number => {
+  const walk = system.vfs.walkToLast(caller, system.vfs.root, path)
+  if (typeof walk === "number") return walk
+  const found = walk.lookupLast()
+  if (typeof found === "number") return found
+  const made = walk.at.dentry.inode!.create(walk.last, { mode, uid: 0, gid: 0, rdev: 0 }) // a directory: toLast says so
+  if (typeof made === "number") return made
+  found.dentry.inode = made
+  return 0
+}

@@ -3,8 +3,9 @@
  * handler, rt_sigreturn(2).
  */
 import * as Effect from "effect/Effect"
-import { SIG_DFL, SIG_IGN, type SigAction } from "../Abi/SigAction.ts"
+import { SIG_DFL, SIG_IGN, type SigAction, type StackT } from "../Abi/SigAction.ts"
 import {
+  MINSIGSTKSZ,
   SA_NODEFER,
   SA_ONSTACK,
   SIGBUS,
@@ -15,6 +16,7 @@ import {
   SI_KERNEL,
   SS_AUTODISARM,
   SS_DISABLE,
+  SS_ONSTACK,
   defaultAction,
   signalBit
 } from "../Abi/Signal.ts"
@@ -23,7 +25,7 @@ import { type SigInfo, kernelSigInfo } from "../Abi/SigInfo.ts"
 import { type ExitStatus, signaled } from "../Abi/Wait.ts"
 import type { PlatformFailed } from "../Platform/Platform.ts"
 import * as SignalFrame from "../Signals/SignalFrame.ts"
-import { isEnabled, isOnStack, noSignalStack, toStackT } from "../Signals/SignalStack.ts"
+import { disabledSignalStack, isEnabled, isOnStack } from "../Signals/SignalStack.ts"
 import { restartWithHandler } from "./Restart.ts"
 import { App, Exit, type RunState } from "./RunState.ts"
 import type { Task } from "./Task.ts"
@@ -124,7 +126,7 @@ const enterHandler = Effect.fnUntraced(function* (task: Task, info: SigInfo) {
   task.savedMask = undefined
   const deferred = (action.sa_flags & SA_NODEFER) !== 0 ? 0n : signalBit(info.signo)
   task.setBlocked(task.blocked | action.sa_mask | deferred)
-  if ((signalStack.flags & SS_AUTODISARM) !== 0) task.signalStack = noSignalStack
+  if ((signalStack.flags & SS_AUTODISARM) !== 0) task.signalStack = disabledSignalStack
 })
 
 /** 0 or -EFAULT. */
@@ -143,7 +145,7 @@ const writeFrame = (
     info,
     restorer: action.sa_restorer,
     mask: task.savedMask ?? task.blocked,
-    stack: toStackT(task.signalStack, task.registers.ulong(Reg.rsp)),
+    stack: { ss_sp: task.signalStack.base, ss_size: task.signalStack.size, ss_flags: task.signalStack.flags },
     layout,
     trap: {
       number: info._tag === "Fault" ? (TRAP_NUMBERS.get(info.signo) ?? 0) : 0,
@@ -173,11 +175,16 @@ export const returnFromHandler = Effect.fnUntraced(function* (task: Task) {
   const fullSize = task.system.platform.extendedState.size
   yield* Effect.orDie(task.context.writeExtendedState(SignalFrame.decodeExtendedState(carried, features, fullSize)))
   task.setBlocked(mask)
-  if (!isOnStack(task.signalStack, task.registers.ulong(Reg.rsp)) || (stack.ss_flags & SS_AUTODISARM) !== 0) {
-    const disabled = (stack.ss_flags & SS_DISABLE) !== 0
-    task.signalStack = disabled
-      ? noSignalStack
-      : { base: stack.ss_sp, size: stack.ss_size, flags: (stack.ss_flags & SS_AUTODISARM) >>> 0 }
-  }
+  restoreStack(task, stack)
   return 0
 })
+
+/** sigaltstack(2) with what the frame says, its errors ignored. */
+const restoreStack = (task: Task, { ss_flags, ss_size, ss_sp }: StackT): void => {
+  if (isOnStack(task.signalStack, task.registers.ulong(Reg.rsp))) return
+  const mode = (ss_flags & ~SS_AUTODISARM) >>> 0
+  if (mode === SS_DISABLE) task.signalStack = { ...disabledSignalStack, flags: ss_flags }
+  else if ((mode === 0 || mode === SS_ONSTACK) && ss_size >= MINSIGSTKSZ) {
+    task.signalStack = { base: ss_sp, size: ss_size, flags: ss_flags }
+  }
+}

@@ -39,7 +39,8 @@ export const releaseMemory = (task: Task): void => {
   const { clearChildTid, memoryManager, system } = task
   if (clearChildTid !== 0 && memoryManager.users > 1) {
     if (task.memory.writeU32(clearChildTid, 0) === 0) {
-      system.futexes.wake(system.futexes.key(memoryManager, clearChildTid, false), 1, 0xffff_ffff)
+      const key = system.futexes.key(memoryManager, clearChildTid, false)
+      if (typeof key !== "number") system.futexes.wake(key, 1, 0xffff_ffff)
     }
   }
   task.clearChildTid = 0

@@ -12,18 +12,17 @@
 
 #include "tracer.h"
 
-/* Called on the thread that runs JavaScript. */
-void affinity_observe(struct tracer *t)
+/* Where the C library and the kernel keep the number of the CPU that the calling thread runs on (rseq(2)): the address
+ * of a uint32_t, or 0 if they don't. */
+uint64_t affinity_own_cpu(void)
 {
-	t->js_tid = gettid();
-	if (__rseq_size > 0)
-		t->js_cpu = &((struct rseq *)((char *)__builtin_thread_pointer() + __rseq_offset))->cpu_id;
+	return __rseq_size > 0 ? (uint64_t)&((struct rseq *)((char *)__builtin_thread_pointer() + __rseq_offset))->cpu_id : 0;
 }
 
 /* Whether it was last seen on our CPU. If it is awake it waits there for us to leave. */
 bool affinity_together(const struct tracer *t)
 {
-	return t->cpu >= 0 && t->js_cpu && *t->js_cpu == (uint32_t)t->cpu;
+	return t->cpu >= 0 && atomic_load(&t->control->js_cpu) == (uint32_t)t->cpu;
 }
 
 /* Sends it elsewhere and forbids our CPU to it, if it has another. What it was allowed; empty: nothing was done. */

@@ -18,6 +18,7 @@ int main(void)
 	CONTROL(event_head);
 	CONTROL(tracer_sleeping);
 	CONTROL(js_sleeping);
+	CONTROL(js_cpu);
 	CONTROL(commands);
 	CONTROL(events);
 	CONTROL(slots);

@@ -73,6 +73,7 @@ struct control {
 	_Alignas(64) _Atomic uint32_t event_head;   /* written by the tracer */
 	_Alignas(64) _Atomic uint32_t tracer_sleeping;
 	_Alignas(64) _Atomic uint32_t js_sleeping;
+	_Atomic uint32_t js_cpu; /* where JS last drained the ring; ~0: not known */
 	_Alignas(64) uint32_t commands[RING_SIZE];
 	uint32_t events[RING_SIZE];
 	struct slot slots[SLOT_COUNT];

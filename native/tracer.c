@@ -245,8 +245,10 @@ static int create(struct tracer *t, struct block *b)
 {
 	struct slot *s = &t->control->slots[b->new_slot];
 	pid_t tid;
-	int result = t->zygote ? inject_thread(t, t->zygote, STUB_CLONE_PROCESS, &tid) : -ESRCH;
+	int result = t->zygote ? 0 : spawn_zygote(t); /* somebody may have killed it */
 
+	if (result == 0)
+		result = inject_thread(t, t->zygote, STUB_CLONE_PROCESS, &tid);
 	if (result < 0)
 		return result;
 	memset(&s->regs, 0, sizeof s->regs);
@@ -382,6 +384,8 @@ static void serve(struct tracer *t)
 		atomic_store(&t->control->tracer_sleeping, 0);
 		if (tid > 0)
 			on_wait(t, tid, status);
+		else if (errno == ECHILD && spawn_bell(t) < 0)
+			usleep(1000); /* the host is out of processes: without a bell, look again and again */
 	}
 }
 
@@ -436,6 +440,7 @@ static void destroy(struct tracer *t)
 	if (t->by_tid)
 		munmap(t->by_tid, PID_LIMIT * sizeof *t->by_tid);
 	sem_destroy(&t->ready);
+	free(t->stub_path);
 	free(t);
 }
 
@@ -465,8 +470,8 @@ static int start_thread(struct tracer *t)
 
 /*
  * Starts a tracer. `cpu`: where it and its stubs run, or -1. out: address and size of struct control, the tracer's
- * handle, its stage if that failed, xstate size, and the read end of the pipe that wakes JS, which is the caller's.
- * 0 or -errno.
+ * handle, its stage if that failed, xstate size, the read end of the pipe that wakes JS, which is the caller's, and the
+ * address of the calling thread's CPU number or 0. 0 or -errno.
  */
 EXPORT int sentry_tracer_start(const char *stub_path, int cpu, int spinning, uint64_t *out)
 {
@@ -478,14 +483,15 @@ EXPORT int sentry_tracer_start(const char *stub_path, int cpu, int spinning, uin
 		return error;
 	sem_init(&t->ready, 0, 0);
 	t->cpu = cpu;
-	affinity_observe(t);
+	t->js_tid = gettid();
 	t->spinning = spinning;
 	t->spin_limit = SPIN_LONG;
-	t->stub_path = stub_path;
+	t->stub_path = strdup(stub_path);
 	t->wake_read_fd = t->wake_fd = t->send_fd = t->drain_fd = t->code_fd = t->order_fd = -1;
 	t->control = reserve(sizeof *t->control);
 	t->by_tid = reserve(PID_LIMIT * sizeof *t->by_tid);
-	if (t->control && t->by_tid) {
+	if (t->control && t->by_tid && t->stub_path) {
+		t->control->js_cpu = ~0u;
 		t->stage = STAGE_DESCRIPTORS;
 		error = spawn_open(t);
 	}
@@ -509,6 +515,7 @@ EXPORT int sentry_tracer_start(const char *stub_path, int cpu, int spinning, uin
 	out[2] = (uint64_t)t;
 	out[4] = t->xstate_size;
 	out[5] = (uint64_t)t->wake_read_fd;
+	out[6] = affinity_own_cpu();
 	return 0;
 }
 

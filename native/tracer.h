@@ -42,8 +42,7 @@ struct tracer {
 
 	int cpu; /* -1: not pinned */
 	pid_t js_tid; /* the thread that started us, whose rings these are */
-	const volatile uint32_t *js_cpu; /* where it last ran, if the C library tells; NULL otherwise */
-	const char *stub_path;
+	char *stub_path;
 	pthread_t thread;
 	sem_t ready;
 	int error; /* of the start: -errno */
@@ -67,7 +66,7 @@ void inject_exit(pid_t tid);
 void inject_drain(struct tracer *);
 
 /* affinity.c */
-void affinity_observe(struct tracer *);
+uint64_t affinity_own_cpu(void);
 bool affinity_together(const struct tracer *);
 cpu_set_t affinity_part(const struct tracer *);
 void affinity_rejoin(const struct tracer *, const cpu_set_t *);

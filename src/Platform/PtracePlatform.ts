@@ -48,6 +48,13 @@ const killedOutcome = Effect.succeed<SwitchOutcome>({ _tag: "Killed" })
 const failed = (operation: string, errno: number): PlatformFailed =>
   new PlatformFailed({ operation, errno, detail: `the host answered errno ${errno}` })
 
+const noWorker = (): PlatformFailed =>
+  new PlatformFailed({
+    operation: "change a mapping",
+    errno: 0,
+    detail: "no thread of the address space is stopped"
+  })
+
 /** A request to the tracer; its result, zero or more, or -errno. Uninterruptible: the block is in use until then. */
 const request = (
   host: Host,
@@ -95,23 +102,19 @@ class PtraceAddressSpace implements AddressSpace {
     return Effect.suspend(() => {
       const refused = checkChange(changes[from]!)
       if (refused !== 0) return Effect.succeed(-refused)
-      const worker = this.#worker()
-      if (worker === undefined) {
-        return this.#tid() === 0 ? Effect.succeed(-ESRCH) : Effect.fail(failed("change a mapping", 0))
-      }
+      if (this.#tid() === 0) return Effect.succeed(-ESRCH)
+      let worker: PtraceContext | undefined
       let next = from
-      worker.busy++
-      return request(
-        this.#host,
-        (block) => {
-          block.start(Request.orders, worker.slot)
-          next = encodeChanges(changes, from, block)
-        },
-        () => worker.busy--
-      ).pipe(
-        Effect.flatMap((result) =>
-          result < 0 || next === changes.length ? Effect.succeed(result) : this.#changeFrom(changes, next)
-        )
+      return request(this.#host, (block) => {
+        // Chosen now, not earlier: a request may have to wait for a block, and threads come and go meanwhile.
+        worker = this.#worker()
+        block.start(Request.orders, worker?.slot ?? count.slots)
+        if (worker !== undefined) next = encodeChanges(changes, from, block)
+      }).pipe(
+        Effect.flatMap((result) => {
+          if (worker === undefined && result !== -ESRCH) return Effect.fail(noWorker())
+          return result < 0 || next === changes.length ? Effect.succeed(result) : this.#changeFrom(changes, next)
+        })
       )
     })
   }
@@ -153,8 +156,6 @@ class PtraceContext implements PlatformContext, StopListener {
   readonly #host: Host
   #state: "stopped" | "running" | "interrupting" | "dead" = "stopped"
   #released = false
-  /** Requests under way that need the thread to stay stopped. */
-  busy = 0
   /** Owner: the fiber in `switch`. */
   #handler: SyscallHandler = () => false
   #resume: (outcome: Effect.Effect<SwitchOutcome>) => void = () => undefined
@@ -268,6 +269,7 @@ class PtraceContext implements PlatformContext, StopListener {
       const { registers } = this
       registers.words[Reg.rip]! -= 2n // every instruction that makes a system call has two bytes
       registers.set(Reg.rax, this.#host.tracer.slotWord(this.slot, slot.nr) >>> 0)
+      registers.set(Reg.orig_rax, -1) // it is in no system call
     } else {
       const fault = this.#fault()
       if (fault._tag === "Fault" && fault.signal === SIGTRAP) this.#kept = Effect.succeed(fault)
@@ -298,12 +300,9 @@ class PtraceContext implements PlatformContext, StopListener {
     )
 
   readonly clone = (addressSpace: "share" | "copy"): Effect.Effect<PlatformContext, PlatformFailed> =>
-    Effect.suspend(() => {
-      this.busy++
-      return newContext(this.#host, addressSpace === "share" ? this.addressSpace : undefined, "clone", (block) => {
-        block.start(Request.clone, this.slot)
-        block.setFlags(addressSpace === "copy" ? 1 : 0)
-      }).pipe(Effect.ensuring(Effect.sync(() => this.busy--)))
+    newContext(this.#host, addressSpace === "share" ? this.addressSpace : undefined, "clone", (block) => {
+      block.start(Request.clone, this.slot)
+      block.setFlags(addressSpace === "copy" ? 1 : 0)
     })
 
   readonly release: Effect.Effect<void> = Effect.uninterruptible(

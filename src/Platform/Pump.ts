@@ -69,9 +69,19 @@ export class Pump {
     this.#source.arm()
   }
 
-  /** Keeps the process alive from now on, while the source is busy. To be called when that may have become so. */
+  /**
+   * Tells the pump that the source may have become busy by something done outside a slice (a timer, a host descriptor
+   * that is ready): it keeps the process alive from now on, and waits for the answer awake if that pays off.
+   */
   hold(): void {
-    if (this.#state === "armed" && !this.#referenced) this.#reference(true)
+    if (this.#state !== "armed") return
+    if (this.#spins()) {
+      this.#source.disarm()
+      this.#state = "scheduled"
+      setImmediate(this.#run)
+    } else if (!this.#referenced) {
+      this.#reference(true)
+    }
   }
 
   close(): void {
@@ -125,9 +135,13 @@ export class Pump {
     return true
   }
 
+  #spins(): boolean {
+    return this.#canSpin && this.#misses < PATIENCE
+  }
+
   /** Waits awake. True if that brought an event. */
   #spin(): boolean {
-    if (!this.#canSpin || this.#misses >= PATIENCE) return false
+    if (!this.#spins()) return false
     const end = performance.now() + SPIN
     do {
       for (let i = 0; i < 100; i++) {

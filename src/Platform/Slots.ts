@@ -13,6 +13,7 @@ export const control = {
   event_head: 128,
   tracer_sleeping: 192,
   js_sleeping: 256,
+  js_cpu: 260,
   commands: 320,
   events: 131392,
   slots: 262464,

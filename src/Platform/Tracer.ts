@@ -5,7 +5,7 @@
  * under way and slots whose thread is stopped; the tracer writes the rest.
  */
 import { ESRCH } from "../Abi/Errno.ts"
-import { bind, cString, nativeDirectory, view } from "./Native.ts"
+import { bind, nativeDirectory, view } from "./Native.ts"
 import type { EventSource } from "./Pump.ts"
 import { block, control, count, ENTRY_BLOCK, Request, slot } from "./Slots.ts"
 
@@ -108,6 +108,8 @@ export interface TracerHandle {
   readonly address: bigint
   readonly wakeFd: number
   readonly extendedStateSize: number
+  /** Where the number of the CPU that the main thread runs on is kept; 0 if it isn't. */
+  readonly cpuAddress: bigint
 }
 
 /** Starts the thread and its stub processes: a few ms. `cpu` -1: not pinned. On failure an errno and a stage. */
@@ -116,14 +118,15 @@ export const startTracer = (
   spinning: boolean
 ): { readonly started: TracerHandle } | { readonly errno: number; readonly stage: number } => {
   const out = new BigUint64Array(8)
-  const result = startNative(cString(`${nativeDirectory()}/stub`), cpu, spinning ? 1 : 0, out)
+  const result = startNative(Buffer.from(`${nativeDirectory()}/stub\0`, "utf8"), cpu, spinning ? 1 : 0, out)
   if (result !== 0) return { errno: -result, stage: Number(out[3]) }
   return {
     started: {
       handle: out[2]!,
       address: out[0]!,
       wakeFd: Number(out[5]),
-      extendedStateSize: Number(out[4])
+      extendedStateSize: Number(out[4]),
+      cpuAddress: out[6]!
     }
   }
 }
@@ -132,6 +135,7 @@ export class Tracer implements EventSource {
   readonly #handle: bigint
   readonly memory: ArrayBuffer
   readonly #words: Int32Array
+  #cpu: Int32Array | undefined
   readonly #blocks: Array<Block> = []
   readonly #freeBlocks: Array<number> = []
   /** The last block: for synchronous requests only. */
@@ -152,6 +156,7 @@ export class Tracer implements EventSource {
     this.#handle = started.handle
     this.memory = view(started.address, control.size)
     this.#words = new Int32Array(this.memory)
+    if (started.cpuAddress !== 0n) this.#cpu = new Int32Array(view(started.cpuAddress, 4))
     for (let i = 0; i < count.blocks; i++) this.#blocks.push(new Block(this.memory, i))
     this.#quietBlock = this.#blocks[count.blocks - 1]!
     for (let i = count.blocks - 2; i >= 0; i--) this.#freeBlocks.push(i)
@@ -286,6 +291,7 @@ export class Tracer implements EventSource {
   drain(limit: number): number {
     const words = this.#words
     const head = Atomics.load(words, control.event_head >> 2)
+    if (this.#cpu !== undefined) words[control.js_cpu >> 2] = this.#cpu[0]! // the tracer sends us away from its own
     let handled = 0
     while (this.#eventTail !== head && handled < limit) {
       const entry = words[(control.events >> 2) + (this.#eventTail & (count.ring - 1))]!

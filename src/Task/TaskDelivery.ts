@@ -8,6 +8,7 @@ import {
   MINSIGSTKSZ,
   SA_NODEFER,
   SA_ONSTACK,
+  SEGV_ACCERR,
   SIGBUS,
   SIGFPE,
   SIGILL,
@@ -20,6 +21,7 @@ import {
   defaultAction,
   signalBit
 } from "../Abi/Signal.ts"
+import { PROT_READ } from "../Abi/Mman.ts"
 import { Reg } from "../Abi/Registers.ts"
 import { type SigInfo, kernelSigInfo } from "../Abi/SigInfo.ts"
 import { type ExitStatus, signaled } from "../Abi/Wait.ts"
@@ -39,6 +41,7 @@ import {
 } from "./TaskSignals.ts"
 
 /** Exception vectors of the x86 CPU, as a frame's `trapno`. */
+const TRAP_GENERAL_PROTECTION = 13
 const TRAP_NUMBERS = new Map([
   [SIGFPE, 0],
   [SIGTRAP, 3],
@@ -147,13 +150,32 @@ const writeFrame = (
     mask: task.savedMask ?? task.blocked,
     stack: { ss_sp: task.signalStack.base, ss_size: task.signalStack.size, ss_flags: task.signalStack.flags },
     layout,
-    trap: {
-      number: info._tag === "Fault" ? (TRAP_NUMBERS.get(info.signo) ?? 0) : 0,
-      address: info._tag === "Fault" && info.code !== SI_KERNEL ? info.address : 0n,
-      error: 0
-    }
+    trap: trapOf(task, info)
   })
   return task.memory.copyOut(layout.frame, frame)
+}
+
+/** Bits of a page fault's error code: the page was there, the access was a write, from user mode, a fetch. */
+const FAULT_PRESENT = 1
+const FAULT_WRITE = 2
+const FAULT_USER = 4
+const FAULT_FETCH = 16
+
+/**
+ * What the CPU reported with a fault. The platform may not know the kind of access; then it follows from what the page
+ * allows: a readable page that faulted was written to.
+ */
+const trapOf = (task: Task, info: SigInfo): SignalFrame.FrameContents["trap"] => {
+  if (info._tag !== "Fault") return { number: 0, address: 0n, error: 0 }
+  const number = info.code === SI_KERNEL ? TRAP_GENERAL_PROTECTION : (TRAP_NUMBERS.get(info.signo) ?? 0)
+  if (info.signo !== SIGSEGV || info.code === SI_KERNEL) return { number, address: 0n, error: 0 }
+  let error = FAULT_USER
+  if (info.address === task.registers.words[Reg.rip]) error |= FAULT_FETCH
+  if (info.code === SEGV_ACCERR) {
+    const protection = task.memoryManager.areas.find(Number(info.address))?.protection ?? 0
+    if ((protection & PROT_READ) !== 0) error |= FAULT_PRESENT | ((error & FAULT_FETCH) === 0 ? FAULT_WRITE : 0)
+  }
+  return { number, address: info.address, error }
 }
 
 /** rt_sigreturn(2): everything comes back from the frame at the stack pointer, or SIGSEGV. Never returns a result. */

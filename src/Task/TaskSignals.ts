@@ -77,6 +77,7 @@ const send = (group: ThreadGroup, task: Task | undefined, info: SigInfo): void =
   const queue = task === undefined ? group.pending : task.pending
   if (!queue.enqueue(info)) return
   if (signo === SIGKILL) {
+    group.groupStop = undefined // a stopped process dies without being continued
     for (const member of group.tasks) {
       member.stops.endInternal()
       member.interrupt()

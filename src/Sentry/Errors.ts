@@ -38,6 +38,18 @@ export class NotExecutable extends Data.TaggedError("NotExecutable")<{
   }
 }
 
+/** An option that cannot work on this host or in this sandbox. */
+export class BadOption extends Data.TaggedError("BadOption")<{
+  /** As the command line spells it. */
+  readonly option: string
+  readonly reason: string
+  readonly cure: string
+}> {
+  override get message(): string {
+    return `${this.option}: ${this.reason}: ${this.cure}`
+  }
+}
+
 /** This host cannot run guests. */
 export class PlatformUnavailable extends Data.TaggedError("PlatformUnavailable")<{
   readonly platform: string
@@ -71,8 +83,8 @@ export class TimedOut extends Data.TaggedError("TimedOut")<{
   }
 }
 
-/** Every error of the public API. */
-export type SentryError = ProgramNotFound | NotExecutable | PlatformUnavailable | SandboxFailed | TimedOut
+/** What the start of a program can fail with. */
+export type StartError = ProgramNotFound | NotExecutable | BadOption | PlatformUnavailable | SandboxFailed
 
-/** What `Sentry.spawn` and the start of a program can fail with. */
-export type StartError = ProgramNotFound | NotExecutable | PlatformUnavailable | SandboxFailed
+/** Every error of the public API. */
+export type SentryError = StartError | TimedOut

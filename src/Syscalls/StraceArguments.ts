@@ -328,6 +328,12 @@ const mmap = ({ values }: Call, parts: ReadonlyArray<Part>): ReadonlyArray<Part>
 /** A list that depends on the values, given the declared parts. */
 type Special = (call: Call, parts: ReadonlyArray<Part>) => ReadonlyArray<Part>
 
+/** The declared parts but for one. */
+const replaced =
+  (index: number, part: Part): Special =>
+  (_, parts) =>
+    parts.with(index, part)
+
 const SPECIAL: Readonly<Partial<Record<string, Special>>> = {
   open: (call) => [path(0), ...openTail(1)(call)],
   openat: (call) => [dirFd(0), path(1), ...openTail(2)(call)],
@@ -356,7 +362,13 @@ const SPECIAL: Readonly<Partial<Record<string, Special>>> = {
     ...parts.slice(2)
   ],
   poll: (_, parts) => [inward("pollfd", 0), ...parts.slice(1)],
-  ppoll: (_, parts) => [inward("pollfd", 0), ...parts.slice(1)],
+  ppoll: (_, parts) => [inward("pollfd", 0), parts[1]!, inward("timespec", 2), ...parts.slice(3)],
+  readv: replaced(1, out("iovec", 1)),
+  preadv: replaced(1, out("iovec", 1)),
+  preadv2: replaced(1, out("iovec", 1)),
+  writev: replaced(1, inward("iovec", 1)),
+  pwritev: replaced(1, inward("iovec", 1)),
+  pwritev2: replaced(1, inward("iovec", 1)),
   select: (_, parts) => [parts[0]!, ...[1, 2, 3].map((index) => inward("fd_set", index)), inward("timeval", 4)],
   pselect6: (_, parts) => [
     parts[0]!,

@@ -2,6 +2,7 @@
  * The structures that strace(1) shows by name: each is read from guest memory (a copy, once) and written in strace's
  * abbreviated form. What cannot be read is shown as its address, by the caller.
  */
+import { CLONE_NAMES, CloneArgs } from "../Abi/Clone.ts"
 import { Flock } from "../Abi/Fcntl.ts"
 import { EPOLL_NAMES } from "../Abi/Epoll.ts"
 import { POLL_NAMES, PollFd } from "../Abi/Poll.ts"
@@ -173,6 +174,16 @@ const sysinfo = (v: DataView): string => {
   )
 }
 
+const CLONE_ARGS_FIELDS = ["child_tid", "parent_tid", "exit_signal", "stack", "stack_size", "tls"] as const
+
+const cloneArgs = (args: CloneArgs): string => {
+  const fields = CLONE_ARGS_FIELDS.map((name) => {
+    const value = args[name]
+    return `${name}=${name === "exit_signal" ? Text.signal(Number(value)) : name === "stack_size" ? Text.hex(value) : Text.pointer(value)}`
+  })
+  return `{flags=${Text.flags(CLONE_NAMES, args.flags)}, ${fields.join(", ")}}`
+}
+
 const int = fixed({ size: 4, get: (v) => v.getInt32(0, true) }, (x) => `[${x}]`)
 const intPair = fixed({ size: 8, get: (v) => v }, (v) => `[${v.getInt32(0, true)}, ${v.getInt32(4, true)}]`)
 const uint = fixed({ size: 4, get: (v) => v.getUint32(0, true) }, (x) => `[${x}]`)
@@ -235,6 +246,11 @@ const STRUCTS: Readonly<Record<string, StructPrinter>> = {
       `{${["ws_row", "ws_col", "ws_xpixel", "ws_ypixel"].map((n, i) => `${n}=${v.getUint16(i * 2, true)}`).join(", ")}}`
   ),
   waitstatus: fixed({ size: 4, get: (v) => v.getInt32(0, true) }, (status) => `[${Text.waitStatus(status)}]`),
+  cloneargs: fixed({ size: 64, get: (v) => v }, (v) => {
+    const whole = new DataView(new ArrayBuffer(CloneArgs.size)) // the first version: the rest is zero
+    new Uint8Array(whole.buffer).set(new Uint8Array(v.buffer))
+    return cloneArgs(CloneArgs.get(whole, 0))
+  }),
   sockaddr: ({ memory, values }, address, index) => socketAddress(memory, address, values[index + 1]! | 0),
   msghdr: messageHeader,
   int,

@@ -6,6 +6,8 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import { S_IFDIR, S_IFREG, isDirectory } from "../Abi/FileMode.ts"
 import type { Credentials } from "../Vfs/Credentials.ts"
+import { DevFs } from "../Vfs/DevFs.ts"
+import { DeviceFiles } from "../Vfs/DeviceFiles.ts"
 import { FsContext } from "../Vfs/FsContext.ts"
 import { HostFs } from "../Vfs/HostFs.ts"
 import type { Caller } from "../Vfs/Inode.ts"
@@ -35,23 +37,31 @@ export class MountFailed extends Data.TaggedError("MountFailed")<{
   readonly errno: number
 }> {}
 
-/** Mounts everything; what the mounts hold of the host's is closed by `vfs.dispose`. */
+/** Mounts everything and gives /dev; what the mounts hold of the host's is closed by `vfs.dispose`. */
 export const mountAll = Effect.fnUntraced(function* (
   system: System,
   plan: MountPlan,
   credentials: Credentials
-): Effect.fn.Return<void, MountFailed> {
+): Effect.fn.Return<DevFs, MountFailed> {
   const { vfs } = system
   const lower = HostFs.open(plan.root, { writable: false, volatile: false })
   if (typeof lower === "number") return yield* new MountFailed({ path: plan.root, errno: -lower })
   const root = vfs.mountRoot(new OverlayFs({ lower, clock: vfs.clock }))
   const caller: Caller = { fs: new FsContext(root), credentials, tid: 0, threadGroup: { tgid: 0 } }
+  const devices = new DeviceFiles({
+    entropy: system.entropy,
+    sessionOf: ({ threadGroup }) => system.taskSet.groups.get(threadGroup.tgid)?.processGroup.session.id
+  })
+  vfs.special = devices
+  const devFs = new DevFs({ device: vfs.newDevice(), clock: vfs.clock, devices })
+  yield* mountAt(system, caller, "/dev", devFs)
   yield* mountAt(system, caller, "/dev/shm", new TmpFs({ device: vfs.newDevice(), clock: vfs.clock }))
   for (const bind of plan.binds) {
     const source = HostFs.open(bind.source, { writable: !bind.readOnly, volatile: true })
     if (typeof source === "number") return yield* new MountFailed({ path: bind.source, errno: -source })
     yield* mountAt(system, caller, bind.target, source, bind.readOnly)
   }
+  return devFs
 })
 
 /** Mounts `filesystem` at `path`, which is made if it is missing (in the overlay: the host sees nothing of it). */

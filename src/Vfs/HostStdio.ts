@@ -106,8 +106,7 @@ export class HostStdio extends OpenFileDescription {
   /** What this was opened again from, kept open for its descriptor. */
   readonly #origin: HostStdio | undefined
   readonly #readiness: HostReadiness
-  /** Its owner for job control, if it is a terminal. */
-  readonly tty: TtyOwner | undefined
+  readonly #tty: TtyOwner | undefined
 
   private constructor(options: {
     readonly readiness: HostReadiness
@@ -128,7 +127,7 @@ export class HostStdio extends OpenFileDescription {
     this.#access = options.access
     this.#type = options.type
     this.#detach = options.detach
-    this.tty = options.tty
+    this.#tty = options.tty
     this.#origin = options.origin
   }
 
@@ -180,6 +179,10 @@ export class HostStdio extends OpenFileDescription {
     const again = HostStdio.#make(this.#readiness, this.#fd, request.flags, options, this.retain())
     if (again === undefined) this.release()
     return again ?? -ENXIO
+  }
+
+  override get tty(): TtyOwner | undefined {
+    return this.#tty
   }
 
   override get pollable(): boolean {

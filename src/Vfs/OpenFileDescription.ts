@@ -13,6 +13,7 @@ import { WaitQueue } from "../Sync/WaitQueue.ts"
 import type { OpenRequest } from "./Inode.ts"
 import type { Location } from "./Mount.ts"
 import type { Stat } from "./Stat.ts"
+import type { TtyOwner } from "./TtyOwner.ts"
 
 /** What mmap(2) of a file maps: a host file of the sentry's whose byte `offset + x` is byte `x` of this file. */
 export interface Mappable {
@@ -150,6 +151,11 @@ export abstract class OpenFileDescription {
   /** What mmap(2) maps, or -ENODEV. */
   mappable(): Mappable | number {
     return -ENODEV
+  }
+
+  /** Who owns it for job control, if it is a terminal. */
+  get tty(): TtyOwner | undefined {
+    return undefined
   }
 
   /** F_GET_SEALS of a memfd, or -EINVAL. */

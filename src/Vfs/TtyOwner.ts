@@ -1,11 +1,16 @@
 /**
  * Who owns a terminal, as far as job control goes: the session whose controlling terminal it is, and that session's
- * foreground process group. The system call layer (TIOCGPGRP and its kin) decides who may change it.
+ * foreground process group. The system call layer (SysTerminal) decides who may change it.
  */
-
 export class TtyOwner {
   /** Session id; undefined while it is nobody's controlling terminal. Atomic. */
   session: number | undefined
   /** Process group id. Atomic. */
-  foreground: number | undefined
+  foreground = 0
+
+  /** Becomes the controlling terminal of a session, with a process group of it in the foreground. */
+  adopt(session: number, processGroup: number): void {
+    this.session = session
+    this.foreground = processGroup
+  }
 }

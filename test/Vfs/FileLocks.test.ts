@@ -25,7 +25,7 @@ describe("record locks", () => {
     fc.assert(
       fc.property(fc.array(Step, { maxLength: 30 }), (steps) => {
         const locks = new FileLocks()
-        const model = owners.map(() => new Array<string>(16).fill("-"))
+        const model = owners.map(() => Array.from({ length: 16 }, () => "-"))
         for (const { owner, kind, start, length } of steps) {
           const end = start + length - 1
           const mine = model[owner]!
@@ -42,7 +42,7 @@ describe("record locks", () => {
             if (free) for (const at of bytes) mine[at] = kind === "write" ? "w" : "r"
           }
           for (const [who, held] of model.entries()) {
-            const shown = new Array<string>(16).fill("-")
+            const shown = Array.from({ length: 16 }, () => "-")
             for (const record of locks.records(inode)) {
               if (record.owner !== owners[who]) continue
               for (let at = Number(record.start); at <= Number(record.end); at++)

@@ -4,6 +4,7 @@
  * `make` builds a kernel in a scope: platform, run queue, clocks, mounts, tasks. `start` executes the first program. When
  * the scope closes, every task's fiber, every stub, every host descriptor goes.
  */
+import { availableParallelism } from "node:os"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
@@ -44,6 +45,7 @@ import type { Credentials } from "./Vfs/Credentials.ts"
 import { FdTable } from "./Vfs/FdTable.ts"
 import { fileClock } from "./Vfs/Filesystem.ts"
 import { FsContext } from "./Vfs/FsContext.ts"
+import { HostStdio } from "./Vfs/HostStdio.ts"
 import type { OpenFileDescription } from "./Vfs/OpenFileDescription.ts"
 import { Vfs } from "./Vfs/Vfs.ts"
 
@@ -160,6 +162,7 @@ export const make = Effect.fnUntraced(function* (
     bootTime: timekeeper.monotonic(),
     frameState: { features, size: xstateSize(features) },
     hardware: readHardware(),
+    cpuCount: availableParallelism(),
     cpuTime: () => undefined,
     observer: options.observer,
     onEvent: options.onEvent ?? (() => {}),
@@ -188,7 +191,7 @@ export const make = Effect.fnUntraced(function* (
       return Fiber.interruptAll([...fibers])
     })
   )
-  yield* mountAll(system, options.mounts, options.credentials)
+  const devFs = yield* mountAll(system, options.mounts, options.credentials)
 
   const start = Effect.fnUntraced(function* (program: StartOptions) {
     const root = new FsContext(vfs.root, vfs.root, program.umask ?? 0o022)
@@ -210,6 +213,7 @@ export const make = Effect.fnUntraced(function* (
     const fds = new FdTable()
     program.stdio.forEach((file, fd) => {
       if (file !== undefined) fds.replace(fd, file, false)
+      if (file instanceof HostStdio) devFs.addTerminal(file)
     })
     const task = yield* taskSet.mutex.section(() => {
       const tgid = taskSet.allocateId()
@@ -228,6 +232,7 @@ export const make = Effect.fnUntraced(function* (
       taskSet.groups.set(tgid, group)
       taskSet.processGroups.set(tgid, group.processGroup)
       taskSet.sessions.set(tgid, session)
+      for (const file of program.stdio) file?.tty?.adopt(tgid, tgid) // it controls the host terminal it was given
       const task = new Task({
         system,
         tid: tgid,

@@ -53,6 +53,8 @@ export interface System {
   readonly frameState: { readonly size: number; readonly features: bigint }
   /** What the auxiliary vector says of the processor. */
   readonly hardware: Hardware
+  /** Processors that the sandbox shows. */
+  readonly cpuCount: number
   /** CPU time used by a task (or its whole process), nanoseconds; undefined where the platform does not count it. */
   readonly cpuTime: (task: Task, thread: boolean) => bigint | undefined
   readonly observer: SyscallObserver | undefined

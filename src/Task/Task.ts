@@ -26,6 +26,7 @@ import type { FdTable } from "../Vfs/FdTable.ts"
 import type { FsContext } from "../Vfs/FsContext.ts"
 import type { RestartBlock } from "./Restart.ts"
 import { App, type RunState } from "./RunState.ts"
+import { type Scheduling, defaultScheduling } from "./Scheduling.ts"
 import type { Result } from "./Syscall.ts"
 import type { System } from "./System.ts"
 import { hasDeliverableSignal, sendToTask } from "./TaskSignals.ts"
@@ -99,6 +100,9 @@ export class Task {
   keepCapabilities = false
   timerSlack = 50_000
   niceness = 0
+  scheduling: Scheduling = defaultScheduling
+  /** personality(2). */
+  personality = 0
 
   /**
    * Something wants the fiber's attention before the application goes on: a signal, a stop, the end. Set by

@@ -29,6 +29,7 @@ import { NSIG } from "../Abi/Signal.ts"
 import type { MemoryManager } from "../Memory/MemoryManager.ts"
 import type { PlatformContext, PlatformFailed } from "../Platform/Platform.ts"
 import { noSignalStack } from "../Signals/SignalStack.ts"
+import { inheritScheduling } from "./Scheduling.ts"
 import { Task } from "./Task.ts"
 import { hasDeliverableSignal } from "./TaskSignals.ts"
 import { ThreadGroup } from "./ThreadGroup.ts"
@@ -147,6 +148,7 @@ const makeGroup = (parent: Task, { exitSignal, flags }: CloneRequest, tgid: numb
     startTime: parent.system.timekeeper.monotonic()
   })
   group.dumpable = from.dumpable
+  group.oomScoreAdj = from.oomScoreAdj
   group.parent?.children.add(group)
   group.processGroup.members.add(group)
   parent.system.taskSet.groups.set(tgid, group)
@@ -165,7 +167,8 @@ const prepareChild = (parent: Task, child: Task, request: CloneRequest): void =>
   child.noNewPrivs = parent.noNewPrivs
   child.keepCapabilities = parent.keepCapabilities
   child.timerSlack = parent.timerSlack
-  child.niceness = parent.niceness
+  inheritScheduling(parent, child)
+  child.personality = parent.personality
   if ((flags & CLONE_CHILD_SETTID) !== 0) child.memory.writeU32(request.childTid, child.tid)
   if ((flags & CLONE_CHILD_CLEARTID) !== 0) child.clearChildTid = request.childTid
 }

@@ -78,6 +78,8 @@ export class ThreadGroup {
   isSubreaper = false
   /** PR_SET_DUMPABLE. */
   dumpable = 1
+  /** /proc/[pid]/oom_score_adj: kept, nothing is killed by it. */
+  oomScoreAdj = 0
   /** Has called execve(2): its parent may no longer setpgid it. */
   hasExeced = false
   /** CLOCK_MONOTONIC at its start. */

@@ -1,0 +1,48 @@
+/**
+ * How a task asks to be scheduled, sched(7), ioprio_set(2). Kept and reported; the host schedules guest threads as it
+ * sees fit. Immutable: a change makes a new value.
+ */
+import { SCHED_FIFO, SCHED_OTHER, SCHED_RR } from "../Abi/Sched.ts"
+import type { Task } from "./Task.ts"
+
+export interface Scheduling {
+  /** SCHED_*. */
+  readonly policy: number
+  /** 1 to 99 with a real-time policy, else 0. */
+  readonly priority: number
+  /** SCHED_RESET_ON_FORK. */
+  readonly resetOnFork: boolean
+  /** A slice asked for by sched_setattr(2), nanoseconds; 0: the default. */
+  readonly slice: number
+  /** The CPUs it may run on, as a bit mask; undefined: all. */
+  readonly affinity: bigint | undefined
+  /** ioprio_set(2): class and level; 0: follows the niceness. */
+  readonly ioPriority: number
+}
+
+export const defaultScheduling: Scheduling = {
+  policy: SCHED_OTHER,
+  priority: 0,
+  resetOnFork: false,
+  slice: 0,
+  affinity: undefined,
+  ioPriority: 0
+}
+
+export const isRealTime = (policy: number): boolean => policy === SCHED_FIFO || policy === SCHED_RR
+
+/** What a new task gets from the one that made it. Owner: the parent's fiber. */
+export const inheritScheduling = (parent: Task, child: Task): void => {
+  const { scheduling } = parent
+  child.niceness = parent.niceness
+  child.scheduling = scheduling
+  if (!scheduling.resetOnFork) return
+  child.scheduling = { ...scheduling, resetOnFork: false }
+  if (isRealTime(scheduling.policy)) {
+    child.scheduling = { ...child.scheduling, policy: SCHED_OTHER, priority: 0 }
+    child.niceness = 0
+  } else child.niceness = Math.max(0, parent.niceness)
+}
+
+/** The CPUs a task may run on, among the `count` there are. */
+export const affinityOf = ({ affinity }: Scheduling, count: number): bigint => affinity ?? (1n << BigInt(count)) - 1n

@@ -1,7 +1,8 @@
 /**
- * The processor's entries of the auxiliary vector, taken from the sentry's own.
+ * The processor's entries of the auxiliary vector, taken from the sentry's own, and the host's memory.
  */
 import { readFileSync } from "node:fs"
+import { totalmem } from "node:os"
 import { AT_HWCAP, AT_HWCAP2, AT_MINSIGSTKSZ } from "../Abi/AuxVector.ts"
 import type { Hardware } from "./InitialStack.ts"
 
@@ -19,6 +20,16 @@ export const readHardware = (): Hardware => {
   return {
     hwcap: values.get(AT_HWCAP) ?? 0,
     hwcap2: values.get(AT_HWCAP2) ?? 0,
-    minSigStackSize: values.get(AT_MINSIGSTKSZ) ?? 2048
+    minSigStackSize: values.get(AT_MINSIGSTKSZ) ?? 2048,
+    memory: totalmem() + swapSize()
+  }
+}
+
+const swapSize = (): number => {
+  try {
+    const kibibytes = /^SwapTotal:\s*(\d+) kB$/m.exec(readFileSync("/proc/meminfo", "latin1"))?.[1]
+    return Number(kibibytes ?? 0) * 1024
+  } catch {
+    return 0
   }
 }

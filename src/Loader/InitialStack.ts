@@ -16,12 +16,17 @@ const PLATFORM = "x86_64"
 const USER_HZ = 100
 const WORD = 8
 
-/** What the auxiliary vector says of the processor; the same as the host's, since programs can ask CPUID anyway. */
+/**
+ * What the auxiliary vector says of the processor (the same as the host's, since programs can ask CPUID anyway), and how
+ * much memory there is.
+ */
 export interface Hardware {
   readonly hwcap: number
   readonly hwcap2: number
   /** Bytes of the smallest signal stack, which grow with the processor's extended state. */
   readonly minSigStackSize: number
+  /** Bytes of memory and swap. */
+  readonly memory: number
 }
 
 export interface StackRequest {

@@ -211,7 +211,8 @@ export const commit = (prepared: PreparedProgram, request: CommitRequest): Effec
       const entropy = request.randomize ? request.entropy : undefined
       const manager = new MemoryManager(
         context.addressSpace,
-        makeLayout(platform.taskSize, prepared.request.stackLimit, entropy)
+        makeLayout(platform.taskSize, prepared.request.stackLimit, entropy),
+        request.hardware.memory
       )
       return Effect.tap(fill(prepared, request, manager), (result) =>
         Effect.sync(() => {

@@ -155,7 +155,7 @@ export class SegmentMap {
       if (offset < 0 || offset % PAGE_SIZE !== 0) return -EINVAL
       fileEnd = address + p_filesz
       mapped = pageAlign(fileEnd)
-      const error = this.#refuse(start, mapped)
+      const error = this.#refuse(start, mapped, (protection & PROT_WRITE) !== 0)
       if (error !== 0) return error
       const backing = { object: image.file, offset }
       this.add({ ...anonymous(start, mapped, protection), backing })
@@ -166,14 +166,15 @@ export class SegmentMap {
       this.#zeros.push({ address: fileEnd, length: mapped - fileEnd })
     }
     if (end <= mapped) return 0
-    const error = this.#refuse(mapped, end)
+    const error = this.#refuse(mapped, end, true)
     if (error !== 0) return error
     this.add(anonymous(mapped, end, PROT_READ | PROT_WRITE | (protection & PROT_EXEC)))
     return 0
   }
 
-  #refuse(start: number, end: number): number {
+  #refuse(start: number, end: number, writable: boolean): number {
     if (start < MINIMUM_ADDRESS) return -EPERM
-    return end > this.#manager.layout.taskSize ? -ENOMEM : 0
+    if (end > this.#manager.layout.taskSize) return -ENOMEM
+    return writable && end - start > this.#manager.commitLimit ? -ENOMEM : 0
   }
 }

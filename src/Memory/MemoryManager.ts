@@ -27,6 +27,7 @@ import { UserMemory } from "./UserMemory.ts"
 import {
   countedSize,
   guardBelow,
+  isCommitted,
   isData,
   isFile,
   type MappedFile,
@@ -88,6 +89,8 @@ export class MemoryManager {
   readonly addressSpace: AddressSpace
   readonly layout: AddressLayout
   readonly image: ProgramImage
+  /** No private writable mapping may be larger: vm.overcommit_memory 0 refuses what could never be backed. Bytes. */
+  readonly commitLimit: number
   /** The areas. Edited only under the mutex, by src/Memory. */
   readonly areas: RangeMap<Vma>
   /** The current program break. */
@@ -102,10 +105,11 @@ export class MemoryManager {
   #stack = 0
   #locked = 0
 
-  constructor(addressSpace: AddressSpace, layout: AddressLayout) {
+  constructor(addressSpace: AddressSpace, layout: AddressLayout, commitLimit: number) {
     this.addressSpace = addressSpace
     this.memory = new UserMemory(addressSpace)
     this.layout = layout
+    this.commitLimit = commitLimit
     this.brkEnd = 0
     this.image = {
       startCode: 0,
@@ -203,7 +207,7 @@ export class MemoryManager {
    * this together in `exclusive`, or a sibling's mmap may come between.
    */
   fork(childSpace: AddressSpace): MemoryManager {
-    const child = new MemoryManager(childSpace, this.layout)
+    const child = new MemoryManager(childSpace, this.layout, this.commitLimit)
     for (const vma of this.vmas()) {
       if ((vma.flags & VMA_DONTFORK) !== 0) continue
       child.areas.replace(vma.start, vma.end, [{ ...vma, flags: vma.flags & ~VMA_LOCKED }]) // mlock(2): not inherited
@@ -318,8 +322,8 @@ export class MemoryManager {
   }
 
   /**
-   * Whether `added` in place of `freed` goes beyond RLIMIT_AS, RLIMIT_DATA or vm.max_map_count: 0 or -ENOMEM (Linux's
-   * may_expand_vm).
+   * Whether `added` in place of `freed` goes beyond RLIMIT_AS, RLIMIT_DATA, the commit limit or vm.max_map_count: 0 or
+   * -ENOMEM.
    */
   refuseGrowth(by: Requester, added: ReadonlyArray<Vma>, freed: ReadonlyArray<Vma>): number {
     let size = this.#size
@@ -327,6 +331,7 @@ export class MemoryManager {
     for (const vma of added) {
       size += countedSize(vma)
       if (isData(vma)) data += countedSize(vma)
+      if (isCommitted(vma) && countedSize(vma) > this.commitLimit) return -ENOMEM
     }
     for (const vma of freed) {
       size -= countedSize(vma)

@@ -74,6 +74,12 @@ export const countedSize = (vma: Vma): number => vma.end - vma.start - vma.ungro
 export const isData = (vma: Vma): boolean =>
   !vma.shared && (vma.protection & PROT_WRITE) !== 0 && (vma.flags & VMA_GROWSDOWN) === 0
 
+/** Whether every page of it might have to be stored: what Linux's overcommit accounting counts. */
+export const isCommitted = (vma: Vma): boolean => {
+  if ((vma.flags & VMA_NORESERVE) !== 0) return false
+  return vma.shared ? vma.backing?.object instanceof SharedAnonymous : (vma.protection & PROT_WRITE) !== 0
+}
+
 export const isFile = (object: MappedFile | SharedAnonymous): object is MappedFile =>
   !(object instanceof SharedAnonymous)
 

@@ -23,11 +23,15 @@ export class FakeAddressSpace implements AddressSpace {
   readonly calls: Array<ReadonlyArray<MappingChange>> = []
   /** The next calls fail with this errno (negative) instead. */
   failure = 0
+  /** False: changes are only recorded, and all memory is writable. For mappings of absurd sizes. */
+  keepsPages = true
+  /** What was written, when no pages are kept. */
+  readonly writes: Array<{ readonly address: number; readonly bytes: Uint8Array }> = []
 
   readonly change = (changes: ReadonlyArray<MappingChange>): Effect.Effect<number> =>
     Effect.sync(() => {
       this.calls.push(changes)
-      if (this.failure !== 0) return this.failure
+      if (this.failure !== 0 || !this.keepsPages) return this.failure
       for (const change of changes) {
         const result = this.#apply(change)
         if (result !== 0) return result
@@ -38,10 +42,12 @@ export class FakeAddressSpace implements AddressSpace {
   readonly read = (address: number, into: Uint8Array): number =>
     this.#copy(address, into.length, PROT_READ, (bytes, at, done) => into.set(bytes.subarray(at, at + 1), done))
 
-  readonly write = (address: number, from: Uint8Array): number =>
-    this.#copy(address, from.length, PROT_WRITE, (bytes, at, done) => {
+  readonly write = (address: number, from: Uint8Array): number => {
+    if (!this.keepsPages) return this.writes.push({ address, bytes: from.slice() }) > 0 ? from.length : 0
+    return this.#copy(address, from.length, PROT_WRITE, (bytes, at, done) => {
       bytes[at] = from[done]!
     })
+  }
 
   readonly writeForced = (address: number, from: Uint8Array): number =>
     this.#copy(address, from.length, 0, (bytes, at, done) => {

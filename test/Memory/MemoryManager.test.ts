@@ -30,7 +30,7 @@ const requester = (limits: Record<number, number> = {}, mayLock = false): Reques
 
 const make = () => {
   const space = new FakeAddressSpace()
-  const manager = new MemoryManager(space, makeLayout(TASK_SIZE, 8 * 1024 * 1024, undefined))
+  const manager = new MemoryManager(space, makeLayout(TASK_SIZE, 8 * 1024 * 1024, undefined), 2 ** 34)
   return { manager, space }
 }
 
@@ -93,8 +93,8 @@ const assertConsistent = (manager: MemoryManager, space: FakeAddressSpace): void
 
 describe("MemoryManager", () => {
   it("keeps the list and the host's pages equal, whatever is asked, and every file's references counted", () => {
-    const page = fc.integer({ min: 0, max: 31 })
-    const pages = fc.integer({ min: 0, max: 9 })
+    const page = fc.integer({ min: 0, max: 15 })
+    const pages = fc.integer({ min: 0, max: 4 })
     const protection = fc.constantFrom(0, PROT_READ, RW, PROT_READ | Mman.PROT_EXEC)
     const command = fc.oneof(
       fc.record({
@@ -113,14 +113,14 @@ describe("MemoryManager", () => {
         pages,
         to: page,
         size: pages,
-        flags: fc.integer({ min: 0, max: 7 })
+        flags: fc.constantFrom(0, 1, 1, 3, 3, 5, 7, 2)
       }),
       fc.record({ op: fc.constant("advise" as const), page, pages, advice: fc.constantFrom(4, 8, 10, 11, 18, 19) }),
       fc.record({ op: fc.constant("lock" as const), page, pages, on: fc.boolean() }),
       fc.record({ op: fc.constant("fail" as const), page, pages })
     )
     fc.assert(
-      fc.property(fc.array(command, { maxLength: 30 }), (commands) => {
+      fc.property(fc.array(command, { minLength: 5, maxLength: 60, size: "max" }), (commands) => {
         const { manager, space } = make()
         const files = [new FakeFile(5), new FakeFile(6, true, false)]
         const by = requester()
@@ -182,7 +182,7 @@ describe("MemoryManager", () => {
           [1, 1]
         )
       }),
-      { numRuns: 400 }
+      { numRuns: 300 }
     )
   })
 
@@ -198,7 +198,8 @@ describe("MemoryManager", () => {
   })
 
   it("mmap fails as mmap(2) says", () => {
-    const { manager } = make()
+    const { manager, space } = make()
+    space.keepsPages = false
     const fails = (request: Partial<MapRequest>) => run(map(manager, mapping(request)))
     const readOnly = new FakeFile(3, true, false)
     const writeOnly = new FakeFile(3, false, true)
@@ -218,6 +219,9 @@ describe("MemoryManager", () => {
       fails({ file: readOnly, flags: Mman.MAP_SHARED_VALIDATE | 0x8_0000, protection: 1 }),
       -Errno.EOPNOTSUPP
     )
+    assert.strictEqual(fails({ length: 2 ** 34 + PAGE }), -Errno.ENOMEM, "more than could ever be backed")
+    assert.isAbove(fails({ length: 2 ** 34 + PAGE, protection: PROT_READ }), 0)
+    assert.isAbove(fails({ length: 2 ** 40, flags: MAP_ANONYMOUS | MAP_PRIVATE | Mman.MAP_NORESERVE }), 0)
     assert.strictEqual(fails({ by: requester({ [RLIMIT_AS]: 100 }) }), -Errno.ENOMEM)
     assert.strictEqual(fails({ by: requester({ [RLIMIT_DATA]: 100 }) }), -Errno.ENOMEM)
     assert.isAbove(fails({ by: requester({ [RLIMIT_DATA]: 100 }), protection: PROT_READ }), 0)

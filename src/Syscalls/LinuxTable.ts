@@ -15,6 +15,7 @@ import { sysPoll } from "./SysPoll.ts"
 import { sysProcess } from "./SysProcess.ts"
 import { sysReadWrite } from "./SysReadWrite.ts"
 import { sysSignal } from "./SysSignal.ts"
+import { sysSignalFd } from "./SysSignalFd.ts"
 import { sysTime } from "./SysTime.ts"
 import { sysWait } from "./SysWait.ts"
 
@@ -31,6 +32,7 @@ const families: ReadonlyArray<ReadonlyArray<Syscall>> = [
   sysProcess,
   sysReadWrite,
   sysSignal,
+  sysSignalFd,
   sysTime,
   sysWait
 ]

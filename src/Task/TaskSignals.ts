@@ -3,6 +3,7 @@
  *
  * Everything that touches pending sets or actions runs under the signal mutex of the receiving group's handlers.
  */
+import { POLLIN } from "../Abi/Poll.ts"
 import {
   ALL_SIGNALS,
   SIGCHLD,
@@ -76,6 +77,7 @@ const send = (group: ThreadGroup, task: Task | undefined, info: SigInfo): void =
   if (!isBlocked && signo !== SIGKILL && signo !== SIGSTOP && group.handlers.ignores(signo)) return
   const queue = task === undefined ? group.pending : task.pending
   if (!queue.enqueue(info)) return
+  group.signalArrivals.notify(POLLIN)
   if (signo === SIGKILL) {
     group.groupStop = undefined // a stopped process dies without being continued
     for (const member of group.tasks) {

@@ -61,6 +61,8 @@ export class ThreadGroup {
   handlers: SignalHandlers
   /** Signals sent to the group as a whole. Guarded by: signal mutex. */
   readonly pending = new PendingSignals()
+  /** Woken (POLLIN) when a signal becomes pending, for signalfd(2). */
+  readonly signalArrivals = new WaitQueue()
   /** Guarded by: signal mutex. */
   groupStop: GroupStop | undefined
   /** Continued by SIGCONT and not yet reported by wait. Guarded by: signal mutex. */

@@ -3,36 +3,52 @@
  */
 import { invariant } from "../Sync/Invariant.ts"
 import type { Syscall, SyscallTable } from "../Task/Syscall.ts"
+import { sysCapability } from "./SysCapability.ts"
 import { sysDescriptor } from "./SysDescriptor.ts"
+import { sysDirectory } from "./SysDirectory.ts"
 import { sysEpoll } from "./SysEpoll.ts"
 import { sysEventFd } from "./SysEventFd.ts"
 import { sysFutex } from "./SysFutex.ts"
 import { sysIdentity } from "./SysIdentity.ts"
+import { sysLimits } from "./SysLimits.ts"
 import { sysLock } from "./SysLock.ts"
 import { sysMemory } from "./SysMemory.ts"
+import { sysOpen } from "./SysOpen.ts"
+import { sysPath } from "./SysPath.ts"
 import { sysPipe } from "./SysPipe.ts"
 import { sysPoll } from "./SysPoll.ts"
 import { sysProcess } from "./SysProcess.ts"
 import { sysReadWrite } from "./SysReadWrite.ts"
 import { sysSignal } from "./SysSignal.ts"
 import { sysSignalFd } from "./SysSignalFd.ts"
+import { sysStat } from "./SysStat.ts"
+import { sysSystem } from "./SysSystem.ts"
+import { sysSplice } from "./SysSplice.ts"
 import { sysTime } from "./SysTime.ts"
 import { sysWait } from "./SysWait.ts"
 
 const families: ReadonlyArray<ReadonlyArray<Syscall>> = [
+  sysCapability,
   sysDescriptor,
+  sysDirectory,
   sysEpoll,
   sysEventFd,
   sysFutex,
   sysIdentity,
+  sysLimits,
   sysLock,
   sysMemory,
+  sysOpen,
+  sysPath,
   sysPipe,
   sysPoll,
   sysProcess,
   sysReadWrite,
   sysSignal,
   sysSignalFd,
+  sysStat,
+  sysSystem,
+  sysSplice,
   sysTime,
   sysWait
 ]

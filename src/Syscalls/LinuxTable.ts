@@ -3,6 +3,7 @@
  */
 import { invariant } from "../Sync/Invariant.ts"
 import type { Syscall, SyscallTable } from "../Task/Syscall.ts"
+import { sysAttributes } from "./SysAttributes.ts"
 import { sysCapability } from "./SysCapability.ts"
 import { sysDescriptor } from "./SysDescriptor.ts"
 import { sysDirectory } from "./SysDirectory.ts"
@@ -21,13 +22,14 @@ import { sysProcess } from "./SysProcess.ts"
 import { sysReadWrite } from "./SysReadWrite.ts"
 import { sysSignal } from "./SysSignal.ts"
 import { sysSignalFd } from "./SysSignalFd.ts"
+import { sysSplice } from "./SysSplice.ts"
 import { sysStat } from "./SysStat.ts"
 import { sysSystem } from "./SysSystem.ts"
-import { sysSplice } from "./SysSplice.ts"
 import { sysTime } from "./SysTime.ts"
 import { sysWait } from "./SysWait.ts"
 
 const families: ReadonlyArray<ReadonlyArray<Syscall>> = [
+  sysAttributes,
   sysCapability,
   sysDescriptor,
   sysDirectory,
@@ -46,9 +48,9 @@ const families: ReadonlyArray<ReadonlyArray<Syscall>> = [
   sysReadWrite,
   sysSignal,
   sysSignalFd,
+  sysSplice,
   sysStat,
   sysSystem,
-  sysSplice,
   sysTime,
   sysWait
 ]

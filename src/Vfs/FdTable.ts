@@ -43,6 +43,13 @@ export class FdTable {
     return fd
   }
 
+  /** Whether `install` would find a number below `limit`. */
+  hasRoom(limit: number): boolean {
+    let fd = this.#lowestFree
+    while (this.#entries[fd] !== undefined) fd++
+    return fd < limit
+  }
+
   /** Installs `file` (its reference moves to the table) at exactly `fd`, closing what was there (dup2). */
   replace(fd: number, file: OpenFileDescription, closeOnExec: boolean): void {
     const old = this.#entries[fd]

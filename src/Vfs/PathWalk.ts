@@ -15,6 +15,7 @@ import {
 } from "../Abi/At.ts"
 import { EAGAIN, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EXDEV } from "../Abi/Errno.ts"
 import { isDirectory, isSymlink } from "../Abi/FileMode.ts"
+import type { Dentry } from "./Dentry.ts"
 import type { Caller, Inode } from "./Inode.ts"
 import { Location, isReachable } from "./Mount.ts"
 import { OpenFileDescription } from "./OpenFileDescription.ts"
@@ -108,10 +109,14 @@ export class PathWalk {
 
   /** The child of the current directory, mounts crossed; its dentry may be negative. Or -errno. */
   lookup(name: string): Location | number {
-    if (name.length > NAME_MAX) return -ENAMETOOLONG
-    const dentry = this.at.dentry.child(name)
+    const dentry = this.lookupDentry(name)
     if (typeof dentry === "number") return dentry
     return this.#cross(new Location(this.at.mount, dentry))
+  }
+
+  /** The child of the current directory itself, maybe negative, mounts not crossed; or -errno. */
+  lookupDentry(name: string): Dentry | number {
+    return name.length > NAME_MAX ? -ENAMETOOLONG : this.at.dentry.child(name)
   }
 
   /**

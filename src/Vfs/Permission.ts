@@ -8,8 +8,15 @@ import { S_ISGID, S_ISUID, S_ISVTX, isDirectory, isRegular } from "../Abi/FileMo
 import { type Credentials, hasCapability, inGroup } from "./Credentials.ts"
 import type { Inode } from "./Inode.ts"
 
+/** What decides about access to a file. */
+export interface Protected {
+  readonly mode: number
+  readonly uid: number
+  readonly gid: number
+}
+
 /** 0, or -EACCES unless the filesystem ids may do all of `mask` (R_OK, W_OK, X_OK bits). */
-export const mayAccess = (inode: Inode, mask: number, credentials: Credentials): number => {
+export const mayAccess = (inode: Protected, mask: number, credentials: Credentials): number => {
   const { mode } = inode
   let granted = mode
   if (inode.uid === credentials.fsuid) granted = mode >>> 6

@@ -46,6 +46,7 @@ import { PathFile } from "./PathFile.ts"
 import { PathWalk } from "./PathWalk.ts"
 import { PendingOpen } from "./PendingOpen.ts"
 import { mayAccess, ownerOrCapable, withoutPrivileges } from "./Permission.ts"
+import { TmpFs } from "./TmpFs.ts"
 
 /** Opens what is not a file of any filesystem. */
 export interface SpecialFiles {
@@ -83,6 +84,7 @@ export class Vfs {
   #lastMount = 0
   #lastDevice = 0x30
   #root: Location | undefined
+  #unnamed: Location | undefined
   readonly #filesystems = new Set<Filesystem>()
 
   constructor(options: { readonly clock: FileClock; readonly special?: SpecialFiles }) {
@@ -126,6 +128,12 @@ export class Vfs {
     const root = new Dentry(this.dentries, undefined, "/", filesystem.root)
     this.#filesystems.add(filesystem)
     return new Location(new Mount(++this.#lastMount, filesystem, root, undefined, options), root)
+  }
+
+  /** The root of an internal tmpfs, for files that never get a name. */
+  get unnamedFiles(): Location {
+    this.#unnamed ??= this.mountInternal(new TmpFs({ device: this.newDevice(), clock: this.clock }))
+    return this.#unnamed
   }
 
   /** The mounts of the tree, each after the one it is mounted on. */

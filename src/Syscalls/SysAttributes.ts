@@ -1,0 +1,251 @@
+/**
+ * Changes to attributes and contents by name or descriptor: chmod(2), chown(2), utimensat(2), truncate(2),
+ * fallocate(2), sync(2), xattr(7).
+ */
+import {
+  AT_EMPTY_PATH,
+  AT_FDCWD,
+  AT_SYMLINK_NOFOLLOW,
+  FALLOC_FL_KEEP_SIZE,
+  FALLOC_FL_PUNCH_HOLE,
+  FALLOC_FL_ZERO_RANGE,
+  UTIME_NOW,
+  UTIME_OMIT
+} from "../Abi/At.ts"
+import { EBADF, EFAULT, EINVAL, EOPNOTSUPP, EPERM } from "../Abi/Errno.ts"
+import { AT_NAMES, FALLOC_NAMES } from "../Abi/FileNames.ts"
+import * as Struct from "../Abi/Struct.ts"
+import { address, declare, dirFd, fd, flags, int, long, mode, string, type Syscall, uint } from "../Task/Syscall.ts"
+import type { Task } from "../Task/Task.ts"
+import { type NewTimes, changeMode, changeOwner, changeSize, changeTimes } from "../Vfs/Attributes.ts"
+import type { Location } from "../Vfs/Mount.ts"
+import { fileOf } from "./Blocking.ts"
+import { locationTarget } from "./PathArgument.ts"
+
+const FOLLOW = { follow: true }
+const NO_FOLLOW = { follow: false }
+
+/** Without a place (a pipe) there is no inode here that could change. */
+const WITHOUT_PLACE = -EPERM
+
+const targetOf = (task: Task, dirFdNumber: number, path: number, bits: number): Location | number => {
+  if ((bits & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) !== 0) return -EINVAL
+  const options = { follow: (bits & AT_SYMLINK_NOFOLLOW) === 0, empty: (bits & AT_EMPTY_PATH) !== 0 }
+  return locationTarget(task, dirFdNumber, path, options, WITHOUT_PLACE)
+}
+
+/** The place of an open file, not one opened O_PATH. */
+const openTarget = (task: Task, fdNumber: number): Location | number => {
+  const file = fileOf(task, fdNumber)
+  return file === undefined ? -EBADF : (file.location() ?? WITHOUT_PLACE)
+}
+
+// ---- chmod
+
+const setMode = (task: Task, place: Location | number, permissions: number): number =>
+  typeof place === "number" ? place : changeMode(task, place, permissions)
+
+export const chmod = declare("chmod", [string("pathname"), mode("mode")], (task, path, permissions) =>
+  setMode(task, targetOf(task, AT_FDCWD, path, 0), permissions)
+)
+
+export const fchmod = declare("fchmod", [fd("fd"), mode("mode")], (task, fdNumber, permissions) =>
+  setMode(task, openTarget(task, fdNumber), permissions)
+)
+
+export const fchmodat = declare(
+  "fchmodat",
+  [dirFd("dirfd"), string("pathname"), mode("mode")],
+  (task, dirFdNumber, path, permissions) => setMode(task, targetOf(task, dirFdNumber, path, 0), permissions)
+)
+
+export const fchmodat2 = declare(
+  "fchmodat2",
+  [dirFd("dirfd"), string("pathname"), mode("mode"), flags("flags", AT_NAMES, "0")],
+  (task, dirFdNumber, path, permissions, bits) => setMode(task, targetOf(task, dirFdNumber, path, bits), permissions)
+)
+
+// ---- chown
+
+const setOwner = (task: Task, place: Location | number, uid: number, gid: number): number =>
+  typeof place === "number" ? place : changeOwner(task, place, uid, gid)
+
+export const chown = declare("chown", [string("pathname"), uint("owner"), uint("group")], (task, path, uid, gid) =>
+  setOwner(task, targetOf(task, AT_FDCWD, path, 0), uid, gid)
+)
+
+export const lchown = declare("lchown", [string("pathname"), uint("owner"), uint("group")], (task, path, uid, gid) =>
+  setOwner(task, targetOf(task, AT_FDCWD, path, AT_SYMLINK_NOFOLLOW), uid, gid)
+)
+
+export const fchown = declare("fchown", [fd("fd"), uint("owner"), uint("group")], (task, fdNumber, uid, gid) =>
+  setOwner(task, openTarget(task, fdNumber), uid, gid)
+)
+
+export const fchownat = declare(
+  "fchownat",
+  [dirFd("dirfd"), string("pathname"), uint("owner"), uint("group"), flags("flags", AT_NAMES, "0")],
+  (task, dirFdNumber, path, uid, gid, bits) => setOwner(task, targetOf(task, dirFdNumber, path, bits), uid, gid)
+)
+
+// ---- times
+
+const TwoTimes = Struct.make("times", { s0: Struct.long, f0: Struct.long, s1: Struct.long, f1: Struct.long })
+type TwoTimes = Struct.Type<typeof TwoTimes>
+
+const NOW: NewTimes = { atime: "Now", mtime: "Now" }
+
+const copyInTimes = (task: Task, address: number): TwoTimes | number => {
+  const bytes = new Uint8Array(TwoTimes.size)
+  return task.memory.copyIn(address, bytes) < 0 ? -EFAULT : TwoTimes.decode(bytes)
+}
+
+const setTimes = (task: Task, place: Location | number, times: NewTimes): number =>
+  typeof place === "number" ? place : changeTimes(task.system.vfs, task, place, times)
+
+/** What one timespec of utimensat(2) means: -EINVAL for nanoseconds out of range. */
+const newTime = (seconds: number, nanoseconds: number): NewTimes["atime"] | number => {
+  if (nanoseconds === UTIME_OMIT) return undefined
+  if (nanoseconds === UTIME_NOW) return "Now"
+  return nanoseconds < 0 || nanoseconds > 999_999_999 ? -EINVAL : { seconds, nanoseconds }
+}
+
+/** utimensat(2). A null path means the descriptor itself (futimens(3)). */
+export const utimensat = declare(
+  "utimensat",
+  [dirFd("dirfd"), string("pathname"), address("times"), flags("flags", AT_NAMES, "0")],
+  (task, dirFdNumber, path, timesAddress, bits) => {
+    let times = NOW
+    if (timesAddress !== 0) {
+      const two = copyInTimes(task, timesAddress)
+      if (typeof two === "number") return two
+      const atime = newTime(two.s0, two.f0)
+      const mtime = newTime(two.s1, two.f1)
+      if (atime === undefined && mtime === undefined) return 0 // "not even the path is checked"
+      if (typeof atime === "number") return atime
+      if (typeof mtime === "number") return mtime
+      times = { atime, mtime }
+    }
+    if (path === 0 && dirFdNumber !== AT_FDCWD) {
+      return bits === 0 ? setTimes(task, openTarget(task, dirFdNumber), times) : -EINVAL
+    }
+    return setTimes(task, targetOf(task, dirFdNumber, path, bits), times)
+  }
+)
+
+/** utimes(2), futimesat(2): microseconds. */
+const setMicros = (task: Task, dirFdNumber: number, path: number, timesAddress: number): number => {
+  let times = NOW
+  if (timesAddress !== 0) {
+    const two = copyInTimes(task, timesAddress)
+    if (typeof two === "number") return two
+    if (two.f0 < 0 || two.f0 > 999_999 || two.f1 < 0 || two.f1 > 999_999) return -EINVAL
+    times = {
+      atime: { seconds: two.s0, nanoseconds: two.f0 * 1000 },
+      mtime: { seconds: two.s1, nanoseconds: two.f1 * 1000 }
+    }
+  }
+  const place =
+    path === 0 && dirFdNumber !== AT_FDCWD ? openTarget(task, dirFdNumber) : targetOf(task, dirFdNumber, path, 0)
+  return setTimes(task, place, times)
+}
+
+export const utimes = declare("utimes", [string("filename"), address("times")], (task, path, times) =>
+  setMicros(task, AT_FDCWD, path, times)
+)
+
+export const futimesat = declare(
+  "futimesat",
+  [dirFd("dirfd"), string("pathname"), address("times")],
+  (task, dirFdNumber, path, times) => setMicros(task, dirFdNumber, path, times)
+)
+
+const Utimbuf = Struct.make("utimbuf", { actime: Struct.long, modtime: Struct.long })
+
+/** utime(2): whole seconds. */
+export const utime = declare("utime", [string("filename"), address("times")], (task, path, timesAddress) => {
+  let times = NOW
+  if (timesAddress !== 0) {
+    const bytes = new Uint8Array(Utimbuf.size)
+    if (task.memory.copyIn(timesAddress, bytes) < 0) return -EFAULT
+    const { actime, modtime } = Utimbuf.decode(bytes)
+    times = { atime: { seconds: actime, nanoseconds: 0 }, mtime: { seconds: modtime, nanoseconds: 0 } }
+  }
+  return setTimes(task, targetOf(task, AT_FDCWD, path, 0), times)
+})
+
+// ---- sizes
+
+export const truncate = declare("truncate", [string("path"), long("length")], (task, path, length) => {
+  if (length < 0) return -EINVAL
+  const place = locationTarget(task, AT_FDCWD, path, FOLLOW, -EINVAL)
+  return typeof place === "number" ? place : changeSize(task.system.vfs, task, place, length)
+})
+
+export const ftruncate = declare("ftruncate", [fd("fd"), long("length")], (task, fdNumber, length) => {
+  if (length < 0) return -EINVAL
+  const file = fileOf(task, fdNumber)
+  return file === undefined ? -EBADF : file.truncate(length)
+})
+
+/** fallocate(2). Modes that only make space, punch holes or write zeros. */
+export const fallocate = declare(
+  "fallocate",
+  [fd("fd"), flags("mode", FALLOC_NAMES, "0"), long("offset"), long("len")],
+  (task, fdNumber, bits, offset, length) => {
+    const file = fileOf(task, fdNumber)
+    if (file === undefined) return -EBADF
+    if (offset < 0 || length <= 0) return -EINVAL
+    if ((bits & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) !== 0) return -EOPNOTSUPP
+    const punches = (bits & FALLOC_FL_PUNCH_HOLE) !== 0
+    if (punches && (bits & FALLOC_FL_ZERO_RANGE) !== 0) return -EOPNOTSUPP
+    if (punches && (bits & FALLOC_FL_KEEP_SIZE) === 0) return -EOPNOTSUPP
+    if (!file.writable) return -EBADF
+    return file.allocate(bits, offset, length)
+  },
+  { partial: "FALLOC_FL_COLLAPSE_RANGE, FALLOC_FL_INSERT_RANGE, FALLOC_FL_UNSHARE_RANGE" }
+)
+
+// ---- sync
+
+export const sync = declare("sync", [], (task) => {
+  task.system.vfs.synchronize()
+  return 0
+})
+
+export const syncfs = declare("syncfs", [fd("fd")], (task, fdNumber) => {
+  const file = fileOf(task, fdNumber)
+  return file === undefined ? -EBADF : (file.location()?.mount.filesystem.synchronize() ?? 0)
+})
+
+/** name_to_handle_at(2): no filesystem here gives handles out. */
+export const name_to_handle_at = declare(
+  "name_to_handle_at",
+  [dirFd("dirfd"), string("pathname"), address("handle"), address("mount_id"), int("flags")],
+  (task, dirFdNumber, path) => {
+    const place = locationTarget(task, dirFdNumber, path, { ...NO_FOLLOW, empty: true }, -EOPNOTSUPP)
+    return typeof place === "number" ? place : -EOPNOTSUPP
+  },
+  { partial: "always EOPNOTSUPP" }
+)
+
+export const sysAttributes: ReadonlyArray<Syscall> = [
+  chmod,
+  fchmod,
+  fchmodat,
+  fchmodat2,
+  chown,
+  lchown,
+  fchown,
+  fchownat,
+  utimensat,
+  utimes,
+  futimesat,
+  utime,
+  truncate,
+  ftruncate,
+  fallocate,
+  sync,
+  syncfs,
+  name_to_handle_at
+]

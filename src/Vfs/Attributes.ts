@@ -1,0 +1,108 @@
+/**
+ * Changes to attributes: chmod(2), chown(2), utimensat(2), truncate(2); and access(2). Each says who may.
+ */
+import { R_OK, W_OK, X_OK } from "../Abi/At.ts"
+import { CAP_CHOWN, CAP_FSETID } from "../Abi/Capability.ts"
+import { EACCES, EINVAL, EISDIR, EOPNOTSUPP, EPERM, EROFS } from "../Abi/Errno.ts"
+import { S_ISGID, S_ISUID, isDirectory, isRegular, isSpecial, isSymlink } from "../Abi/FileMode.ts"
+import { type Credentials, hasCapability, inGroup } from "./Credentials.ts"
+import type { AttributeChanges, Caller, Inode } from "./Inode.ts"
+import type { Location } from "./Mount.ts"
+import { mayAccess, ownerOrCapable } from "./Permission.ts"
+import type { FileTime } from "./Stat.ts"
+import type { Vfs } from "./Vfs.ts"
+
+/** chmod(2) of what is at `location`. */
+export const changeMode = (caller: Caller, location: Location, mode: number): number => {
+  if (location.mount.refusesWrites) return -EROFS
+  const inode = location.dentry.inode!
+  const { credentials } = caller
+  if (isSymlink(inode.mode)) return -EOPNOTSUPP
+  if (!ownerOrCapable(inode, credentials)) return -EPERM
+  let wanted = mode & 0o7777
+  // a set-group-id file of a group one is not in would lend that group
+  if (!inGroup(credentials, inode.gid) && !hasCapability(credentials, CAP_FSETID)) wanted &= ~S_ISGID
+  return inode.setAttributes({ mode: wanted })
+}
+
+/** chown(2); 0xffffffff leaves an id. */
+export const changeOwner = (caller: Caller, location: Location, uid: number, gid: number): number => {
+  if (location.mount.refusesWrites) return -EROFS
+  const inode = location.dentry.inode!
+  const { credentials } = caller
+  const newUid = uid === NO_ID ? undefined : uid
+  const newGid = gid === NO_ID ? undefined : gid
+  const isOwner = inode.uid === credentials.fsuid
+  const privileged = hasCapability(credentials, CAP_CHOWN)
+  if (newUid !== undefined && !privileged && !(isOwner && newUid === inode.uid)) return -EPERM
+  if (newGid !== undefined && !privileged) {
+    if (!isOwner || (newGid !== inode.gid && !inGroup(credentials, newGid))) return -EPERM
+  }
+  const changes: { -readonly [K in keyof AttributeChanges]: AttributeChanges[K] } = {}
+  if (newUid !== undefined) changes.uid = newUid
+  if (newGid !== undefined) changes.gid = newGid
+  const mode = modeAfterChown(inode, credentials)
+  if (mode !== inode.mode) changes.mode = mode & 0o7777
+  return inode.setAttributes(changes)
+}
+
+const NO_ID = 0xffff_ffff
+
+/** "When the owner or group of an executable file is changed …, the S_ISUID and S_ISGID mode bits are cleared." */
+const modeAfterChown = (inode: Inode, credentials: Credentials): number => {
+  const { mode } = inode
+  if (isDirectory(mode)) return mode
+  let after = mode & ~S_ISUID
+  if ((mode & 0o010) !== 0) after &= ~S_ISGID
+  else if (!inGroup(credentials, inode.gid) && !hasCapability(credentials, CAP_FSETID)) after &= ~S_ISGID
+  return after
+}
+
+/** Two times for utimensat(2): a time, "Now", or undefined to leave it. */
+export interface NewTimes {
+  readonly atime: FileTime | "Now" | undefined
+  readonly mtime: FileTime | "Now" | undefined
+}
+
+/** utimensat(2). */
+export const changeTimes = (vfs: Vfs, caller: Caller, location: Location, times: NewTimes): number => {
+  const { atime, mtime } = times
+  if (location.mount.refusesWrites) return -EROFS
+  const inode = location.dentry.inode!
+  if (!ownerOrCapable(inode, caller.credentials)) {
+    // "now" for both is a mere touch, which whoever may write may do
+    if (atime !== "Now" || mtime !== "Now") return -EPERM
+    const denied = mayAccess(inode, W_OK, caller.credentials)
+    if (denied < 0) return denied
+  }
+  const now = vfs.clock()
+  const changes: { -readonly [K in keyof AttributeChanges]: AttributeChanges[K] } = {}
+  if (atime !== undefined) changes.atime = atime === "Now" ? now : atime
+  if (mtime !== undefined) changes.mtime = mtime === "Now" ? now : mtime
+  return inode.setAttributes(changes)
+}
+
+/** truncate(2). */
+export const changeSize = (vfs: Vfs, caller: Caller, location: Location, length: number): number => {
+  const inode = location.dentry.inode!
+  if (isDirectory(inode.mode)) return -EISDIR
+  if (!isRegular(inode.mode)) return -EINVAL
+  if (location.mount.refusesWrites) return -EROFS
+  const denied = mayAccess(inode, W_OK, caller.credentials)
+  return denied < 0 ? denied : vfs.truncate(caller, inode, length)
+}
+
+/** access(2) of what is at `location`, with the ids and capabilities of `credentials`. */
+export const checkAccess = (location: Location, mask: number, credentials: Credentials): number => {
+  const inode = location.dentry.inode!
+  if ((mask & X_OK) !== 0 && isRegular(inode.mode) && location.mount.noExecute) return -EACCES
+  const denied = mayAccess(inode, mask & (R_OK | W_OK | X_OK), credentials)
+  if (denied < 0) return denied
+  return (mask & W_OK) !== 0 && !isSpecial(inode.mode) && location.mount.refusesWrites ? -EROFS : 0
+}
+
+/** What access(2) judges by: the real ids instead of the filesystem ids. */
+export const withRealIds = (credentials: Credentials): Credentials => {
+  const { ruid, rgid, permitted } = credentials
+  return { ...credentials, fsuid: ruid, fsgid: rgid, effective: ruid === 0 ? permitted : 0n }
+}

@@ -20,6 +20,7 @@ import { sysPipe } from "./SysPipe.ts"
 import { sysPoll } from "./SysPoll.ts"
 import { sysProcess } from "./SysProcess.ts"
 import { sysReadWrite } from "./SysReadWrite.ts"
+import { sysScheduler } from "./SysScheduler.ts"
 import { sysSignal } from "./SysSignal.ts"
 import { sysSignalFd } from "./SysSignalFd.ts"
 import { sysSplice } from "./SysSplice.ts"
@@ -46,6 +47,7 @@ const families: ReadonlyArray<ReadonlyArray<Syscall>> = [
   sysPoll,
   sysProcess,
   sysReadWrite,
+  sysScheduler,
   sysSignal,
   sysSignalFd,
   sysSplice,

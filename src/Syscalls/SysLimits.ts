@@ -1,0 +1,134 @@
+/**
+ * Resource limits and usage: getrlimit(2), prlimit(2), getrusage(2), times(2).
+ */
+import { CAP_SYS_RESOURCE } from "../Abi/Capability.ts"
+import { EFAULT, EINVAL, EPERM, ESRCH } from "../Abi/Errno.ts"
+import {
+  RLIMIT_NAMES,
+  RLIMIT_NOFILE,
+  RLIM_NLIMITS,
+  RUSAGE_CHILDREN,
+  RUSAGE_SELF,
+  RUSAGE_THREAD,
+  Rlimit,
+  Rusage
+} from "../Abi/Resource.ts"
+import { NANOS_PER_TICK, Tms } from "../Abi/Sysinfo.ts"
+import { type Result, declare, oneOf, pid, struct } from "../Task/Syscall.ts"
+import type { Task } from "../Task/Task.ts"
+import type { Usage } from "../Task/ThreadGroup.ts"
+import { hasCapability } from "../Vfs/Credentials.ts"
+import { rusageOf } from "./Usage.ts"
+
+/** fs.nr_open: no limit on descriptors may exceed it. */
+export const NR_OPEN = 1_048_576n
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Limits
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** A `struct rlimit` from guest memory, or -EFAULT. */
+const readLimit = (task: Task, at: number): Rlimit | number => {
+  const bytes = new Uint8Array(Rlimit.size)
+  return task.memory.copyIn(at, bytes) < 0 ? -EFAULT : Rlimit.decode(bytes)
+}
+
+const isResource = (resource: number): boolean => resource >= 0 && resource < RLIM_NLIMITS
+
+/** Sets a limit of `target`'s group as `task` may: 0, -EINVAL or -EPERM. */
+const change = (task: Task, target: Task, resource: number, limit: Rlimit): number => {
+  const { limits } = target.threadGroup
+  if (limit.rlim_cur > limit.rlim_max) return -EINVAL
+  if (resource === RLIMIT_NOFILE && limit.rlim_max > NR_OPEN) return -EPERM
+  const raises = limit.rlim_max > limits.get(resource).rlim_max
+  if (raises && !hasCapability(task.credentials, CAP_SYS_RESOURCE)) return -EPERM
+  limits.set(resource, limit)
+  return 0
+}
+
+const getrlimit = (task: Task, resource: number, at: number): Result =>
+  isResource(resource) ? task.memory.copyOut(at, Rlimit.encode(task.threadGroup.limits.get(resource))) : -EINVAL
+
+const setrlimit = (task: Task, resource: number, at: number): Result => {
+  const limit = readLimit(task, at)
+  if (typeof limit === "number") return limit
+  return isResource(resource) ? change(task, task, resource, limit) : -EINVAL
+}
+
+/** prlimit(2): the caller's real ids must be all of the target's, or it has CAP_SYS_RESOURCE. */
+const mayPrlimit = (task: Task, target: Task): boolean => {
+  if (task === target) return true
+  const { ruid, rgid } = task.credentials
+  const other = target.credentials
+  const sameIds =
+    ruid === other.euid &&
+    ruid === other.suid &&
+    ruid === other.ruid &&
+    rgid === other.egid &&
+    rgid === other.sgid &&
+    rgid === other.rgid
+  return sameIds || hasCapability(task.credentials, CAP_SYS_RESOURCE)
+}
+
+const prlimit64 = (task: Task, id: number, resource: number, newAt: number, oldAt: number): Result => {
+  const limit = newAt === 0 ? undefined : readLimit(task, newAt)
+  if (typeof limit === "number") return limit
+  const target = id === 0 ? task : task.system.taskSet.tasks.get(id)
+  if (target === undefined) return -ESRCH
+  if (!mayPrlimit(task, target)) return -EPERM
+  if (!isResource(resource)) return -EINVAL
+  const old = target.threadGroup.limits.get(resource)
+  const error = limit === undefined ? 0 : change(task, target, resource, limit)
+  if (error < 0) return error
+  return oldAt === 0 ? 0 : task.memory.copyOut(oldAt, Rlimit.encode(old))
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Usage
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** What a process, or one thread of it, has used. The platform does not tell user from system time: all is user's. */
+const usageOf = (task: Task, thread: boolean): Usage => {
+  const time = task.system.cpuTime(task, thread)
+  return time === undefined ? task.threadGroup.usage : { user: time, system: 0n }
+}
+
+const getrusage = (task: Task, who: number, at: number): Result => {
+  if (who !== RUSAGE_SELF && who !== RUSAGE_CHILDREN && who !== RUSAGE_THREAD) return -EINVAL
+  const usage = who === RUSAGE_CHILDREN ? task.threadGroup.childUsage : usageOf(task, who === RUSAGE_THREAD)
+  return task.memory.copyOut(at, Rusage.encode(rusageOf(usage)))
+}
+
+const times = (task: Task, at: number): Result => {
+  const { user, system } = usageOf(task, false)
+  const { childUsage } = task.threadGroup
+  const tms = {
+    tms_utime: user / NANOS_PER_TICK,
+    tms_stime: system / NANOS_PER_TICK,
+    tms_cutime: childUsage.user / NANOS_PER_TICK,
+    tms_cstime: childUsage.system / NANOS_PER_TICK
+  }
+  if (at !== 0 && task.memory.copyOut(at, Tms.encode(tms)) < 0) return -EFAULT
+  return Number(task.system.timekeeper.monotonic() / NANOS_PER_TICK)
+}
+
+const RUSAGE_NAMES = Object.entries({ RUSAGE_SELF, RUSAGE_CHILDREN, RUSAGE_THREAD })
+
+export const sysLimits = [
+  declare("getrlimit", [oneOf("resource", RLIMIT_NAMES), struct("rlim", "rlimit", "out")], getrlimit),
+  declare("setrlimit", [oneOf("resource", RLIMIT_NAMES), struct("rlim", "rlimit", "in")], setrlimit),
+  declare(
+    "prlimit64",
+    [
+      pid("pid"),
+      oneOf("resource", RLIMIT_NAMES),
+      struct("new_limit", "rlimit", "in"),
+      struct("old_limit", "rlimit", "out")
+    ],
+    prlimit64
+  ),
+  declare("getrusage", [oneOf("who", RUSAGE_NAMES), struct("usage", "rusage", "out")], getrusage, {
+    partial: "CPU time only; the other fields are zero"
+  }),
+  declare("times", [struct("buf", "tms", "out")], times)
+]

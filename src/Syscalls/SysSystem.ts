@@ -1,0 +1,180 @@
+/**
+ * The system as a whole: its names, memory, randomness; and what only its administrator may do to it.
+ */
+import * as Effect from "effect/Effect"
+import { CAP_SYS_ADMIN } from "../Abi/Capability.ts"
+import { EFAULT, EINVAL, EPERM } from "../Abi/Errno.ts"
+import { GRND_INSECURE, GRND_NAMES, GRND_RANDOM, Sysinfo } from "../Abi/Sysinfo.ts"
+import { UTS_LENGTH, Utsname } from "../Abi/Utsname.ts"
+import { memorySize } from "../Task/HostFacts.ts"
+import { type Result, address, bufferOut, declare, flags, hex, int, size, string, struct } from "../Task/Syscall.ts"
+import type { Task } from "../Task/Task.ts"
+import { hasCapability } from "../Vfs/Credentials.ts"
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Names
+// ---------------------------------------------------------------------------------------------------------------------
+
+const utsField = (name: string): Uint8Array =>
+  Buffer.from(name.slice(0, UTS_LENGTH - 1).padEnd(UTS_LENGTH, "\0"), "latin1")
+
+const uname = (task: Task, at: number): Result => {
+  const { domainname, hostname, release, version } = task.system.uts
+  return task.memory.copyOut(
+    at,
+    Utsname.encode({
+      sysname: utsField("Linux"),
+      nodename: utsField(hostname),
+      release: utsField(release),
+      version: utsField(version),
+      machine: utsField("x86_64"),
+      domainname: utsField(domainname)
+    })
+  )
+}
+
+/** sethostname(2), setdomainname(2): the name, which need not end in NUL, goes to `store`. */
+const setName = (task: Task, at: number, length: number, store: (name: string) => void): Result => {
+  if (!hasCapability(task.credentials, CAP_SYS_ADMIN)) return -EPERM
+  if (length < 0 || length >= UTS_LENGTH) return -EINVAL
+  const bytes = Buffer.alloc(length)
+  if (task.memory.copyIn(at, bytes) < 0) return -EFAULT
+  const text = bytes.toString("latin1")
+  const end = text.indexOf("\0")
+  store(end < 0 ? text : text.slice(0, end))
+  return 0
+}
+
+const sysinfo = (task: Task, at: number): Result => {
+  const { bootTime, taskSet, timekeeper } = task.system
+  const memory = memorySize()
+  return task.memory.copyOut(
+    at,
+    Sysinfo.encode({
+      uptime: Number((timekeeper.monotonic() - bootTime) / 1_000_000_000n),
+      loads: new Uint8Array(24),
+      totalram: memory.total,
+      freeram: memory.free,
+      sharedram: 0,
+      bufferram: 0,
+      totalswap: 0,
+      freeswap: 0,
+      procs: Math.min(taskSet.tasks.size, 0xffff),
+      pad: 0,
+      totalhigh: 0,
+      freehigh: 0,
+      mem_unit: 1
+    })
+  )
+}
+
+/** personality(2) with this argument only asks. */
+const PERSONALITY_QUERY = 0xffff_ffff
+
+const personality = (task: Task, persona: number): Result => {
+  const old = task.personality
+  const wanted = persona % 2 ** 32
+  if (wanted !== PERSONALITY_QUERY) task.personality = wanted
+  return old
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Randomness
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** MAX_RW_COUNT: the most that one call transfers. */
+const MAX_COUNT = 0x7fff_f000
+const RANDOM_CHUNK = 65_536
+/** So much is made without giving others a turn. */
+const RANDOM_SLICE = 16 * RANDOM_CHUNK
+
+const getrandom = (task: Task, at: number, count: number, flags: number): Result => {
+  if ((flags & ~7) !== 0 || (flags & (GRND_RANDOM | GRND_INSECURE)) === (GRND_RANDOM | GRND_INSECURE)) return -EINVAL
+  const wanted = Math.min(count, MAX_COUNT)
+  const done = fillRandom(task, at, Math.min(wanted, RANDOM_SLICE))
+  return done < 0 || done < RANDOM_SLICE || done === wanted ? done : fillRest(task, at, done, wanted)
+}
+
+/** The rest of a large request: a signal ends it early, as Linux has it. */
+const fillRest = Effect.fnUntraced(function* (task: Task, at: number, first: number, wanted: number) {
+  let done = first
+  while (done < wanted && !task.attention) {
+    yield* Effect.yieldNow
+    const slice = Math.min(wanted - done, RANDOM_SLICE)
+    const made = fillRandom(task, at + done, slice)
+    if (made > 0) done += made
+    if (made < slice) break
+  }
+  return done
+})
+
+/** The number of bytes written, or -EFAULT if there are none. */
+const fillRandom = (task: Task, at: number, count: number): number => {
+  const bytes = new Uint8Array(Math.min(count, RANDOM_CHUNK))
+  let done = 0
+  while (done < count) {
+    const chunk = bytes.subarray(0, Math.min(bytes.length, count - done))
+    task.system.entropy.fill(chunk)
+    const written = task.memory.copyOutPartial(at + done, chunk)
+    if (written > 0) done += written
+    if (written < chunk.length) break
+  }
+  return done === 0 && count > 0 ? -EFAULT : done
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Administration
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** A string argument that may be NULL: 0, or what is wrong with it. */
+const checkString = (task: Task, at: number): number => {
+  const text = at === 0 ? 0 : task.memory.copyInString(at)
+  return typeof text === "number" && text < 0 ? (text === -EFAULT ? -EFAULT : -EINVAL) : 0
+}
+
+/** The mount table is the sandbox's owner's: what Linux checks before permission is checked, then it is denied. */
+const mount = (task: Task, source: number, target: number, type: number): Result => {
+  const error = checkString(task, type) || checkString(task, source)
+  if (error < 0) return error
+  const path = task.memory.copyInString(target)
+  if (typeof path === "number") return path
+  const place = task.system.vfs.walk(task, task.fs.workingDirectory, path, { follow: true })
+  return typeof place === "number" ? place : -EPERM
+}
+
+const UMOUNT_NOFOLLOW = 8
+const UMOUNT_NAMES = Object.entries({ MNT_FORCE: 1, MNT_DETACH: 2, MNT_EXPIRE: 4, UMOUNT_NOFOLLOW })
+
+const umount2 = (task: Task, target: number, flags: number): Result => {
+  if ((flags & ~15) !== 0) return -EINVAL
+  const path = task.memory.copyInString(target)
+  if (typeof path === "number") return path
+  const follow = (flags & UMOUNT_NOFOLLOW) === 0
+  const place = task.system.vfs.walk(task, task.fs.workingDirectory, path, { follow })
+  return typeof place === "number" ? place : -EPERM
+}
+
+const denied = (): number => -EPERM
+const FORBIDDEN = { partial: "always refused: the sandbox's owner decides" }
+
+export const sysSystem = [
+  declare("uname", [struct("buf", "utsname", "out")], uname),
+  declare("sethostname", [string("name"), int("len")], (task, at, length) =>
+    setName(task, at, length, (name) => (task.system.uts.hostname = name))
+  ),
+  declare("setdomainname", [string("name"), int("len")], (task, at, length) =>
+    setName(task, at, length, (name) => (task.system.uts.domainname = name))
+  ),
+  declare("sysinfo", [struct("info", "sysinfo", "out")], sysinfo),
+  declare("personality", [hex("persona")], personality, { partial: "kept; only ADDR_NO_RANDOMIZE could matter" }),
+  declare("getrandom", [bufferOut("buf"), size("buflen"), flags("flags", GRND_NAMES, "0")], getrandom),
+  declare(
+    "mount",
+    [string("source"), string("target"), string("filesystemtype"), hex("mountflags"), address("data")],
+    mount,
+    FORBIDDEN
+  ),
+  declare("umount2", [string("target"), flags("flags", UMOUNT_NAMES, "0")], umount2, FORBIDDEN),
+  declare("syslog", [int("type"), address("buf"), int("len")], denied, FORBIDDEN),
+  declare("vhangup", [], denied, FORBIDDEN)
+]

@@ -29,11 +29,23 @@ const findLibrary = (): string => {
 /** The directory that holds the library and the stub program. */
 export const nativeDirectory = (): string => findLibrary().slice(0, -"/sentry.so".length)
 
+/**
+ * koffi's own entry point first finds out which of its builds this host needs, which takes some 10 ms of a start.
+ * Nearly always it is this one; where it isn't (musl) or isn't found (another layout of node_modules), ask koffi.
+ */
+const loadKoffi = (): typeof Koffi => {
+  try {
+    return require("@koromix/koffi-linux-x64/linux_x64/koffi.node")
+  } catch {
+    return require("koffi")
+  }
+}
+
 let loaded: Loaded | undefined
 
 const load = (): Loaded => {
   if (loaded === undefined) {
-    const koffi: typeof Koffi = require("koffi") // lazily: the simulated platform and --help never pay for it
+    const koffi = loadKoffi() // lazily: the simulated platform and --help never pay for it
     loaded = { koffi, library: koffi.load(findLibrary()) }
   }
   return loaded

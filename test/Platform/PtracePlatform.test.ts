@@ -231,15 +231,15 @@ describeLayer(layer)("stubs", (it) => {
         }),
         { startImmediately: true }
       )
-      let worst = 0
+      const waits: Array<number> = []
       for (let i = 0; i < 30; i++) {
         const start = performance.now()
         yield* sleep(5)
-        worst = Math.max(worst, performance.now() - start)
+        waits.push(performance.now() - start)
       }
       yield* Fiber.interrupt(fiber)
       assert.isAbove(calls, 1000)
-      assert.isBelow(worst, 50)
+      assert.isBelow(waits.sort((a, b) => a - b)[15]!, 20)
     })
   )
 })

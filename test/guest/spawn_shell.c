@@ -18,7 +18,7 @@ int main(void) {
   INT(pclose(p));
   pid_t child;
   char *args[] = {"sh", "-c", "echo spawned $0 $X; exit 5", "arg", NULL}, *env[] = {"X=y", NULL};
-  INT(posix_spawn(&child, "/bin/sh", NULL, NULL, args, env));
+  if (posix_spawn(&child, "/bin/sh", NULL, NULL, args, env) != 0) say("posix_spawn failed");
   reap("spawn", child);
   say("missing: %s", errname(posix_spawn(&child, "/no/such", NULL, NULL, args, env)));
   scratch();

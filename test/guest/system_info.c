@@ -21,7 +21,10 @@ int main(void) {
   TRY(syscall(SYS_sysinfo, (void *)8));
   struct rlimit l, old;
   int limits[] = {RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_DATA, RLIMIT_STACK, RLIMIT_CORE, RLIMIT_NOFILE, RLIMIT_AS};
-  for (int n = 0; n < 7; n++) say("limit %d: %d %d", limits[n], getrlimit(limits[n], &l), l.rlim_cur <= l.rlim_max);
+  for (int n = 0; n < 7; n++) {
+    int result = getrlimit(limits[n], &l);
+    say("limit %d: %d %d", limits[n], result, l.rlim_cur <= l.rlim_max);
+  }
   TRY(getrlimit(99, &l));
   getrlimit(RLIMIT_NOFILE, &old);
   l = (struct rlimit){50, 100};

@@ -83,6 +83,7 @@ int main(void) {
     pthread_create(&threads[0], NULL, in_read, fds);
     pthread_barrier_wait(&barrier);
     raise(SIGSTOP);
+    sleep_ms(50); /* until the thread is in its read */
     pthread_kill(threads[0], SIGUSR1);
     pthread_join(threads[0], &result);
     _exit(result == (void *)EINTR ? 7 : 8);

@@ -1,7 +1,7 @@
 /**
  * Reads the headers of an ELF file: the checks that Linux's load_elf_binary makes before it gives up the old program.
  */
-import { EIO } from "../Abi/Errno.ts"
+import { EINVAL, EIO } from "../Abi/Errno.ts"
 import { Elf64Ehdr, Elf64Phdr, ELFMAG, EM_X86_64, ET_DYN, ET_EXEC, PF_R, PF_W, PF_X, PT_LOAD } from "../Abi/Elf.ts"
 import { PAGE_SIZE, PROT_EXEC, PROT_READ, PROT_WRITE } from "../Abi/Mman.ts"
 import { pageAlign, pageStart } from "../Memory/AddressLayout.ts"
@@ -27,8 +27,9 @@ export const readBytes = (file: OpenFileDescription, length: number, offset: num
   return bytes.subarray(0, count)
 }
 
-/** Reads exactly `length` bytes, or -EIO if the file ends before. */
+/** Reads exactly `length` bytes, or -EIO if the file ends before; -EINVAL for an offset that is negative in C. */
 export const readExactly = (file: OpenFileDescription, length: number, offset: number): Uint8Array | number => {
+  if (offset >= 2 ** 63) return -EINVAL
   if (offset > Number.MAX_SAFE_INTEGER - length) return -EIO
   const bytes = readBytes(file, length, offset)
   return typeof bytes === "number" || bytes.length === length ? bytes : -EIO

@@ -107,10 +107,11 @@ export const buildStack = (request: StackRequest): InitialStack => {
   const stackPointer = unaligned - (unaligned % 16)
 
   const bytes = Buffer.alloc(stackTop - stackPointer)
+  const view = new DataView(bytes.buffer, bytes.byteOffset)
   let at = 0
   const word = (value: number): void => {
-    bytes.writeUInt32LE(value % 2 ** 32, at)
-    bytes.writeUInt32LE(Math.floor(value / 2 ** 32), at + 4)
+    view.setUint32(at, value, true) // both wrap: an ELF header may claim any address
+    view.setUint32(at + 4, Math.floor(value / 2 ** 32), true)
     at += WORD
   }
   const pointers = (strings: ReadonlyArray<string>, start: number): void => {

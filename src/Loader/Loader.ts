@@ -7,7 +7,7 @@
  *   Linux, the task dies of SIGSEGV.
  */
 import * as Effect from "effect/Effect"
-import { E2BIG, EFAULT, EINVAL, ELIBBAD, ELOOP, ENOENT, ENOEXEC } from "../Abi/Errno.ts"
+import { E2BIG, EACCES, EFAULT, EINVAL, ELIBBAD, ELOOP, ENOENT, ENOEXEC } from "../Abi/Errno.ts"
 import { Elf64Ehdr, ET_DYN, PF_X, PT_GNU_STACK, PT_INTERP } from "../Abi/Elf.ts"
 import { PAGE_SIZE, PROT_EXEC, PROT_READ, PROT_WRITE } from "../Abi/Mman.ts"
 import { Reg } from "../Abi/Registers.ts"
@@ -136,10 +136,14 @@ export const prepare = (request: PrepareRequest): PreparedProgram | number => {
     argv = [line.interpreter, ...(line.argument === undefined ? [] : [line.argument]), name, ...argv.slice(1)]
     name = line.interpreter
     file.release()
-    file = request.open(name)
+    file = openNamed(request, name)
     if (typeof file === "number") return file
   }
 }
+
+/** Opens what a file names as its interpreter. To Linux no name means the working directory, which cannot be executed. */
+const openNamed = (request: PrepareRequest, path: string): OpenFileDescription | number =>
+  path === "" ? -EACCES : request.open(path)
 
 /** Whether the strings are more than execve(2), "Limits on size of arguments and environment", allows. */
 const exceedsLimits = (request: PrepareRequest, argv: ReadonlyArray<string>): boolean => {
@@ -186,7 +190,7 @@ const prepareElf = (
 }
 
 const openInterpreter = (request: PrepareRequest, path: string): ElfImage | number => {
-  const file = request.open(path)
+  const file = openNamed(request, path)
   if (typeof file === "number") return file
   const failed = (result: number): number => {
     file.release()
@@ -255,8 +259,8 @@ const fill = (
     credentials: request.credentials,
     secure: request.secure,
     hardware: request.hardware,
-    programHeaders: { address: Math.max(0, loaded.programHeaders), count: program.header.e_phnum },
-    entry: Math.max(0, loaded.entry),
+    programHeaders: { address: loaded.programHeaders, count: program.header.e_phnum },
+    entry: loaded.entry,
     interpreterBase: started.base
   })
   describeImage(prepared, request, manager, loaded)

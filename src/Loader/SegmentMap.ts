@@ -144,7 +144,7 @@ export class SegmentMap {
     const { p_filesz, p_memsz, p_offset, p_vaddr } = segment
     const { taskSize } = this.#manager.layout
     // out of any range: refused before arithmetic on it could lose digits
-    if (p_vaddr > 2 ** 50 || p_memsz > taskSize || p_filesz > taskSize || p_offset > 2 ** 44) return -EINVAL
+    if (p_vaddr > 2 ** 50 || p_memsz > taskSize || p_filesz > taskSize || p_offset > 2 ** 52) return -EINVAL
     const protection = protectionOf(segment)
     const address = bias + p_vaddr
     const start = pageStart(address)

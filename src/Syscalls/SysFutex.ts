@@ -209,7 +209,7 @@ export const sysFutex = [
       task.robustList = head
       return 0
     },
-    { partial: "kept, but locks of a dead owner are not marked" }
+    { partial: "marking locks of a dead owner is not atomic towards running threads" }
   ),
   declare("get_robust_list", [pid("pid"), address("head_ptr"), address("len_ptr")], get_robust_list)
 ]

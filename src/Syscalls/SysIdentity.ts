@@ -192,7 +192,7 @@ const setgroups = (task: Task, count: number, at: number): Result => {
   if (count > MAX_GROUPS) return -EINVAL
   const bytes = new Uint8Array(count * 4)
   if (task.memory.copyIn(at, bytes) < 0) return -EFAULT
-  task.credentials = { ...task.credentials, groups: [...new Uint32Array(bytes.buffer)] }
+  task.credentials = { ...task.credentials, groups: [...new Uint32Array(bytes.buffer).sort()] }
   return 0
 }
 

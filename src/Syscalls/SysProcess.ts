@@ -29,7 +29,7 @@ import {
 } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import { type CloneRequest, clone } from "../Task/TaskClone.ts"
-import { execute } from "../Task/TaskExec.ts"
+import { type ExecStrings, execute } from "../Task/TaskExec.ts"
 import { exitGroup } from "../Task/TaskExit.ts"
 import { killTask } from "../Task/TaskSignals.ts"
 
@@ -88,11 +88,13 @@ const MAX_ARGUMENTS = 6 * 1024 * 1024
 const exec = (task: Task, dir: number, path: number, argv: number, envp: number, flags: number): Result => {
   const name = task.memory.copyInString(path)
   if (typeof name === "number") return name
-  const args = readStrings(task, argv)
-  if (typeof args === "number") return args
-  const environment = readStrings(task, envp)
-  if (typeof environment === "number") return environment
-  return Effect.orDie(execute(task, { dir, path: name, argv: args, envp: environment, flags }))
+  const strings = (): ExecStrings | number => {
+    const args = readStrings(task, argv)
+    if (typeof args === "number") return args
+    const environment = readStrings(task, envp)
+    return typeof environment === "number" ? environment : { argv: args, envp: environment }
+  }
+  return Effect.orDie(execute(task, { dir, path: name, strings, flags }))
 }
 
 const AT_FDCWD = -100

@@ -30,10 +30,15 @@ export interface ExecRequest {
   /** A directory's descriptor, or AT_FDCWD. */
   readonly dir: number
   readonly path: string
-  readonly argv: ReadonlyArray<string>
-  readonly envp: ReadonlyArray<string>
+  /** Copies in argv and envp; called when the program was found, as their errors come after its. */
+  readonly strings: () => ExecStrings | number
   /** AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW. */
   readonly flags: number
+}
+
+export interface ExecStrings {
+  readonly argv: ReadonlyArray<string>
+  readonly envp: ReadonlyArray<string>
 }
 
 /** Opens the file at `path` to be executed: a regular file with execute permission, readable or not. */
@@ -62,7 +67,8 @@ const openLocation = (caller: Caller, location: Location): OpenFileDescription |
 }
 
 /** How execveat(2) finds its program. */
-const openRequested = (task: Task, request: ExecRequest, path: string): OpenFileDescription | number => {
+const openRequested = (task: Task, request: ExecRequest): OpenFileDescription | number => {
+  const { path } = request
   const follow = (request.flags & AT_SYMLINK_NOFOLLOW) === 0
   const { fs, system } = task
   if (path.startsWith("/") || request.dir === AT_FDCWD)
@@ -110,14 +116,21 @@ export const execute = Effect.fnUntraced(function* (
   if ((request.flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW)) !== 0) return -EINVAL
   const group = task.threadGroup
   const visible = visiblePath(request)
+  let program: OpenFileDescription | number | undefined = openRequested(task, request)
+  if (typeof program === "number") return program
+  const strings = request.strings()
+  if (typeof strings === "number") {
+    program.release()
+    return strings
+  }
   const prepared = Loader.prepare({
-    open: (path) =>
-      path === visible
-        ? openRequested(task, request, request.path)
-        : openExecutable(task.system, task, task.fs.workingDirectory, path, true),
+    open: (path) => {
+      const opened = program ?? openExecutable(task.system, task, task.fs.workingDirectory, path, true)
+      program = undefined // only the first is the program itself
+      return opened
+    },
     path: visible,
-    argv: request.argv,
-    envp: request.envp,
+    ...strings,
     stackLimit: group.limits.soft(RLIMIT_STACK),
     pathInaccessible: visible !== request.path && task.fds.closeOnExec(request.dir) === true
   })

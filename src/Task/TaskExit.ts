@@ -9,6 +9,7 @@ import { SA_NOCLDWAIT, SIGCHLD, CLD_EXITED, CLD_KILLED, CLD_DUMPED } from "../Ab
 import { SIG_IGN } from "../Abi/SigAction.ts"
 import { type ExitStatus, exited } from "../Abi/Wait.ts"
 import { invariant } from "../Sync/Invariant.ts"
+import { releaseRobustList } from "./RobustList.ts"
 import type { Task } from "./Task.ts"
 import { childSigInfo, completeGroupStop, killGroup, sendToGroup, sendToTask } from "./TaskSignals.ts"
 import type { GroupState, ThreadGroup } from "./ThreadGroup.ts"
@@ -37,6 +38,7 @@ export const exitTask = Effect.fnUntraced(function* (task: Task) {
 /** The memory may be somebody else's too: tell the joining thread, and the vfork(2) parent. */
 export const releaseMemory = (task: Task): void => {
   const { clearChildTid, memoryManager, system } = task
+  releaseRobustList(task)
   if (clearChildTid !== 0 && memoryManager.users > 1) {
     if (task.memory.writeU32(clearChildTid, 0) === 0) {
       const key = system.futexes.key(memoryManager, clearChildTid, false)

@@ -46,16 +46,18 @@ export const wait = Effect.fnUntraced(function* (
 ): Effect.fn.Return<WaitResult | undefined | number> {
   const { mutex } = task.system.taskSet
   const { childChanges } = task.threadGroup
+  let signaled = false
   while (true) {
     const result = yield* mutex.section(() => look(task, selector, options))
     if (result !== undefined || (options & WNOHANG) !== 0) return result
+    if (signaled) return -ERESTARTSYS
     const wakeup = yield* task.block((wake) => {
       const waiter = { events: 1, wake }
       childChanges.add(waiter)
       if (hasChange(task, selector, options)) wake() // since we looked
       return () => childChanges.remove(waiter)
     })
-    if (wakeup === "Signaled") return -ERESTARTSYS
+    signaled = wakeup === "Signaled" // a child that changed meanwhile wins
   }
 })
 

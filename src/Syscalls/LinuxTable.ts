@@ -28,6 +28,7 @@ import { sysStat } from "./SysStat.ts"
 import { sysSystem } from "./SysSystem.ts"
 import { sysTime } from "./SysTime.ts"
 import { sysWait } from "./SysWait.ts"
+import { sysXattr } from "./SysXattr.ts"
 
 const families: ReadonlyArray<ReadonlyArray<Syscall>> = [
   sysAttributes,
@@ -54,7 +55,8 @@ const families: ReadonlyArray<ReadonlyArray<Syscall>> = [
   sysStat,
   sysSystem,
   sysTime,
-  sysWait
+  sysWait,
+  sysXattr
 ]
 
 /** By number. */

@@ -4,7 +4,7 @@
 import { direntType } from "../Abi/FileMode.ts"
 import { EINVAL, EISDIR, ENOENT } from "../Abi/Errno.ts"
 import { SEEK_CUR, SEEK_SET } from "../Abi/At.ts"
-import type { Caller, Inode, ListedEntry, OpenRequest } from "./Inode.ts"
+import { type Caller, type Inode, type ListedEntry, type OpenRequest, openerOf } from "./Inode.ts"
 import { type Location, pathOf } from "./Mount.ts"
 import { type DirectorySink, OpenFileDescription } from "./OpenFileDescription.ts"
 import type { Stat } from "./Stat.ts"
@@ -26,7 +26,7 @@ export class DirectoryFile extends OpenFileDescription {
     super(request.flags)
     this.#inode = inode
     this.#location = request.location
-    this.#caller = request.caller
+    this.#caller = openerOf(request.caller)
   }
 
   override stat(): Stat | number {

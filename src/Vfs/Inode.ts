@@ -23,6 +23,14 @@ export interface Caller {
   readonly threadGroup: { readonly tgid: number }
 }
 
+/** `caller` as of now, for a description to keep: a description may outlive the task that opened it. */
+export const openerOf = ({ fs, credentials, tid, threadGroup }: Caller): Caller => ({
+  fs,
+  credentials,
+  tid,
+  threadGroup: { tgid: threadGroup.tgid }
+})
+
 /** What a new inode begins with. The VFS has applied umask, set-group-id inheritance and ids. */
 export interface NewNode {
   /** File type and permissions. */

@@ -8,11 +8,14 @@ import { type DirectorySink, type Mappable, OpenFileDescription } from "./OpenFi
 import type { Stat } from "./Stat.ts"
 
 export class PathFile extends OpenFileDescription {
-  readonly #request: OpenRequest
+  readonly #location: Location
+  /** The root of who opened it. */
+  readonly #root: Location
 
   constructor(request: OpenRequest) {
     super(request.flags)
-    this.#request = request
+    this.#location = request.location
+    this.#root = request.caller.fs.root
   }
 
   override get readable(): boolean {
@@ -22,13 +25,13 @@ export class PathFile extends OpenFileDescription {
     return false
   }
   override stat(): Stat | number {
-    return this.#request.location.dentry.inode!.stat()
+    return this.#location.dentry.inode!.stat()
   }
   override describe(): string {
-    return pathOf(this.#request.location, this.#request.caller.fs.root)
+    return pathOf(this.#location, this.#root)
   }
   override location(): Location {
-    return this.#request.location
+    return this.#location
   }
   override read(_into: Uint8Array): number {
     return -EBADF

@@ -16,7 +16,8 @@ import {
   type Inode,
   type MagicTarget,
   type OpenRequest,
-  ReadOnlyInode
+  ReadOnlyInode,
+  openerOf
 } from "./Inode.ts"
 import { type Location, pathOf } from "./Mount.ts"
 import { OpenFileDescription } from "./OpenFileDescription.ts"
@@ -251,7 +252,7 @@ class GeneratedFileDescription extends OpenFileDescription {
     super(request.flags)
     this.#inode = inode
     this.#content = content
-    this.#request = request
+    this.#request = { ...request, caller: openerOf(request.caller) }
   }
 
   override stat(): Stat | number {

@@ -41,13 +41,19 @@ export interface FileData {
 
 export class RegularFile extends OpenFileDescription {
   readonly #data: FileData
-  readonly #request: OpenRequest
+  readonly #location: Location
+  /** The root of who opened it. */
+  readonly #root: Location
+  /** Differs from Linux: who opened the file counts, not who writes. */
+  readonly #clearsPrivileges: boolean
   #offset = 0
 
   constructor(data: FileData, request: OpenRequest) {
     super(request.flags)
     this.#data = data
-    this.#request = request
+    this.#location = request.location
+    this.#root = request.caller.fs.root
+    this.#clearsPrivileges = !hasCapability(request.caller.credentials, CAP_FSETID)
   }
 
   override stat(): Stat | number {
@@ -55,11 +61,11 @@ export class RegularFile extends OpenFileDescription {
   }
 
   override location(): Location {
-    return this.#request.location
+    return this.#location
   }
 
   override describe(): string {
-    return pathOf(this.#request.location, this.#request.caller.fs.root)
+    return pathOf(this.#location, this.#root)
   }
 
   override lockTarget(): object {
@@ -137,11 +143,6 @@ export class RegularFile extends OpenFileDescription {
 
   override mappable(): Mappable | number {
     return this.#data.mappable(this.writable)
-  }
-
-  /** Differs from Linux: who opened the file counts, not who writes. */
-  get #clearsPrivileges(): boolean {
-    return !hasCapability(this.#request.caller.credentials, CAP_FSETID)
   }
 
   protected override onLastClose(): void {

@@ -2,7 +2,7 @@
  * Builds dist/: modules with declarations for embedding, and one minified file for the command line, because a start
  * that loads hundreds of modules costs a hundred milliseconds. `--bundle-only` builds just the latter.
  */
-import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { basename, join } from "node:path"
 import { fail, fromModules, node, root, run } from "./tools.mjs"
 
@@ -47,4 +47,8 @@ if (existsSync(entry)) {
     writeFileSync(temporary, file.contents)
     renameSync(temporary, file.path)
   }
+  // chunks of earlier builds go when nobody can be about to load them
+  const current = new Set(outputFiles.map((file) => basename(file.path)))
+  for (const name of readdirSync(dist).filter((name) => /^cli.*\.mjs$/.test(name) && !current.has(name)))
+    if (Date.now() - statSync(join(dist, name)).mtimeMs > 600_000) rmSync(join(dist, name), { force: true })
 } else if (!bundleOnly) fail("src/Cli/Main.ts is missing")

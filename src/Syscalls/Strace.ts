@@ -12,8 +12,9 @@ import { signalName } from "../Abi/Signal.ts"
 import { sysnoNames } from "../Abi/Sysno.ts"
 import type { ExitStatus } from "../Abi/Wait.ts"
 import type { Syscall } from "../Task/Syscall.ts"
-import { parts, type Part, result as resultText } from "./StraceArguments.ts"
+import { parts, result as resultText } from "./StraceArguments.ts"
 import type { Call, GuestMemory } from "./StraceMemory.ts"
+import type { Part } from "./StraceParts.ts"
 import { sigInfo } from "./StraceSignals.ts"
 import { traceAll, type TraceFilter } from "./TraceFilter.ts"
 
@@ -95,7 +96,9 @@ export class StraceObserver {
   exit(task: TracedTask, _syscall: Syscall | undefined, _nr: number, result: number): void {
     const open = this.#take(task.tid)
     if (open === undefined) return
-    const call: Call = { ...open.call, memory: task.memory, result }
+    // what rt_sigreturn(2) returns is what the interrupted code had in rax
+    const returned = open.name === "rt_sigreturn" ? word(task.registers, Reg.rax) : result
+    const call: Call = { ...open.call, memory: task.memory, result: returned }
     this.#putParts(open, call, true)
     this.#end(")", resultText(call, open.name))
   }

@@ -9,140 +9,30 @@ import { CLONE_NAMES, CLONE_PARENT_SETTID, CLONE_SETTLS, CSIGNAL } from "../Abi/
 import { O_ACCMODE, O_CREAT, OPEN_NAMES } from "../Abi/OpenFlags.ts"
 import { POLL_NAMES, PollFd } from "../Abi/Poll.ts"
 import { IOCTL_NAMES } from "../Abi/Termios.ts"
-import type { Argument, NamedValues, Syscall } from "../Task/Syscall.ts"
-import { type Call, quotedBytes, view } from "./StraceMemory.ts"
-import { structPrinter } from "./StraceStructs.ts"
+import type { NamedValues, Syscall } from "../Task/Syscall.ts"
+import { type Call, view } from "./StraceMemory.ts"
+import {
+  after,
+  AT_FDCWD,
+  before,
+  decimal,
+  declared,
+  enumeration,
+  int,
+  inward,
+  literal,
+  out,
+  pointer,
+  pointers,
+  returned,
+  shortString,
+  string,
+  stringArray,
+  struct,
+  uint,
+  type Part
+} from "./StraceParts.ts"
 import * as Text from "./StraceText.ts"
-
-/** A piece of an argument list. */
-export interface Part {
-  /** Needs what the call has written. */
-  readonly after: boolean
-  readonly show: (call: Call) => string
-}
-
-const before = (show: (call: Call) => string): Part => ({ after: false, show })
-const after = (show: (call: Call) => string): Part => ({ after: true, show })
-
-const AT_FDCWD = -100
-/** An argument as C's int, and as unsigned: the low 32 bits, exact whatever the high ones are. */
-const int = (call: Call, index: number): number => call.low[index]! | 0
-const uint = (call: Call, index: number): number => call.low[index]!
-
-/** A path or other string, in full up to PATH_MAX. */
-const string = ({ memory }: Call, address: number, limit = 4096): string => {
-  if (address === 0) return "NULL"
-  const bytes = new Uint8Array(limit)
-  let count = 0
-  while (count < limit) {
-    // never across a page in one go: the string may end before an unmapped one
-    const chunk = Math.min(limit - count, 4096 - ((address + count) % 4096))
-    const copied = memory.copyInPartial(address + count, bytes.subarray(count, count + chunk))
-    if (copied < 0) return Text.pointer(address)
-    const end = bytes.subarray(count, count + copied).indexOf(0)
-    if (end >= 0) return Text.quote(bytes.subarray(0, count + end), false)
-    if (copied < chunk) return Text.pointer(address)
-    count += copied
-  }
-  return Text.quote(bytes, true)
-}
-
-/** The pointers of a NULL-terminated array; undefined when it cannot be read. */
-const pointers = ({ memory }: Call, address: number, limit: number): ReadonlyArray<number> | undefined => {
-  const list: Array<number> = []
-  while (list.length < limit) {
-    const bytes = view(memory, address + list.length * 8, 8)
-    if (bytes === undefined) return undefined
-    const pointer = Number(bytes.getBigUint64(0, true))
-    if (pointer === 0) break
-    list.push(pointer)
-  }
-  return list
-}
-
-const stringArray = (call: Call, address: number): string => {
-  const list = address === 0 ? undefined : pointers(call, address, Text.STRING_LIMIT + 1)
-  if (list === undefined) return Text.pointer(address)
-  const shown = list.slice(0, Text.STRING_LIMIT).map((one) => shortString(call, one))
-  return `[${[...shown, ...(list.length > Text.STRING_LIMIT ? ["..."] : [])].join(", ")}]`
-}
-
-/** A string cut to strace's limit. */
-const shortString = (call: Call, address: number): string => {
-  const whole = new Uint8Array(Text.STRING_LIMIT + 1)
-  const copied = call.memory.copyInPartial(address, whole)
-  if (copied < 0) return Text.pointer(address)
-  const end = whole.subarray(0, copied).indexOf(0)
-  return end >= 0 ? Text.quote(whole.subarray(0, end), false) : Text.quote(whole.subarray(0, Text.STRING_LIMIT), true)
-}
-
-const buffer = (call: Call, address: number, length: number): string =>
-  address === 0 ? "NULL" : (quotedBytes(call.memory, address, Math.max(0, length)) ?? Text.pointer(address))
-
-const struct = (name: string, call: Call, address: number, index: number): string =>
-  address === 0 ? "NULL" : (structPrinter(name)?.(call, address, index) ?? Text.pointer(address))
-
-const returned = (call: Call): boolean => call.result !== undefined && !Text.isFailure(call.result)
-
-const out = (name: string, index: number): Part =>
-  after((call) => (returned(call) ? struct(name, call, call.values[index]!, index) : Text.pointer(call.values[index]!)))
-const inward = (name: string, index: number): Part => before((call) => struct(name, call, call.values[index]!, index))
-const decimal = (index: number): Part => before((call) => String(int(call, index)))
-const pointer = (index: number): Part => before((call) => Text.pointer(call.values[index]!))
-const enumeration = (index: number, names: NamedValues): Part => before((call) => Text.oneOf(names, int(call, index)))
-const literal = (text: string): Part => before(() => text)
-
-/** A register as C's type has it. */
-const decoded = (argument: Argument, call: Call, index: number): number | bigint => {
-  switch (argument.decoding) {
-    case "int":
-      return int(call, index)
-    case "uint":
-      return uint(call, index)
-    case "long":
-      return call.values[index]!
-    case "ulong":
-    case "u64":
-      return BigInt.asUintN(64, BigInt(call.values[index]!))
-  }
-}
-
-/** The part that a declared argument is. */
-const declared = (argument: Argument, index: number): Part => {
-  const { format } = argument
-  const value = (call: Call): number => call.values[index]!
-  switch (format._tag) {
-    case "Decimal":
-    case "Fd":
-      return before((call) => String(decoded(argument, call, index)))
-    case "DirFd":
-      return before((call) => (int(call, index) === AT_FDCWD ? "AT_FDCWD" : String(int(call, index))))
-    case "Hex":
-      return before((call) => Text.hex(decoded(argument, call, index)))
-    case "Octal":
-      return before((call) => Text.octal(uint(call, index)))
-    case "Pointer":
-      return pointer(index)
-    case "String":
-      return before((call) => string(call, value(call)))
-    case "StringArray":
-      return before((call) => stringArray(call, value(call)))
-    case "BufferIn":
-      return before((call) => buffer(call, value(call), call.values[format.length]!))
-    case "BufferOut":
-      return after((call) => (returned(call) ? buffer(call, value(call), call.result!) : Text.pointer(value(call))))
-    case "Flags":
-      return before((call) => Text.flags(format.names, decoded(argument, call, index), format.zero))
-    case "Enum":
-      return before((call) => Text.oneOf(format.names, int(call, index)))
-    case "Signal":
-      return before((call) => Text.signal(int(call, index)))
-    case "SignalSet":
-      return inward("sigset", index)
-    case "Struct":
-      return format.when === "in" ? inward(format.name, index) : out(format.name, index)
-  }
-}
 
 const openFlags = (value: number): string => {
   const access = ["O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE"][value & O_ACCMODE]!
@@ -224,7 +114,7 @@ const fcntl = (call: Call): ReadonlyArray<Part> => {
   const command = int(call, 1)
   const head = [decimal(0), enumeration(1, FCNTL_NAMES)]
   if (F_NO_ARGUMENT.includes(command)) return head
-  if (F_GETLK_LIKE.includes(command)) return [...head, out("flock", 2)]
+  if (F_GETLK_LIKE.includes(command)) return [...head, out("flock with pid", 2)]
   if (F_SETLK_LIKE.includes(command)) return [...head, inward("flock", 2)]
   if (command === 2) return [...head, literal(Text.flags([["FD_CLOEXEC", 1]], uint(call, 2)))]
   if (command === 4) return [...head, literal(openFlags(int(call, 2)))]
@@ -291,7 +181,7 @@ const ARCH_PRCTL: NamedValues = Object.entries({
 })
 
 /** revents of those that are ready, poll(2)'s comment on its result. */
-const pollResult = (call: Call): string | undefined => {
+const pollResult = (call: Call, left = ""): string | undefined => {
   if (call.result === 0) return "0 (Timeout)"
   const parts: Array<string> = []
   for (let i = 0; i < Math.min(call.values[1]!, 1024); i++) {
@@ -300,22 +190,25 @@ const pollResult = (call: Call): string | undefined => {
     const { fd, revents } = PollFd.get(bytes, 0)
     if (revents !== 0) parts.push(`{fd=${fd}, revents=${Text.flags(POLL_NAMES, revents)}}`)
   }
-  return `${call.result} ([${parts.join(", ")}])`
+  return `${call.result} ([${parts.join(", ")}]${left})`
 }
 
-const selectResult = (call: Call): string | undefined => {
-  if (call.result === 0) return "0 (Timeout)"
-  const parts: Array<string> = []
-  for (const [index, name] of [
-    [1, "in"],
-    [2, "out"],
-    [3, "except"]
-  ] as const) {
-    const set = call.values[index] === 0 ? "[]" : struct("fd_set", call, call.values[index]!, index)
-    if (set !== "[]") parts.push(`${name} ${set}`)
+const selectResult =
+  (type: "timeval" | "timespec") =>
+  (call: Call): string | undefined => {
+    if (call.result === 0) return "0 (Timeout)"
+    const parts: Array<string> = []
+    for (const [index, name] of [
+      [1, "in"],
+      [2, "out"],
+      [3, "except"]
+    ] as const) {
+      const set = call.values[index] === 0 ? "[]" : struct("fd_set", call, call.values[index]!, index)
+      if (set !== "[]") parts.push(`${name} ${set}`)
+    }
+    const time = call.values[4] === 0 ? [] : [`left ${struct(type, call, call.values[4]!, 4)}`]
+    return `${call.result} (${[...parts, ...time].join(", ")})`
   }
-  return `${call.result} (${parts.join(", ")})`
-}
 
 const hexResult = (call: Call): string => Text.hex(call.result!)
 const octalResult = (call: Call): string => Text.octal(call.result!)
@@ -324,6 +217,51 @@ const mmap = ({ values }: Call, parts: ReadonlyArray<Part>): ReadonlyArray<Part>
   ...parts.slice(0, 5),
   before(() => Text.hex(values[5]!))
 ]
+
+/** The options of prctl(2) that take an argument other than a number, and how many arguments the others have. */
+const PR_SET_NAME = 15
+const PR_GET_NAME = 16
+const PR_WITHOUT_ARGUMENT = [3, 7, 21, 27, 30, 34, 39]
+
+const prctl = (call: Call, parts: ReadonlyArray<Part>): ReadonlyArray<Part> => {
+  const option = int(call, 0)
+  if (option === PR_SET_NAME) return [parts[0]!, before((call) => shortString(call, call.values[1]!))]
+  if (option === PR_GET_NAME) {
+    return [
+      parts[0]!,
+      after((call) => (returned(call) ? shortString(call, call.values[1]!) : Text.pointer(call.values[1]!)))
+    ]
+  }
+  if (PR_WITHOUT_ARGUMENT.includes(option)) return [parts[0]!]
+  return [parts[0]!, before((call) => Text.hex(call.values[1]!))]
+}
+
+/** A path that came out; its NUL is counted by the call and not shown. */
+const pathOut = (index: number): Part =>
+  after((call) => (returned(call) ? string(call, call.values[index]!) : Text.pointer(call.values[index]!)))
+
+/** `[0, 4, 24]`: group ids, as many as `count` says. */
+const groups = (call: Call, count: number): string => {
+  const shown = Math.min(Math.max(0, count), Text.STRING_LIMIT)
+  const bytes = view(call.memory, call.values[1]!, shown * 4)
+  if (bytes === undefined) return Text.pointer(call.values[1]!)
+  const ids = Array.from({ length: shown }, (_, i) => bytes.getUint32(i * 4, true))
+  return `[${[...ids, ...(count > shown ? ["..."] : [])].join(", ")}]`
+}
+
+const threeIds = (): ReadonlyArray<Part> => [0, 1, 2].map((index) => out("uid", index))
+
+const fileType = (index: number): Part => before((call) => Text.fileMode(uint(call, index)))
+
+/** mknod(2)'s mode, and its device where that means something. */
+const mknod =
+  (index: number) =>
+  (call: Call, parts: ReadonlyArray<Part>): ReadonlyArray<Part> => {
+    const type = uint(call, index) & 0o170000
+    const isDevice = type === 0o020000 || type === 0o060000
+    const dev = before((call) => Text.device(BigInt(uint(call, index + 1))))
+    return [...parts.slice(0, index), fileType(index), ...(isDevice ? [dev] : [])]
+  }
 
 /** A list that depends on the values, given the declared parts. */
 type Special = (call: Call, parts: ReadonlyArray<Part>) => ReadonlyArray<Part>
@@ -339,6 +277,24 @@ const SPECIAL: Readonly<Partial<Record<string, Special>>> = {
   openat: (call) => [dirFd(0), path(1), ...openTail(2)(call)],
   execve: () => [path(0), before((call) => stringArray(call, call.values[1]!)), environment(2)],
   execveat: (_, parts) => [...parts.slice(0, 3), environment(3), ...parts.slice(4)],
+  getcwd: replaced(0, pathOut(0)),
+  mknod: mknod(1),
+  mknodat: mknod(2),
+  utimensat: replaced(2, inward("timespec[2]", 2)),
+  utimes: replaced(1, inward("timeval[2]", 1)),
+  getgroups: replaced(
+    1,
+    after((call) =>
+      returned(call) ? groups(call, call.values[0] === 0 ? 0 : call.result!) : Text.pointer(call.values[1]!)
+    )
+  ),
+  setgroups: replaced(
+    1,
+    before((call) => groups(call, int(call, 0)))
+  ),
+  getresuid: threeIds,
+  getresgid: threeIds,
+  prctl,
   futex,
   fcntl,
   ioctl,
@@ -362,7 +318,10 @@ const SPECIAL: Readonly<Partial<Record<string, Special>>> = {
     ...parts.slice(2)
   ],
   poll: (_, parts) => [inward("pollfd", 0), ...parts.slice(1)],
-  ppoll: (_, parts) => [inward("pollfd", 0), parts[1]!, inward("timespec", 2), ...parts.slice(3)],
+  ppoll: (_, parts) => [inward("pollfd", 0), parts[1]!, inward("timespec", 2), inward("sigset", 3), parts[4]!],
+  pipe: replaced(0, out("int[2]", 0)),
+  pipe2: replaced(0, out("int[2]", 0)),
+  socketpair: replaced(3, out("int[2]", 3)),
   readv: replaced(1, out("iovec", 1)),
   preadv: replaced(1, out("iovec", 1)),
   preadv2: replaced(1, out("iovec", 1)),
@@ -442,10 +401,11 @@ const RESULTS: Readonly<Partial<Record<string, (call: Call) => string | undefine
   shmat: hexResult,
   umask: octalResult,
   fcntl: fcntlResult,
-  poll: pollResult,
-  ppoll: pollResult,
-  select: selectResult,
-  pselect6: selectResult,
+  poll: (call) => pollResult(call),
+  ppoll: (call) =>
+    pollResult(call, call.values[2] === 0 ? "" : `, left ${struct("timespec", call, call.values[2]!, 2)}`),
+  select: selectResult("timeval"),
+  pselect6: selectResult("timespec"),
   rt_sigtimedwait: (call) => `${call.result} (${Text.signal(call.result!)})`
 }
 

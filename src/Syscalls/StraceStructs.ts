@@ -164,6 +164,9 @@ const epollEvent = fixed({ size: 12, get: (v) => v }, (v) => {
 const LOCK_TYPES: NamedValues = Object.entries({ F_RDLCK: 0, F_WRLCK: 1, F_UNLCK: 2 })
 const WHENCE: NamedValues = Object.entries({ SEEK_SET: 0, SEEK_CUR: 1, SEEK_END: 2, SEEK_DATA: 3, SEEK_HOLE: 4 })
 
+const lock = (f: Flock): string =>
+  `l_type=${Text.oneOf(LOCK_TYPES, f.l_type)}, l_whence=${Text.oneOf(WHENCE, f.l_whence)}, l_start=${f.l_start}, l_len=${f.l_len}`
+
 const sysinfo = (v: DataView): string => {
   const words = ["totalram", "freeram", "sharedram", "bufferram", "totalswap", "freeswap"]
   const loads = [8, 16, 24].map((at) => v.getBigUint64(at, true)).join(", ")
@@ -224,11 +227,8 @@ const STRUCTS: Readonly<Record<string, StructPrinter>> = {
   ),
   sigset: fixed({ size: 8, get: (v) => v.getBigUint64(0, true) }, Text.signalSet),
   siginfo: fixed({ size: 128, get: (v) => v }, sigInfoBytes),
-  flock: fixed(
-    Flock,
-    (f) =>
-      `{l_type=${Text.oneOf(LOCK_TYPES, f.l_type)}, l_whence=${Text.oneOf(WHENCE, f.l_whence)}, l_start=${f.l_start}, l_len=${f.l_len}}`
-  ),
+  flock: fixed(Flock, (f) => `{${lock(f)}}`),
+  flockwithpid: fixed(Flock, (f) => `{${lock(f)}, l_pid=${f.l_pid}}`),
   iovec,
   pollfd: pollFds,
   fdset: fdSet,

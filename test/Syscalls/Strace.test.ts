@@ -64,8 +64,10 @@ const setup = (filter = "all") => {
     argumentRegisters.forEach((register, i) => task.registers.set(register, values[i] ?? 0))
     observer.enter(task, declarations.get(name), sysno[name])
   }
-  const exit = (task: FakeTask, name: SysName, result: number) =>
+  const exit = (task: FakeTask, name: SysName, result: number) => {
+    task.registers.set(Reg.rax, result)
     observer.exit(task, declarations.get(name), sysno[name], result)
+  }
   const task = new FakeTask(7)
   /** The whole line of one call of `task`. */
   const line = (result: number, name: SysName, ...values: ReadonlyArray<number>): string => {

@@ -51,8 +51,14 @@ export const tree = (root: number): ReadonlyArray<HostProcess> => {
   return all.filter((found) => members.has(found.pid))
 }
 
-/** Those of `before` that still exist: same pid, same start. */
+/**
+ * Those of `before` that still run: same pid, same start. A zombie does not: who dies after its parent is left to the
+ * host's init, which takes its time.
+ */
 export const survivors = (before: ReadonlyArray<HostProcess>): ReadonlyArray<HostProcess> => {
   const now = new Map(processes().map((found) => [found.pid, found]))
-  return before.filter((found) => now.get(found.pid)?.started === found.started)
+  return before.filter(({ pid, started }) => {
+    const found = now.get(pid)
+    return found !== undefined && found.started === started && found.state !== "Z" && found.state !== "X"
+  })
 }

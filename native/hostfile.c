@@ -207,7 +207,7 @@ EXPORT int sentry_file_unlink_at(int dir, const char *name, int directory)
 	return component(name) ? (int)result(unlinkat(dir, name, directory ? AT_REMOVEDIR : 0)) : -EINVAL;
 }
 
-EXPORT int sentry_file_rename_at(int dir, const char *name, int new_dir, const char *new_name, unsigned flags)
+EXPORT int sentry_file_rename_at(int dir, const char *name, int new_dir, const char *new_name, uint32_t flags)
 {
 	if (!component(name) || !component(new_name))
 		return -EINVAL;

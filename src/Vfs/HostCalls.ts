@@ -65,7 +65,7 @@ const native = {
     "int sentry_file_unlink_at(int dir, const uint8_t *name, int directory)"
   ),
   renameAt: bind<[number, Uint8Array, number, Uint8Array, number], number>(
-    "int sentry_file_rename_at(int dir, const uint8_t *name, int new_dir, const uint8_t *new_name, unsigned flags)"
+    "int sentry_file_rename_at(int dir, const uint8_t *name, int new_dir, const uint8_t *new_name, uint32_t flags)"
   ),
   chmodAt: bind<[number, Uint8Array, number], number>(
     "int sentry_file_chmod_at(int dir, const uint8_t *name, int mode)"

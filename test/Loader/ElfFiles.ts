@@ -13,6 +13,7 @@ import {
   PT_INTERP,
   PT_LOAD
 } from "../../src/Abi/Elf.ts"
+import { ENOENT } from "../../src/Abi/Errno.ts"
 import { OpenFileDescription } from "../../src/Vfs/OpenFileDescription.ts"
 
 /** Where the file parts of the segments are. */
@@ -173,12 +174,15 @@ export class BytesFile extends OpenFileDescription {
   }
 }
 
-/** Files by path, opened as execve(2) would; remembers every description it gave out. */
-export const memoryFiles = (files: Readonly<Record<string, Uint8Array | string>>) => {
+/** Files by path (with single slashes): contents, or the errno (negative) of opening it. */
+export type Files = Readonly<Record<string, Uint8Array | string | number>>
+
+/** Opens files as execve(2) would; remembers every description it gave out. */
+export const memoryFiles = (files: Files) => {
   const opened: Array<BytesFile> = []
   const open = (path: string): OpenFileDescription | number => {
-    const content = files[path]
-    if (content === undefined) return -2 // ENOENT
+    const content = files[path.replaceAll(/\/+/g, "/")] ?? -ENOENT
+    if (typeof content === "number") return content
     const file = new BytesFile(path, typeof content === "string" ? Buffer.from(content, "latin1") : content)
     opened.push(file)
     return file

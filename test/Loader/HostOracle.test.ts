@@ -8,7 +8,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { ET_DYN, ET_EXEC } from "../../src/Abi/Elf.ts"
-import { headerPatches, makeElf, makeInterpreter, type Patch, patched } from "./ElfFiles.ts"
+import { EACCES } from "../../src/Abi/Errno.ts"
+import { type Files, headerPatches, makeElf, makeInterpreter, type Patch, patched } from "./ElfFiles.ts"
 import { loadFiles } from "./Loading.ts"
 
 let directory = ""
@@ -85,4 +86,78 @@ describe("a damaged ELF header ends as on the host", { timeout: 60_000 }, () => 
     compare("program", makeElf({ type: ET_EXEC, base: 0x40_0000, interpreter: "./interp" }), makeInterpreter()))
   it("of the interpreter", () =>
     compare("interp", makeElf({ type: ET_DYN, base: 0, interpreter: "./interp" }), makeInterpreter()))
+})
+
+describe("the first line of a script", () => {
+  const long = (length: number): string => `./${"/".repeat(length - 6)}echo`
+  const lines = [
+    "#!./echo\n",
+    "#!./echo",
+    "#! ./echo\n",
+    "#!\t ./echo \t\n",
+    "#!./echo argument\n",
+    "#!./echo with two  words  \t\nrest",
+    "#!./echo  argument",
+    "#!./echo \n",
+    "#!./echo\r\n",
+    "#!\n",
+    "#!",
+    "#!   \n./echo\n",
+    "#! ",
+    "# !./echo\n",
+    "#!./echo\0x\n",
+    "#!./echo \0x\n",
+    "#!./echo a\0b\n",
+    "#!./echo a \0b\n",
+    "#!\0./echo\n",
+    "#! \0./echo\n",
+    "#!./missing\n",
+    "#!./\n",
+    `#!./echo ${"x".repeat(300)}\n`,
+    `#!./echo ${"x".repeat(243)} y\n`,
+    ...[251, 252, 253, 254, 255, 256].flatMap((length) => [
+      `#!${long(length)}\n`,
+      `#!${long(length)} abc\n`,
+      `#!${" ".repeat(length - 6)}./echo\n`,
+      `#!${" ".repeat(length - 2)}\n`,
+      `#!${" ".repeat(length)}x`
+    ]),
+    "",
+    "text\n"
+  ]
+
+  /** The arguments that the interpreter got, each with its length; or why there is none. */
+  const askHost = (script: string): string => {
+    writeProgram("program", script)
+    const { stderr, stdout } = spawnSync(oracle, [directory], { input: "- 0 00\n", encoding: "latin1" })
+    return stdout.trim() === "exit 0" ? stderr : stdout.trim()
+  }
+
+  const judgeScript = (files: Files): string => {
+    const echo = { "./echo": makeElf({ type: ET_EXEC, base: 0x40_0000 }), "./": -EACCES }
+    const { prepared } = loadFiles({ files: { ...files, ...echo }, argv: ["ignored", "one", "two words"] })
+    if (typeof prepared === "number") return `errno ${-prepared}`
+    return prepared.argv.map((text) => `${text.length}:${text}`).join("")
+  }
+
+  it("means what it means to the host", () => {
+    const differences = lines.flatMap((line) => {
+      const host = askHost(line)
+      const ours = judgeScript({ "./program": line })
+      return host === ours ? [] : [{ line, host, ours }]
+    })
+    assert.deepStrictEqual(differences, [])
+  })
+
+  it("may name another script, but not too many", () => {
+    for (const depth of [3, 4, 5, 6, 7]) {
+      const files: Record<string, string> = {}
+      for (let level = 1; level <= depth; level++) {
+        const next = level === depth ? "./echo" : `./script${level + 1}`
+        files[level === 1 ? "./program" : `./script${level}`] = `#!${next} ${level}\n`
+      }
+      for (const [name, text] of Object.entries(files)) writeProgram(name, text)
+      assert.strictEqual(judgeScript(files), askHost(files["./program"] ?? ""), `${depth} scripts`)
+    }
+  })
 })

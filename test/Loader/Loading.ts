@@ -6,7 +6,7 @@ import { Registers, registersSize } from "../../src/Abi/Registers.ts"
 import * as Loader from "../../src/Loader/Loader.ts"
 import type { PlatformContext } from "../../src/Platform/Platform.ts"
 import { FakeAddressSpace } from "../Memory/FakeAddressSpace.ts"
-import { memoryFiles } from "./ElfFiles.ts"
+import { type Files, memoryFiles } from "./ElfFiles.ts"
 
 export const TASK_SIZE = 0x7fff_ffff_d000
 
@@ -24,12 +24,14 @@ export const fakeContext = (space: FakeAddressSpace): PlatformContext => ({
 })
 
 export interface LoadOptions {
-  readonly files: Readonly<Record<string, Uint8Array | string>>
+  readonly files: Files
   readonly path?: string
   readonly argv?: ReadonlyArray<string>
   readonly envp?: ReadonlyArray<string>
   readonly stackLimit?: number
   readonly randomize?: boolean
+  /** What the host answers to the change of mappings. */
+  readonly refuse?: number
 }
 
 /** Loads `path` ("./program" if not given) and tells everything about it. */
@@ -37,6 +39,7 @@ export const loadFiles = (options: LoadOptions) => {
   const { open, opened } = memoryFiles(options.files)
   const space = new FakeAddressSpace()
   space.keepsPages = false
+  space.failure = options.refuse ?? 0
   const context = fakeContext(space)
   const path = options.path ?? "./program"
   const prepared = Loader.prepare({

@@ -24,7 +24,7 @@ static void report(const char *path) {
 		exit(1);
 	pid_t child = fork();
 	if (child == 0) {
-		char *const argv[] = {(char *)path, NULL};
+		char *const argv[] = {"ignored", "one", "two words", NULL};
 		char *const envp[] = {NULL};
 		alarm(2);
 		dup2(2, 1);

@@ -118,7 +118,7 @@ struct message {
 	_Alignas(128) char control[CMSG_SPACE(sizeof(int))];
 	_Alignas(256) char end[];
 };
-_Static_assert(sizeof(struct message) == 256, "HostCalls.ts counts on it");
+_Static_assert(sizeof(struct message) == 256, "StubCalls.ts counts on it");
 _Static_assert(FD_MAX * sizeof(struct message) <= STUB_PAGE, "the scratch page is one page");
 
 static int write_messages(pid_t tid, uint32_t count)

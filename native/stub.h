@@ -1,6 +1,6 @@
 /*
  * Where the stub lives in every guest's address space: the topmost pages of user space.
- * Shared by C and assembly. src/Platform/HostCalls.ts knows STUB_BASE and STUB_SCRATCH.
+ * Shared by C and assembly. src/Platform/StubCalls.ts knows STUB_BASE and STUB_SCRATCH.
  */
 #ifndef SENTRY_STUB_H
 #define SENTRY_STUB_H

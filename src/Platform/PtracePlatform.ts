@@ -18,7 +18,7 @@ import { ENOMEM, ESRCH } from "../Abi/Errno.ts"
 import { Reg, Registers } from "../Abi/Registers.ts"
 import { SIGTRAP } from "../Abi/Signal.ts"
 import { clip, readGuest, writeGuest } from "./GuestMemory.ts"
-import { checkChange, encodeChanges } from "./HostCalls.ts"
+import { checkChange, encodeChanges } from "./StubCalls.ts"
 import { bind } from "./Native.ts"
 import {
   type AddressSpace,
@@ -162,6 +162,8 @@ class PtraceContext implements PlatformContext, StopListener {
   #onInterrupted: () => void = () => undefined
   /** An event that raced with an interrupt and can't be made to happen again. */
   #kept: Effect.Effect<SwitchOutcome> | undefined
+  /** A system call of that kind, which the handler hasn't seen. */
+  #keptCall = false
 
   constructor(host: Host, addressSpace: PtraceAddressSpace, slotIndex: number) {
     this.#host = host
@@ -190,6 +192,10 @@ class PtraceContext implements PlatformContext, StopListener {
         this.#kept = undefined
         return resume(kept)
       }
+      if (this.#keptCall) {
+        this.#keptCall = false
+        if (!handler()) return resume(syscallOutcome)
+      }
       this.#state = "running"
       this.#handler = handler
       this.#resume = resume
@@ -214,13 +220,27 @@ class PtraceContext implements PlatformContext, StopListener {
       if (this.#state !== "dead") this.#onKilled()
     } else if (this.#state === "running") {
       if (stop === Stop.fault) this.#finish(Effect.succeed(this.#fault()))
-      else if (this.#handler()) this.#host.tracer.resume(this.slot)
-      else this.#finish(syscallOutcome)
+      else this.#answer(this.#handler())
     } else if (this.#state === "interrupting") {
       this.#undo(stop)
       this.#stopped()
       this.#onInterrupted()
     }
+  }
+
+  /** After the handler, which may have interrupted the very fiber that runs this thread. */
+  #answer(answered: boolean): void {
+    if (this.#interrupting()) {
+      if (!answered) this.#kept = syscallOutcome
+      this.#host.tracer.clearInterrupt(this.slot)
+      this.#stopped()
+      this.#onInterrupted()
+    } else if (answered) this.#host.tracer.resume(this.slot)
+    else this.#finish(syscallOutcome)
+  }
+
+  #interrupting(): boolean {
+    return this.#state === "interrupting"
   }
 
   #stopped(): void {
@@ -264,7 +284,7 @@ class PtraceContext implements PlatformContext, StopListener {
   #undo(stop: number): void {
     if (stop === Stop.interrupted) return
     this.#host.tracer.clearInterrupt(this.slot)
-    if (stop === Stop.vsyscall) this.#kept = syscallOutcome
+    if (stop === Stop.vsyscall) this.#keptCall = true
     else if (stop === Stop.syscall) {
       const { registers } = this
       registers.words[Reg.rip]! -= 2n // every instruction that makes a system call has two bytes

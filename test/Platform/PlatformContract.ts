@@ -149,6 +149,34 @@ export const platformContract = (name: string, layer: Layer.Layer<Platform, Plat
       })
     )
 
+    it.effect("sysenter is no way out", () =>
+      Effect.gen(function* () {
+        const context = yield* guest(bytes(asm.setEax(20), asm.sysenter))
+        const outcome = yield* run(context)
+        if (outcome._tag === "Syscall") assert.strictEqual(context.registers.ulong(Reg.orig_rax), 0xffff_ffff)
+        else assert.strictEqual(outcome._tag, "Fault")
+      })
+    )
+
+    it.effect("a thread with the trap flag stops after each instruction, and changes are made all the same", () =>
+      Effect.gen(function* () {
+        const context = yield* guest(bytes(asm.incRbx, asm.incRbx, asm.setEax(39), asm.syscall, asm.incRbx, asm.incRbx))
+        const { registers } = context
+        registers.set(Reg.eflags, registers.ulong(Reg.eflags) | 0x100)
+        for (const at of [3, 6, 11]) {
+          assert.strictEqual(yield* expectFault(context, SIGTRAP), 2)
+          assert.strictEqual(registers.ulong(Reg.rip), CODE + at)
+          assert.strictEqual(yield* context.addressSpace.change([map(DATA, PAGE, 3)]), 0)
+        }
+        assert.strictEqual((yield* run(context))._tag, "Syscall")
+        assert.strictEqual(registers.ulong(Reg.orig_rax), 39)
+        assert.strictEqual(registers.ulong(Reg.eflags) & 0x100, 0x100)
+        yield* expectFault(context, SIGTRAP)
+        registers.set(Reg.eflags, registers.ulong(Reg.eflags) & ~0x100)
+        assert.isAbove(registers.ulong(Reg.rip), CODE + 12)
+      })
+    )
+
     it.effect("a call into the vsyscall page is a system call", () =>
       Effect.gen(function* () {
         // mov $0xffffffffff600400,%rax (time); call *%rax; ud2
@@ -201,12 +229,37 @@ export const platformContract = (name: string, layer: Layer.Layer<Platform, Plat
           )
           for (let spin = Math.floor(Math.random() * 2000 * (i % 4)); spin > 0; spin--);
           if (i % 3 === 0) yield* turn
-          for (const seen = calls; i % 10 === 0 && calls === seen;) yield* turn
+          if (i % 10 === 0) {
+            const seen = calls
+            yield* Effect.repeat(turn, { until: () => calls > seen })
+          }
           const early = fiber.pollUnsafe()
           if (early !== undefined) return assert.fail(`ended: ${JSON.stringify(early)} after ${calls} calls`)
           yield* Fiber.interrupt(fiber)
         }
         assert.isAtLeast(calls, 100)
+      })
+    )
+
+    it.effect("nor when the handler itself interrupts", () =>
+      Effect.gen(function* () {
+        const context = yield* guest(countingLoop)
+        let calls = 0
+        for (let i = 0; i < 300; i++) {
+          const before = calls
+          const fiber = yield* Effect.forkChild(
+            context.switch(() => {
+              context.registers.set(Reg.rax, ++calls)
+              fiber.interruptUnsafe()
+              return i % 2 === 0
+            })
+          )
+          const exit = yield* Fiber.await(fiber)
+          assert.strictEqual(exit._tag, "Failure")
+          if (i % 2 === 1) assert.strictEqual((yield* run(context))._tag, "Syscall")
+          assert.strictEqual(calls, before + 1)
+        }
+        assert.strictEqual(context.registers.ulong(Reg.rbx), 300)
       })
     )
 

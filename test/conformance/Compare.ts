@@ -35,17 +35,26 @@ const runIn = async (directory: string, command: ReadonlyArray<string>, options:
 }
 
 /**
- * Asserts that `command` does the same natively and on `platform`. Both see the same empty directory under the same
- * name: what the native run leaves behind is removed before the second.
+ * Runs `command` natively and then on `platform`. Both see the same empty directory under the same name: what the
+ * native run leaves behind is removed before the second.
  */
+export const runBoth = (
+  platform: Platform,
+  command: ReadonlyArray<string>,
+  options: RunOptions = {}
+): Promise<{ readonly native: Outcome; readonly sandboxed: Outcome }> =>
+  withScratch(async (scratch) => ({
+    native: await runIn(`${scratch}/run`, command, options),
+    sandboxed: await runIn(`${scratch}/run`, platform.command(command), options)
+  }))
+
+/** Asserts that `command` does the same natively and on `platform`. */
 export const expectSame = async (
   platform: Platform,
   command: ReadonlyArray<string>,
   options: RunOptions = {}
-): Promise<void> =>
-  withScratch(async (scratch) => {
-    const native = await runIn(`${scratch}/run`, command, options)
-    expect(native.timedOut, "the command must end natively").toBe(false)
-    const sandboxed = await runIn(`${scratch}/run`, platform.command(command), options)
-    expect(visible(sandboxed)).toEqual(visible(native))
-  })
+): Promise<void> => {
+  const { native, sandboxed } = await runBoth(platform, command, options)
+  expect(native.timedOut, "the command must end natively").toBe(false)
+  expect(visible(sandboxed)).toEqual(visible(native))
+}

@@ -27,7 +27,7 @@ export const withScratch = async <A>(body: (directory: string) => Promise<A>): P
 const runIn = async (directory: string, command: ReadonlyArray<string>, options: RunOptions): Promise<Outcome> => {
   mkdirSync(directory, { mode: 0o700 })
   try {
-    const env = { ...ENVIRONMENT, ...options.env, TMPDIR: directory, HOME: directory }
+    const env = { ...ENVIRONMENT, ...options.env, HOME: directory }
     return await run(command, { cwd: directory, ...options, env })
   } finally {
     rmSync(directory, { recursive: true, force: true })

@@ -36,7 +36,7 @@ const manyLines = Array.from({ length: 5000 }, (_, i) => `${(i * 7919) % 5003} l
 
 const FILES = `mkdir -p tree/a/b tree/c; for i in 1 2 3; do echo "file $i" > tree/a/$i.txt; done
   echo needle in a haystack > tree/a/b/deep; ln -s ../a/1.txt tree/c/link; chmod 640 tree/a/2.txt
-  touch -d @1000000000 tree/a/*.txt tree/a/b/deep tree/a/b tree/a tree/c tree; `
+  touch -h -d @1000000000 tree/a/*.txt tree/a/b/deep tree/c/link tree/a/b tree/a tree/c tree; `
 
 const tools: ReadonlyArray<Command> = [
   { name: "true", line: ["true"] },
@@ -112,7 +112,10 @@ const tools: ReadonlyArray<Command> = [
     name: "reading devices",
     line: "head -c 10 /dev/zero | od -An -c; wc -c < /dev/null; head -c 8 /dev/urandom | wc -c; echo x > /dev/full"
   },
-  { name: "writing to /dev/stderr", line: "echo to stderr | tee /dev/stderr | cat; echo again >&2 | cat" },
+  {
+    name: "writing to /dev/stderr",
+    line: "(echo twice | tee /dev/stderr | cat; echo again > /dev/stderr) 2>&1 | sort"
+  },
   { name: "bc", line: "echo 'scale=30; 4*a(1)' | bc -l", needs: ["bc"] }
 ]
 
@@ -163,7 +166,7 @@ const shells: ReadonlyArray<Command> = [
   },
   {
     name: "bash: job control",
-    line: "set -m; sleep 5 & kill -STOP %1; sleep 0.2; jobs | sed 's/ \\+/ /g'; kill %1; wait %1; echo $?"
+    line: "set -m; sleep 5 & kill -STOP %1; sleep 0.2; jobs | sed 's/ \\+/ /g'; kill -KILL %1; sleep 0.2; wait %1; echo $?"
   },
   {
     name: "bash: coproc",

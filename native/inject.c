@@ -190,7 +190,12 @@ int inject_request(struct tracer *t, struct block *b)
 	if (fds > 0) {
 		struct order undo = {.nr = SYS_close, .argument = {1}};
 
-		inject_orders(t, (pid_t)s->tid, &undo, 1);
+		/* A descriptor that stays would be mistaken for the next one. Only a guest that keeps its own stub from
+		 * reading (by protection keys) gets this far. */
+		int64_t closed = inject_orders(t, (pid_t)s->tid, &undo, 1);
+
+		if (closed != 0 && closed != -EBADF)
+			kill((pid_t)s->pid, SIGKILL);
 		inject_drain(t);
 	}
 	return (int)result;

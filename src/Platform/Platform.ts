@@ -54,7 +54,9 @@ export interface KilledOutcome {
 
 /**
  * Why a switch ended. That it was *interrupted* is not among them: an interrupt is the interruption of the fiber that
- * runs the switch. The platform then stops the thread; an event that raced with it is kept and ends the next switch.
+ * runs the switch. The platform then stops the thread. An event that raced with it is undone, so that the registers are
+ * those before the system call or the faulting instruction and the next switch comes upon it again; what can't happen
+ * twice (a trap) is kept and ends the next switch.
  */
 export type SwitchOutcome = SyscallOutcome | FaultOutcome | KilledOutcome
 
@@ -86,6 +88,8 @@ export interface PlatformContext {
    * (`"share"`), or in a copy-on-write copy of it (`"copy"`). The new thread is stopped.
    */
   readonly clone: (addressSpace: "share" | "copy") => Effect.Effect<PlatformContext, PlatformFailed>
+  /** CPU time the thread has used so far, nanoseconds. */
+  readonly cpuTime: () => bigint
   /** Ends the thread; the last thread of an address space ends that too. Idempotent, uninterruptible. */
   readonly release: Effect.Effect<void>
 }
@@ -132,6 +136,8 @@ export interface AddressSpace {
   readonly read: (address: number, into: Uint8Array) => number
   /** Copies out to guest memory, respecting page protections. The number of bytes copied, short at the first fault. */
   readonly write: (address: number, from: Uint8Array) => number
+  /** The largest resident set so far, KiB. */
+  readonly peakResidentSet: () => number
   /** As `write`, also into pages the guest cannot write (ptrace POKE, breakpoints). */
   readonly writeForced: (address: number, from: Uint8Array) => number
 }

@@ -36,7 +36,7 @@ import { loadFresh, openExecutable } from "./Task/TaskExec.ts"
 import { run } from "./Task/TaskRun.ts"
 import { TaskSet } from "./Task/TaskSet.ts"
 import { killGroup, sendToGroup } from "./Task/TaskSignals.ts"
-import { ThreadGroup, type Usage } from "./Task/ThreadGroup.ts"
+import { ThreadGroup, type Usage, addUsage, groupUsage } from "./Task/ThreadGroup.ts"
 import { type Entropy, hostEntropy } from "./Time/Entropy.ts"
 import { type Timekeeper, hostTimekeeper } from "./Time/Timekeeper.ts"
 import { Timers } from "./Time/Timers.ts"
@@ -163,7 +163,6 @@ export const make = Effect.fnUntraced(function* (
     frameState: { features, size: xstateSize(features) },
     hardware: readHardware(),
     cpuCount: availableParallelism(),
-    cpuTime: () => undefined,
     observer: options.observer,
     onEvent: options.onEvent ?? (() => {}),
     startTask: (task) => {
@@ -265,6 +264,11 @@ export const make = Effect.fnUntraced(function* (
     },
     kill: killAll,
     exitStatus: Deferred.await(exit),
-    usage: () => ({ user: 0n, system: 0n })
+    usage: () => {
+      const sum = { user: 0n, system: 0n, peakResidentSet: 0 }
+      for (const group of first === undefined ? [] : [first, ...taskSet.groups.values()])
+        addUsage(sum, groupUsage(group))
+      return sum
+    }
   }
 })

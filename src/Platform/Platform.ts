@@ -125,6 +125,12 @@ export type MappingChange =
   | { readonly _tag: "Advise"; readonly address: number; readonly length: number; readonly advice: number }
   | { readonly _tag: "Synchronize"; readonly address: number; readonly length: number; readonly flags: number }
 
+/** KiB. */
+export interface ResidentSet {
+  readonly current: number
+  readonly peak: number
+}
+
 /** One guest memory. The kernel's VMA list (src/Memory) decides *what* is mapped; this makes it so. */
 export interface AddressSpace {
   /**
@@ -136,8 +142,8 @@ export interface AddressSpace {
   readonly read: (address: number, into: Uint8Array) => number
   /** Copies out to guest memory, respecting page protections. The number of bytes copied, short at the first fault. */
   readonly write: (address: number, from: Uint8Array) => number
-  /** The largest resident set so far, KiB. */
-  readonly peakResidentSet: () => number
+  /** How much of it is in the host's memory now, and was at most, KiB. */
+  readonly residentSet: () => ResidentSet
   /** As `write`, also into pages the guest cannot write (ptrace POKE, breakpoints). */
   readonly writeForced: (address: number, from: Uint8Array) => number
 }

@@ -19,6 +19,7 @@ import { Reg, Registers } from "../Abi/Registers.ts"
 import { SIGTRAP } from "../Abi/Signal.ts"
 import { clip, readGuest, writeGuest } from "./GuestMemory.ts"
 import { checkChange, encodeChanges } from "./StubCalls.ts"
+import { residentSet, threadCpuTime } from "./HostUsage.ts"
 import { bind } from "./Native.ts"
 import {
   type AddressSpace,
@@ -26,10 +27,11 @@ import {
   Platform,
   type PlatformContext,
   PlatformFailed,
+  type ResidentSet,
   type SwitchOutcome,
   type SyscallHandler
 } from "./Platform.ts"
-import { AfterBatch, Pump } from "./Pump.ts"
+import { AfterBatch, type PumpHandle, SharedPump } from "./Pump.ts"
 import { control, count, Request, slot, stages, Stop, stubBase } from "./Slots.ts"
 import { type Block, startTracer, type StopListener, Tracer } from "./Tracer.ts"
 
@@ -39,7 +41,7 @@ const pickCpu = bind<[], number>("int sentry_cpu_pick()")
 /** What one platform's contexts share. */
 interface Host {
   readonly tracer: Tracer
-  readonly pump: Pump
+  readonly pump: PumpHandle
 }
 
 const syscallOutcome = Effect.succeed<SwitchOutcome>({ _tag: "Syscall" })
@@ -123,6 +125,8 @@ class PtraceAddressSpace implements AddressSpace {
     const tid = this.#tid()
     return tid === 0 ? 0 : readGuest(tid, address, into)
   }
+
+  readonly residentSet = (): ResidentSet => residentSet(this.#tid())
 
   readonly write = (address: number, from: Uint8Array): number => {
     const tid = this.#tid()
@@ -325,6 +329,8 @@ class PtraceContext implements PlatformContext, StopListener {
       block.setFlags(addressSpace === "copy" ? 1 : 0)
     })
 
+  readonly cpuTime = (): bigint => threadCpuTime(this.tid)
+
   readonly release: Effect.Effect<void> = Effect.uninterruptible(
     Effect.suspend(() => {
       if (this.#released) return Effect.void
@@ -404,18 +410,18 @@ const startFailed = (errno: number, stage: number): PlatformFailed => {
 
 const open = Effect.fnUntraced(function* (options: Options) {
   const afterBatch = yield* AfterBatch
+  const sharedPump = yield* SharedPump
   const started = yield* Effect.try({
     try: () => {
-      const canSpin = cpuCount() > 1
       const cpu = options.cpu === "none" ? -1 : (options.cpu ?? pickCpu())
-      return { canSpin, result: startTracer(cpu, canSpin) }
+      return startTracer(cpu, cpuCount() > 1)
     },
     catch: (cause) => new PlatformFailed({ operation: "load the native library", errno: 0, detail: String(cause) })
   })
-  if (!("started" in started.result)) return yield* startFailed(started.result.errno, started.result.stage)
-  const handle = started.result.started
+  if (!("started" in started)) return yield* startFailed(started.errno, started.stage)
+  const handle = started.started
   const tracer = new Tracer(handle)
-  const pump = new Pump(tracer, handle.wakeFd, { afterBatch, canSpin: started.canSpin })
+  const pump = sharedPump.add(tracer, handle.wakeFd, afterBatch)
   return { tracer, pump, extendedStateSize: handle.extendedStateSize }
 })
 

@@ -16,7 +16,7 @@ import {
 import { NANOS_PER_TICK, Tms } from "../Abi/Sysinfo.ts"
 import { type Result, declare, oneOf, pid, struct } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
-import type { Usage } from "../Task/ThreadGroup.ts"
+import { type Usage, groupUsage, taskUsage } from "../Task/ThreadGroup.ts"
 import { hasCapability } from "../Vfs/Credentials.ts"
 import { rusageOf } from "./Usage.ts"
 
@@ -87,20 +87,24 @@ const prlimit64 = (task: Task, id: number, resource: number, newAt: number, oldA
 // Usage
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** What a process, or one thread of it, has used. The platform does not tell user from system time: all is user's. */
-const usageOf = (task: Task, thread: boolean): Usage => {
-  const time = task.system.cpuTime(task, thread)
-  return time === undefined ? task.threadGroup.usage : { user: time, system: 0n }
+const usageOf = (task: Task, who: number): Usage => {
+  switch (who) {
+    case RUSAGE_CHILDREN:
+      return task.threadGroup.childUsage
+    case RUSAGE_THREAD:
+      return taskUsage(task)
+    default:
+      return groupUsage(task.threadGroup)
+  }
 }
 
 const getrusage = (task: Task, who: number, at: number): Result => {
   if (who !== RUSAGE_SELF && who !== RUSAGE_CHILDREN && who !== RUSAGE_THREAD) return -EINVAL
-  const usage = who === RUSAGE_CHILDREN ? task.threadGroup.childUsage : usageOf(task, who === RUSAGE_THREAD)
-  return task.memory.copyOut(at, Rusage.encode(rusageOf(usage)))
+  return task.memory.copyOut(at, Rusage.encode(rusageOf(usageOf(task, who))))
 }
 
 const times = (task: Task, at: number): Result => {
-  const { user, system } = usageOf(task, false)
+  const { user, system } = groupUsage(task.threadGroup)
   const { childUsage } = task.threadGroup
   const tms = {
     tms_utime: user / NANOS_PER_TICK,

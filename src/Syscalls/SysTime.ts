@@ -28,13 +28,13 @@ import {
 import { type Result, address, declare, flags, oneOf, struct, uint } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import { sendToGroup } from "../Task/TaskSignals.ts"
-import type { ThreadGroup } from "../Task/ThreadGroup.ts"
+import { type ThreadGroup, groupUsage, taskUsage } from "../Task/ThreadGroup.ts"
 import { futexWait } from "./SysFutex.ts"
 import { pollRestartably } from "./SysPoll.ts"
 
 /** What a clock shows, nanoseconds; undefined for a clock that does not exist. */
 const readClock = (task: Task, clock: number): bigint | undefined => {
-  const { bootTime, timekeeper } = task.system
+  const { timekeeper } = task.system
   switch (clock) {
     case CLOCK_REALTIME:
     case CLOCK_REALTIME_COARSE:
@@ -47,7 +47,7 @@ const readClock = (task: Task, clock: number): bigint | undefined => {
       return timekeeper.monotonic()
     case CLOCK_PROCESS_CPUTIME_ID:
     case CLOCK_THREAD_CPUTIME_ID:
-      return task.system.cpuTime(task, clock === CLOCK_THREAD_CPUTIME_ID) ?? timekeeper.monotonic() - bootTime
+      return clock === CLOCK_THREAD_CPUTIME_ID ? taskUsage(task).user : groupUsage(task.threadGroup).user
     default:
       return undefined
   }

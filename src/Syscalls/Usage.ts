@@ -6,10 +6,10 @@ import { timevalOfNanos } from "../Abi/Time.ts"
 import type { Usage } from "../Task/ThreadGroup.ts"
 
 /** What is not accounted is zero. */
-export const rusageOf = ({ system, user }: Usage): Rusage => ({
+export const rusageOf = ({ peakResidentSet, system, user }: Usage): Rusage => ({
   ru_utime: timevalOfNanos(user),
   ru_stime: timevalOfNanos(system),
-  ru_maxrss: 0,
+  ru_maxrss: peakResidentSet,
   ru_ixrss: 0,
   ru_idrss: 0,
   ru_isrss: 0,

@@ -55,8 +55,6 @@ export interface System {
   readonly hardware: Hardware
   /** Processors that the sandbox shows. */
   readonly cpuCount: number
-  /** CPU time used by a task (or its whole process), nanoseconds; undefined where the platform does not count it. */
-  readonly cpuTime: (task: Task, thread: boolean) => bigint | undefined
   readonly observer: SyscallObserver | undefined
   readonly onEvent: (event: KernelEvent) => void
   /** Starts a task's fiber. A failure of it ends the sandbox with a report. */

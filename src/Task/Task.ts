@@ -56,6 +56,8 @@ export class Task {
   fds: FdTable
   fs: FsContext
   credentials: Credentials
+  /** CPU time used in contexts that execve(2) has left, nanoseconds. Owner: task fiber. */
+  earlierCpuTime = 0n
   /** comm, at most 15 bytes. */
   commandName: string
 

@@ -205,6 +205,7 @@ const moveTo = Effect.fnUntraced(function* (task: Task, context: PlatformContext
   task.memoryManager = program.memoryManager
   task.commandName = program.commandName
   task.keepRegisters = true
+  task.earlierCpuTime += old.cpuTime()
   yield* old.release
   if (task.fds.shared) {
     const copy = task.fds.copy()

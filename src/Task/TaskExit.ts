@@ -12,7 +12,7 @@ import { invariant } from "../Sync/Invariant.ts"
 import { releaseRobustList } from "./RobustList.ts"
 import type { Task } from "./Task.ts"
 import { childSigInfo, completeGroupStop, killGroup, sendToGroup, sendToTask } from "./TaskSignals.ts"
-import type { GroupState, ThreadGroup } from "./ThreadGroup.ts"
+import { type GroupState, type ThreadGroup, addUsage, taskUsage } from "./ThreadGroup.ts"
 
 const next: Record<GroupState, GroupState | undefined> = { Alive: "Zombie", Zombie: "Dead", Dead: undefined }
 
@@ -25,6 +25,7 @@ const advance = (group: ThreadGroup, to: GroupState): void => {
 /** Everything a task does when it ends. Owner: the task's fiber. */
 export const exitTask = Effect.fnUntraced(function* (task: Task) {
   const { system, threadGroup } = task
+  addUsage(threadGroup.usage, taskUsage(task))
   releaseMemory(task)
   task.fds.leave()
   task.fs.leave()

@@ -18,7 +18,7 @@ import {
 } from "../Abi/Wait.ts"
 import type { Task } from "./Task.ts"
 import { reap } from "./TaskExit.ts"
-import type { ThreadGroup, Usage } from "./ThreadGroup.ts"
+import { type ThreadGroup, type Usage, addUsage } from "./ThreadGroup.ts"
 
 /** Which children. */
 export type WaitSelector =
@@ -105,8 +105,8 @@ const take = (task: Task, child: ThreadGroup, options: number): WaitResult => {
   if (child.state === "Zombie" && (options & WEXITED) !== 0) {
     const status = child.exitStatus! // a zombie has one
     if (!keep) {
-      task.threadGroup.childUsage.user += child.usage.user + child.childUsage.user
-      task.threadGroup.childUsage.system += child.usage.system + child.childUsage.system
+      addUsage(task.threadGroup.childUsage, child.usage)
+      addUsage(task.threadGroup.childUsage, child.childUsage)
       reap(child, task)
     }
     return status._tag === "Exited"

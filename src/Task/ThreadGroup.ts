@@ -31,10 +31,11 @@ export interface IntervalTimer {
   cancel: Cancel
 }
 
-/** CPU time and faults, nanoseconds and counts. */
+/** What was used: CPU time in nanoseconds (the platform does not tell user from system: all is user's), peak KiB. */
 export interface Usage {
   user: bigint
   system: bigint
+  peakResidentSet: number
 }
 
 export class ThreadGroup {
@@ -87,8 +88,8 @@ export class ThreadGroup {
   /** CLOCK_MONOTONIC at its start. */
   readonly startTime: bigint
   /** Of ended tasks, and of waited-for children. Guarded by: TaskSet mutex. */
-  readonly usage: Usage = { user: 0n, system: 0n }
-  readonly childUsage: Usage = { user: 0n, system: 0n }
+  readonly usage: Usage = { user: 0n, system: 0n, peakResidentSet: 0 }
+  readonly childUsage: Usage = { user: 0n, system: 0n, peakResidentSet: 0 }
 
   constructor(options: {
     readonly tgid: number
@@ -112,4 +113,25 @@ export class ThreadGroup {
   get parentTgid(): number {
     return this.parent?.tgid ?? 1
   }
+}
+
+/** Adds what one task or process used to a sum. */
+export const addUsage = (sum: Usage, part: Readonly<Usage>): void => {
+  sum.user += part.user
+  sum.system += part.system
+  sum.peakResidentSet = Math.max(sum.peakResidentSet, part.peakResidentSet)
+}
+
+/** What a living task has used. */
+export const taskUsage = (task: Task): Usage => ({
+  user: task.earlierCpuTime + task.context.cpuTime(),
+  system: 0n,
+  peakResidentSet: task.context.addressSpace.residentSet().peak
+})
+
+/** What a group has used: its ended tasks and its living ones. */
+export const groupUsage = (group: ThreadGroup): Usage => {
+  const sum = { ...group.usage }
+  for (const task of group.tasks) addUsage(sum, taskUsage(task))
+  return sum
 }

@@ -20,6 +20,7 @@ export const fakeContext = (space: FakeAddressSpace): PlatformContext => ({
   readExtendedState: unused,
   writeExtendedState: () => unused,
   clone: () => unused,
+  cpuTime: () => 0n,
   release: Effect.void
 })
 

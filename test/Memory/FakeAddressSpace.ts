@@ -39,6 +39,8 @@ export class FakeAddressSpace implements AddressSpace {
       return 0
     })
 
+  readonly residentSet = () => ({ current: 0, peak: 0 })
+
   readonly read = (address: number, into: Uint8Array): number =>
     this.#copy(address, into.length, PROT_READ, (bytes, at, done) => into.set(bytes.subarray(at, at + 1), done))
 

@@ -8,7 +8,7 @@
  * The files are retained from the first try on, so an Effect given out here must be run, once.
  */
 import * as Effect from "effect/Effect"
-import { EAGAIN, ERESTARTSYS } from "../Abi/Errno.ts"
+import { EAGAIN, EINTR, ERESTARTSYS } from "../Abi/Errno.ts"
 import { O_NONBLOCK, O_PATH } from "../Abi/OpenFlags.ts"
 import type { Waiter, WaitQueue } from "../Sync/WaitQueue.ts"
 import type { Result } from "../Task/Syscall.ts"
@@ -39,6 +39,12 @@ export interface WaitOptions {
   /** Runs once at the end, however the wait ends. */
   readonly finally?: () => void
 }
+
+/** Waiting at most `timeout` nanoseconds: afterwards EAGAIN; and then a signal gives EINTR, never a restart. socket(7). */
+export const withTimeout = (task: Task, timeout: bigint | undefined): WaitOptions =>
+  timeout === undefined
+    ? {}
+    : { deadline: task.system.timekeeper.monotonic() + timeout, interrupted: () => -EINTR, expired: () => -EAGAIN }
 
 /** Remembers that one of its sources woke, until the task looks. */
 class Attention {

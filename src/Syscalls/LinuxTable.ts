@@ -23,6 +23,9 @@ import { sysReadWrite } from "./SysReadWrite.ts"
 import { sysScheduler } from "./SysScheduler.ts"
 import { sysSignal } from "./SysSignal.ts"
 import { sysSignalFd } from "./SysSignalFd.ts"
+import { sysSocket } from "./SysSocket.ts"
+import { sysSocketMessage } from "./SysSocketMessage.ts"
+import { sysSocketOption } from "./SysSocketOption.ts"
 import { sysSplice } from "./SysSplice.ts"
 import { sysStat } from "./SysStat.ts"
 import { sysSystem } from "./SysSystem.ts"
@@ -51,6 +54,9 @@ const families: ReadonlyArray<ReadonlyArray<Syscall>> = [
   sysScheduler,
   sysSignal,
   sysSignalFd,
+  sysSocket,
+  sysSocketMessage,
+  sysSocketOption,
   sysSplice,
   sysStat,
   sysSystem,

@@ -1,7 +1,7 @@
 /**
  * read(2), write(2) and their relatives: at an offset, into several buffers; lseek(2); fsync(2).
  */
-import { EAGAIN, EBADF, EINVAL, EOPNOTSUPP, ERESTARTSYS, ESPIPE } from "../Abi/Errno.ts"
+import { EAGAIN, EBADF, EINTR, EINVAL, EOPNOTSUPP, ERESTARTSYS, ESPIPE } from "../Abi/Errno.ts"
 import { SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET } from "../Abi/At.ts"
 import { RWF_DSYNC, RWF_HIPRI, RWF_NAMES, RWF_NOWAIT, RWF_SYNC } from "../Abi/Fcntl.ts"
 import { READABLE, WRITABLE } from "../Abi/Poll.ts"
@@ -23,7 +23,7 @@ import {
 } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
-import { attemptOrWait, fileOf, isNonBlocking, waitForFile } from "./Blocking.ts"
+import { attemptOrWait, fileOf, isNonBlocking, waitForFile, withTimeout } from "./Blocking.ts"
 import { readInto, userBuffer, userVector, type UserVector, WriteTransfer } from "./UserVector.ts"
 
 const SEEK_NAMES = [
@@ -42,7 +42,8 @@ export const readFile = (
   offset?: number
 ): Result => {
   if (typeof vector === "number") return vector
-  return attemptOrWait(task, file, READABLE, () => readInto(file, vector, offset))
+  const attempt = (): number => readInto(file, vector, offset)
+  return attemptOrWait(task, file, READABLE, attempt, withTimeout(task, file.readTimeout))
 }
 
 /** Writes all of `vector`. Blocks unless the file is non-blocking. Restart: ERESTARTSYS if nothing was written yet. */
@@ -57,7 +58,12 @@ export const writeFile = (
   const result = transfer.attempt()
   if (result !== -EAGAIN) return result
   if (isNonBlocking(file)) return transfer.settle(-EAGAIN)
-  return waitForFile(task, file, WRITABLE, transfer.attempt, { interrupted: () => transfer.settle(-ERESTARTSYS) })
+  const timeout = file.writeTimeout
+  return waitForFile(task, file, WRITABLE, transfer.attempt, {
+    ...withTimeout(task, timeout),
+    interrupted: () => transfer.settle(timeout === undefined ? -ERESTARTSYS : -EINTR),
+    expired: () => transfer.settle(-EAGAIN)
+  })
 }
 
 type Transfer = (task: Task, file: OpenFileDescription, vector: UserVector | number, offset?: number) => Result

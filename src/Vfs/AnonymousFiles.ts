@@ -5,6 +5,7 @@
  */
 import type { Timekeeper } from "../Time/Timekeeper.ts"
 import type { Timers } from "../Time/Timers.ts"
+import { SocketNames } from "./SocketNames.ts"
 import type { FileTime, Stat } from "./Stat.ts"
 
 /** Who owns an anonymous file: the filesystem ids of its maker. */
@@ -28,6 +29,8 @@ const NANOS_PER_SECOND = 1_000_000_000n
 export class AnonymousFiles {
   readonly timekeeper: Timekeeper
   readonly timers: Timers
+  /** Where the sockets of the sandbox are found. */
+  readonly sockets = new SocketNames()
   #lastInode = 0
 
   constructor(timekeeper: Timekeeper, timers: Timers) {

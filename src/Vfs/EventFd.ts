@@ -35,6 +35,11 @@ export class EventFd extends OpenFileDescription {
     return this.#stat
   }
 
+  /** Accepted and without effect, as in Linux. */
+  override seek(_offset: number, _whence: number): number {
+    return 0
+  }
+
   override describe(): string {
     return "anon_inode:[eventfd]"
   }

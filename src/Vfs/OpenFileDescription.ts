@@ -108,6 +108,15 @@ export abstract class OpenFileDescription {
     return false
   }
 
+  /** How long a read and a write may block, nanoseconds: SO_RCVTIMEO and SO_SNDTIMEO of a socket. Undefined: for ever. */
+  get readTimeout(): bigint | undefined {
+    return undefined
+  }
+
+  get writeTimeout(): bigint | undefined {
+    return undefined
+  }
+
   /** Whether writing to it with nobody at the other end (EPIPE) also sends SIGPIPE. */
   get raisesSigpipe(): boolean {
     return true

@@ -45,6 +45,11 @@ export class TimerFd extends OpenFileDescription {
     return this.#stat
   }
 
+  /** Accepted and without effect, as in Linux. */
+  override seek(_offset: number, _whence: number): number {
+    return 0
+  }
+
   override describe(): string {
     return "anon_inode:[timerfd]"
   }

@@ -1,0 +1,53 @@
+/**
+ * What lies in the receive queue of a socket, and what it costs its sender.
+ */
+import type { Ucred } from "../Abi/Socket.ts"
+import type { OpenFileDescription } from "./OpenFileDescription.ts"
+import type { UnixSocket } from "./SocketUnix.ts"
+
+/** `sun_path` of an address: a path with its NUL, or an abstract name that starts with one. Undefined: unnamed. */
+export type SocketName = Uint8Array | undefined
+
+export interface Message {
+  readonly data: Uint8Array
+  /** Bytes of `data` already read (streams). */
+  offset: number
+  /** Who pays for it until it is read. */
+  readonly sender: UnixSocket
+  readonly charge: number
+  readonly from: SocketName
+  readonly credentials: Ucred
+  /** Descriptors in flight (SCM_RIGHTS): each is one reference. Empty once received. */
+  rights: ReadonlyArray<OpenFileDescription>
+}
+
+/** What one receive found. */
+export interface Received {
+  /** Bytes stored. */
+  readonly count: number
+  /** Bytes of the whole message; for a stream the same as `count`. */
+  readonly length: number
+  readonly from: SocketName
+  readonly credentials: Ucred | undefined
+  /** One reference each, the receiver's now. */
+  readonly rights: ReadonlyArray<OpenFileDescription>
+}
+
+const PAGE_SIZE = 4096
+/** sizeof(struct sk_buff), rounded as its cache rounds it. */
+const BUFFER_HEAD = 256
+/** What follows the data of a buffer: struct skb_shared_info. */
+const BUFFER_TAIL = 320
+/** Data that fits beside them in one page; more goes into pages of its own. */
+const MAX_LINEAR = PAGE_SIZE - BUFFER_TAIL
+
+/**
+ * What a message of `length` bytes takes off its sender's buffer: Linux's `truesize`, since it decides how many small
+ * messages fit, and programs notice.
+ */
+export const messageCharge = (length: number): number => {
+  const paged = Math.min(length, Math.ceil(Math.max(0, length - MAX_LINEAR) / PAGE_SIZE) * PAGE_SIZE)
+  let block = 512
+  while (block < length - paged + BUFFER_TAIL) block *= 2
+  return BUFFER_HEAD + block + Math.ceil(paged / PAGE_SIZE) * PAGE_SIZE
+}

@@ -141,6 +141,11 @@ export class StaticDirectory extends PseudoInode {
     this.#entries.delete(name)
   }
 
+  /** By name, in the order they were added. */
+  get entries(): Iterable<readonly [name: string, inode: Inode]> {
+    return this.#entries
+  }
+
   /** Adds a directory. */
   directory(name: string, attributes?: PseudoAttributes): StaticDirectory {
     return this.add(name, new StaticDirectory(this.filesystem, attributes))

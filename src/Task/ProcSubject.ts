@@ -1,0 +1,102 @@
+/**
+ * Whom a directory of proc(5) is about, and who may look.
+ */
+import { CAP_SYS_PTRACE } from "../Abi/Capability.ts"
+import { ESRCH } from "../Abi/Errno.ts"
+import type { MemoryManager } from "../Memory/MemoryManager.ts"
+import { hasCapability } from "../Vfs/Credentials.ts"
+import type { Caller } from "../Vfs/Inode.ts"
+import { GeneratedFile, type PseudoAttributes, type PseudoFs } from "../Vfs/PseudoFs.ts"
+import type { Task } from "./Task.ts"
+import type { ThreadGroup } from "./ThreadGroup.ts"
+
+/** A process (/proc/[pid]), or one thread of it (/proc/[pid]/task/[tid]). */
+export class Subject {
+  readonly group: ThreadGroup
+  /** Its figures are the whole group's. */
+  readonly whole: boolean
+  readonly #thread: Task | undefined
+
+  constructor(group: ThreadGroup, thread: Task | undefined, whole: boolean) {
+    this.group = group
+    this.whole = whole
+    this.#thread = thread
+  }
+
+  /** The thread: of a process the leader, which execve(2) may replace. */
+  get task(): Task {
+    return this.#thread ?? this.group.leader! // a group in the task set has one
+  }
+
+  /** It was waited for, or the thread has ended: nothing about it can be read any more. */
+  get gone(): boolean {
+    const { group, task } = this
+    return group.state === "Dead" || (task !== group.leader && !group.tasks.has(task))
+  }
+
+  /** Undefined once the thread has given its memory up. */
+  get memory(): MemoryManager | undefined {
+    return hasEnded(this.task) ? undefined : this.task.memoryManager
+  }
+}
+
+/** Whether the thread is on its way out or a zombie: memory, descriptors and directories are no longer its own. */
+export const hasEnded = ({ runState }: Task): boolean => runState._tag === "Exit" || runState._tag === "Dead"
+
+/** Who owns the files about a task. What is not dumpable is root's, so that its own user cannot look either. */
+export const ownerOf = ({ group, task }: Subject): { readonly uid: number; readonly gid: number } =>
+  group.dumpable === 1 ? userOf(task) : { uid: 0, gid: 0 }
+
+/** Who owns the directories, which tell nothing. */
+export const userOf = ({ credentials }: Task): { readonly uid: number; readonly gid: number } => ({
+  uid: credentials.euid,
+  gid: credentials.egid
+})
+
+/** ptrace(2), "Ptrace access mode checking", PTRACE_MODE_READ_FSCREDS. */
+export const mayInspect = (caller: Caller, target: Task): boolean => {
+  if (caller.threadGroup.tgid === target.threadGroup.tgid) return true
+  const { credentials } = caller
+  if (hasCapability(credentials, CAP_SYS_PTRACE)) return true
+  const { fsgid, fsuid } = credentials
+  const { egid, euid, permitted, rgid, ruid, sgid, suid } = target.credentials
+  const sameUser = fsuid === euid && fsuid === suid && fsuid === ruid
+  const sameGroup = fsgid === egid && fsgid === sgid && fsgid === rgid
+  return sameUser && sameGroup && target.threadGroup.dumpable === 1 && (permitted & ~credentials.effective) === 0n
+}
+
+/** What a file about a task says: text, bytes, or -errno. */
+export type Report = (subject: Subject, caller: Caller) => string | Uint8Array | number
+
+export interface TaskFileOptions {
+  readonly mode?: number
+  /** One write(2): the count or -errno. */
+  readonly write?: (text: string, subject: Subject, caller: Caller) => number
+  /** Runs before the file is opened: 0 or -errno. */
+  readonly check?: (subject: Subject, caller: Caller) => number
+}
+
+/** A file about `subject`: -ESRCH once that is gone. */
+export const taskFile = (
+  filesystem: PseudoFs,
+  subject: Subject,
+  report: Report | undefined,
+  options: TaskFileOptions = {}
+): GeneratedFile => {
+  const { check, mode, write } = options
+  const attributes: PseudoAttributes = { owner: () => ownerOf(subject), ...(mode === undefined ? {} : { mode }) }
+  return new GeneratedFile(
+    filesystem,
+    {
+      ...(report === undefined ? {} : { read: (caller) => (subject.gone ? -ESRCH : report(subject, caller)) }),
+      ...(check === undefined ? {} : { check: (caller) => (subject.gone ? -ESRCH : check(subject, caller)) }),
+      ...(write === undefined
+        ? {}
+        : {
+            write: (bytes: Uint8Array, caller: Caller) =>
+              subject.gone ? -ESRCH : write(Buffer.from(bytes).toString("latin1"), subject, caller)
+          })
+    },
+    attributes
+  )
+}

@@ -1,0 +1,136 @@
+/**
+ * /proc/sys, proc_sys(5): what the kernel is configured to. Only the names of the system can be changed.
+ */
+import { CAP_LAST_CAP } from "../Abi/Capability.ts"
+import { EPERM } from "../Abi/Errno.ts"
+import { UTS_LENGTH } from "../Abi/Utsname.ts"
+import { MAX_MAP_COUNT, MINIMUM_ADDRESS } from "../Memory/AddressLayout.ts"
+import type { Entropy } from "../Time/Entropy.ts"
+import { GeneratedFile, type PseudoFs, type StaticDirectory } from "../Vfs/PseudoFs.ts"
+import type { System } from "./System.ts"
+
+/** A random UUID, version 4. */
+const makeUuid = (entropy: Entropy): string => {
+  const bytes = new Uint8Array(16)
+  entropy.fill(bytes)
+  bytes[6] = (bytes[6]! & 0x0f) | 0x40
+  bytes[8] = (bytes[8]! & 0x3f) | 0x80
+  const hex = Buffer.from(bytes).toString("hex")
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-")
+}
+
+/** A value, or how to read and write one. Constants that root could change on Linux are shown so, and refused. */
+type Value =
+  | string
+  | number
+  | { readonly read: () => string | number; readonly write?: (text: string) => void }
+  | { readonly constant: string | number }
+
+interface Directory {
+  readonly [name: string]: Value | { readonly directory: Directory }
+}
+
+const tree = (system: System): Directory => {
+  const { entropy, uts } = system
+  const bootId = makeUuid(entropy)
+  return {
+    kernel: {
+      directory: {
+        arch: { constant: "x86_64" },
+        cap_last_cap: { constant: CAP_LAST_CAP },
+        core_pattern: "core",
+        core_uses_pid: 0,
+        domainname: { read: () => uts.domainname, write: (name) => (uts.domainname = name) },
+        hostname: { read: () => uts.hostname, write: (name) => (uts.hostname = name) },
+        msgmax: 8192,
+        msgmnb: 16_384,
+        msgmni: 32_000,
+        ngroups_max: { constant: 65_536 },
+        osrelease: { constant: uts.release },
+        ostype: { constant: "Linux" },
+        overflowgid: 65_534,
+        overflowuid: 65_534,
+        pid_max: 4_194_304,
+        printk: "4\t4\t1\t7",
+        random: {
+          directory: {
+            boot_id: { constant: bootId },
+            entropy_avail: { constant: 256 },
+            poolsize: { constant: 256 },
+            uuid: { read: () => makeUuid(entropy) }
+          }
+        },
+        randomize_va_space: 2,
+        sched_rr_timeslice_ms: 100,
+        sem: "32000\t1024000000\t500\t32000",
+        shmall: "18446744073692774399",
+        shmmax: "18446744073692774399",
+        shmmni: 4096,
+        tainted: 0,
+        "threads-max": 192_730,
+        version: { constant: uts.version }
+      }
+    },
+    vm: {
+      directory: {
+        max_map_count: MAX_MAP_COUNT,
+        mmap_min_addr: MINIMUM_ADDRESS,
+        nr_hugepages: 0,
+        overcommit_kbytes: 0,
+        overcommit_memory: 0,
+        overcommit_ratio: 50,
+        swappiness: 60
+      }
+    },
+    fs: {
+      directory: {
+        "aio-max-nr": 65_536,
+        "file-max": "9223372036854775807",
+        "file-nr": { constant: "0\t0\t9223372036854775807" },
+        inotify: {
+          directory: { max_queued_events: 16_384, max_user_instances: 128, max_user_watches: 65_536 }
+        },
+        nr_open: 1_048_576,
+        overflowgid: 65_534,
+        overflowuid: 65_534,
+        "pipe-max-size": 1_048_576,
+        "pipe-user-pages-hard": 0,
+        "pipe-user-pages-soft": 16_384,
+        protected_hardlinks: 0,
+        protected_symlinks: 0,
+        suid_dumpable: 0
+      }
+    }
+  }
+}
+
+const makeFile = (filesystem: PseudoFs, value: Value): GeneratedFile => {
+  if (typeof value !== "object") return new GeneratedFile(filesystem, { read: () => `${value}\n`, write: () => -EPERM })
+  if ("constant" in value) return new GeneratedFile(filesystem, { read: () => `${value.constant}\n` })
+  const { read, write } = value
+  return new GeneratedFile(filesystem, {
+    read: () => `${read()}\n`,
+    ...(write === undefined
+      ? {}
+      : {
+          write: (bytes: Uint8Array) => {
+            const [line = ""] = Buffer.from(bytes)
+              .toString("latin1")
+              .split(/[\n\0]/, 1)
+            write(line.slice(0, UTS_LENGTH - 1))
+            return bytes.length
+          }
+        })
+  })
+}
+
+const fill = (parent: StaticDirectory, entries: Directory): void => {
+  for (const [name, entry] of Object.entries(entries)) {
+    if (typeof entry === "object" && "directory" in entry) fill(parent.directory(name), entry.directory)
+    else parent.add(name, makeFile(parent.filesystem, entry))
+  }
+}
+
+/** Adds /proc/sys. */
+export const addSysctl = (filesystem: PseudoFs, system: System): void =>
+  fill(filesystem.root.directory("sys"), tree(system))

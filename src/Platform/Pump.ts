@@ -9,6 +9,7 @@
  * arms itself the pump waits awake for a moment, as long as doing so has paid off lately.
  */
 import { Socket } from "node:net"
+import { availableParallelism } from "node:os"
 import * as Context from "effect/Context"
 
 /** Where events come from. */
@@ -43,109 +44,122 @@ const SLICE = 2
 const SPIN = 0.05
 const PATIENCE = 4
 
+/** What the pump knows of one source. */
+interface Member {
+  readonly source: EventSource
+  readonly afterBatch: () => boolean
+  readonly socket: Socket
+  referenced: boolean
+}
+
+/** A source's hold on the pump. */
+export interface PumpHandle {
+  /**
+   * Tells the pump that the source may have become busy by something done outside a slice (a timer, a host descriptor
+   * that is ready): it keeps the process alive from now on, and waits for the answer awake if that pays off.
+   */
+  readonly hold: () => void
+  /** Takes the source out. */
+  readonly close: () => void
+}
+
+/** One for all platforms of a process: two that wait awake would only keep each other's guests waiting. */
 export class Pump {
-  readonly #source: EventSource
-  readonly #afterBatch: () => boolean
-  readonly #socket: Socket
-  readonly #canSpin: boolean
-  #state: "running" | "scheduled" | "armed" | "closed" = "armed"
+  /** Replaced, never changed: a source may be closed by what its own events bring about. */
+  #members: ReadonlyArray<Member> = []
+  #state: "running" | "scheduled" | "armed" = "armed"
   #misses = 0
   #armedAt = 0
-  #referenced = false
+  readonly #canSpin: boolean
 
-  /** `wakeFd`: the read end of the wake-up pipe, which the pump owns from now on. */
-  constructor(source: EventSource, wakeFd: number, options: { afterBatch: () => boolean; canSpin: boolean }) {
-    this.#source = source
-    this.#afterBatch = options.afterBatch
-    this.#canSpin = options.canSpin
-    this.#socket = new Socket({
+  /** `canSpin`: there is more than one CPU, so that waiting awake doesn't keep guests from running. */
+  constructor(canSpin: boolean) {
+    this.#canSpin = canSpin
+  }
+
+  /** Adds a source. `wakeFd`: the read end of its wake-up pipe, which the pump owns from now on. */
+  add(source: EventSource, wakeFd: number, afterBatch: () => boolean): PumpHandle {
+    const socket = new Socket({
       fd: wakeFd,
       readable: true,
       writable: false,
       onread: { buffer: Buffer.alloc(64), callback: () => this.#onWake() }
     })
-    this.#socket.on("error", () => undefined) // the pipe can't fail while we hold both ends
-    this.#socket.unref()
-    this.#source.arm()
-  }
-
-  /**
-   * Tells the pump that the source may have become busy by something done outside a slice (a timer, a host descriptor
-   * that is ready): it keeps the process alive from now on, and waits for the answer awake if that pays off.
-   */
-  hold(): void {
-    if (this.#state !== "armed") return
-    if (this.#spins()) {
-      this.#source.disarm()
-      this.#state = "scheduled"
-      setImmediate(this.#run)
-    } else if (!this.#referenced) {
-      this.#reference(true)
+    socket.on("error", () => undefined) // the pipe can't fail while its other end is ours
+    socket.unref()
+    const member: Member = { source, afterBatch, socket, referenced: false }
+    this.#members = [...this.#members, member]
+    if (this.#state === "armed") source.arm() // a new source has no event yet
+    return {
+      hold: () => this.#hold(member),
+      close: () => {
+        this.#members = this.#members.filter((other) => other !== member)
+        socket.destroy()
+      }
     }
   }
 
-  close(): void {
-    this.#state = "closed"
-    this.#socket.destroy()
-  }
-
-  #reference(on: boolean): void {
-    this.#referenced = on
-    if (on) this.#socket.ref()
-    else this.#socket.unref()
+  #hold(member: Member): void {
+    if (this.#state !== "armed") return
+    if (this.#spins()) {
+      this.#disarm()
+      this.#state = "scheduled"
+      setImmediate(this.#run)
+    } else if (!member.referenced) {
+      reference(member, true)
+    }
   }
 
   #onWake(): boolean {
     if (this.#state !== "armed") return true // a byte that came when we had woken otherwise
     if (performance.now() - this.#armedAt < SPIN) this.#misses = 0
+    this.#disarm()
     this.#run()
     return true
   }
 
   readonly #run = (): void => {
-    if (this.#state === "closed") return
     this.#state = "running"
     const end = performance.now() + SLICE
-    for (;;) {
-      const handled = this.#source.drain(BATCH)
-      const more = this.#afterBatch()
-      this.#source.settle()
-      if (this.#isClosed()) return
-      if (more || handled > 0 || this.#source.ready()) {
-        if (performance.now() < end) continue
-        break
-      }
-      if (this.#source.busy() && this.#spin()) continue
-      if (this.#sleep()) return
+    while (this.#work() || this.#spin() || !this.#sleep()) {
+      if (performance.now() < end) continue
+      this.#state = "scheduled"
+      setImmediate(this.#run)
+      return
     }
-    this.#state = "scheduled"
-    setImmediate(this.#run)
   }
 
-  #isClosed(): boolean {
-    return this.#state === "closed"
+  /** One batch of each source. True if there may be more. */
+  #work(): boolean {
+    let more = false
+    for (const { source, afterBatch } of this.#members) {
+      const handled = source.drain(BATCH)
+      if (afterBatch()) more = true
+      source.settle()
+      if (handled > 0) more = true
+    }
+    return more
   }
 
-  #sleep(): boolean {
-    const busy = this.#source.busy()
-    if (busy !== this.#referenced) this.#reference(busy)
-    if (!this.#source.arm()) return false
-    this.#state = "armed"
-    this.#armedAt = performance.now()
-    return true
+  #ready(): boolean {
+    for (const { source } of this.#members) if (source.ready()) return true
+    return false
   }
 
   #spins(): boolean {
     return this.#canSpin && this.#misses < PATIENCE
   }
 
-  /** Waits awake. True if that brought an event. */
+  /** Waits awake, if a guest runs. True if that brought an event. */
   #spin(): boolean {
-    if (!this.#spins()) return false
+    if (this.#ready()) return true
+    let busy = false
+    for (const { source } of this.#members) busy ||= source.busy()
+    if (!busy || !this.#spins()) return false
     const end = performance.now() + SPIN
     do {
       for (let i = 0; i < 100; i++) {
-        if (this.#source.ready()) {
+        if (this.#ready()) {
           this.#misses = 0
           return true
         }
@@ -154,4 +168,35 @@ export class Pump {
     this.#misses++
     return false
   }
+
+  /** Goes to sleep. False if an event came first. */
+  #sleep(): boolean {
+    for (const member of this.#members) {
+      const busy = member.source.busy()
+      if (busy !== member.referenced) reference(member, busy)
+      if (!member.source.arm()) {
+        this.#disarm()
+        return false
+      }
+    }
+    this.#state = "armed"
+    this.#armedAt = performance.now()
+    return true
+  }
+
+  #disarm(): void {
+    for (const { source } of this.#members) source.disarm()
+  }
 }
+
+/** Whether waiting for this source keeps the process alive. */
+const reference = (member: Member, on: boolean): void => {
+  member.referenced = on
+  if (on) member.socket.ref()
+  else member.socket.unref()
+}
+
+/** The process's pump; tests may provide their own. */
+export const SharedPump = Context.Reference<Pump>("effect-sentry/Platform/SharedPump", {
+  defaultValue: () => new Pump(availableParallelism() > 1)
+})

@@ -12,7 +12,7 @@ const openTracer = Effect.acquireRelease(
     const result = startTracer(-1, false)
     if (!("started" in result)) throw new Error(`stage ${result.stage}: errno ${result.errno}`)
     const tracer = new Tracer(result.started)
-    return { tracer, pump: new Pump(tracer, result.started.wakeFd, { afterBatch: () => false, canSpin: false }) }
+    return { tracer, pump: new Pump(false).add(tracer, result.started.wakeFd, () => false) }
   }),
   ({ tracer, pump }) =>
     Effect.callback<void>((resume) => {

@@ -14,6 +14,8 @@ import type { Caller } from "../Vfs/Inode.ts"
 import type { Location } from "../Vfs/Mount.ts"
 import { OverlayFs } from "../Vfs/OverlayFs.ts"
 import { TmpFs } from "../Vfs/TmpFs.ts"
+import { makeProcFs } from "./ProcFs.ts"
+import { makeSysFs } from "./SysFs.ts"
 import type { System } from "./System.ts"
 
 /** A host directory or file shown at a place in the sandbox. Byte strings. */
@@ -55,6 +57,8 @@ export const mountAll = Effect.fnUntraced(function* (
   vfs.special = devices
   const devFs = new DevFs({ device: vfs.newDevice(), clock: vfs.clock, devices })
   yield* mountAt(system, caller, "/dev", devFs)
+  yield* mountAt(system, caller, "/proc", makeProcFs(system))
+  yield* mountAt(system, caller, "/sys", makeSysFs(system))
   yield* mountAt(system, caller, "/dev/shm", new TmpFs({ device: vfs.newDevice(), clock: vfs.clock }))
   for (const bind of plan.binds) {
     const source = HostFs.open(bind.source, { writable: !bind.readOnly, volatile: true })

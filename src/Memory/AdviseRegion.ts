@@ -24,7 +24,7 @@ const unlessLocked = (vma: Vma): number => ((vma.flags & VMA_LOCKED) !== 0 ? -EI
 const onlyAnonymous = (vma: Vma): number => (isPrivateAnonymous(vma) ? 0 : -EINVAL)
 const onlySharedWritable = (vma: Vma): number => {
   if ((vma.flags & VMA_LOCKED) !== 0 || vma.backing === undefined) return -EINVAL
-  return vma.shared && (vma.flags & VMA_MAYWRITE) !== 0 && (vma.protection & Mman.PROT_WRITE) !== 0 ? 0 : -EACCES
+  return vma.shared && (vma.flags & VMA_MAYWRITE) !== 0 ? 0 : -EACCES
 }
 const onlyUnlockedAnonymous = (vma: Vma): number => unlessLocked(vma) || onlyAnonymous(vma)
 
@@ -37,7 +37,7 @@ const advices: ReadonlyMap<number, Advice> = new Map<number, Advice>([
   [Mman.MADV_SEQUENTIAL, hint],
   [Mman.MADV_WILLNEED, hint],
   [Mman.MADV_DONTNEED, { host: true, refuse: unlessLocked }],
-  [Mman.MADV_FREE, { host: true, refuse: onlyAnonymous }],
+  [Mman.MADV_FREE, { host: true, refuse: onlyUnlockedAnonymous }],
   [Mman.MADV_REMOVE, { host: true, refuse: onlySharedWritable }],
   [Mman.MADV_DONTFORK, { host: true, flags: (flags) => flags | VMA_DONTFORK }],
   [Mman.MADV_DOFORK, { host: true, flags: (flags) => flags & ~VMA_DONTFORK }],

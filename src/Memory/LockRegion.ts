@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import { EINVAL, ENOMEM, EPERM } from "../Abi/Errno.ts"
-import { MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT, PAGE_SIZE } from "../Abi/Mman.ts"
+import { MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT, MLOCK_ONFAULT, PAGE_SIZE } from "../Abi/Mman.ts"
 import { RLIMIT_MEMLOCK } from "../Abi/Resource.ts"
 import { pageAlign, pageStart } from "./AddressLayout.ts"
 import type { MemoryManager, Outcome, Requester } from "./MemoryManager.ts"
@@ -13,8 +13,15 @@ import { countedSize, type Vma, VMA_LOCKED } from "./Vma.ts"
 const locked = (vma: Vma): Vma => ({ ...vma, flags: vma.flags | VMA_LOCKED })
 const unlocked = (vma: Vma): Vma => ({ ...vma, flags: vma.flags & ~VMA_LOCKED })
 
-/** mlock(2) and mlock2(2). */
-export const lock = (manager: MemoryManager, address: number, length: number, by: Requester): Outcome => {
+/** mlock(2) and mlock2(2), whose `flags` may have MLOCK_ONFAULT. */
+export const lock = (
+  manager: MemoryManager,
+  address: number,
+  length: number,
+  flags: number,
+  by: Requester
+): Outcome => {
+  if ((flags & ~MLOCK_ONFAULT) !== 0) return -EINVAL
   const limit = by.mayLock ? Infinity : by.limits.soft(RLIMIT_MEMLOCK)
   if (limit === 0) return -EPERM
   const size = pageAlign(length + (address % PAGE_SIZE))
@@ -26,7 +33,11 @@ export const lock = (manager: MemoryManager, address: number, length: number, by
         .clipped(start, start + size)
         .reduce((sum, vma) => ((vma.flags & VMA_LOCKED) !== 0 ? sum + countedSize(vma) : sum), 0)
       if (manager.locked + size - already > limit) return -ENOMEM
-      return change(manager, start, start + size, locked)
+      const result = change(manager, start, start + size, locked)
+      // Linux then reads every page in, unless on demand, and cannot where nobody may look
+      const populates = (flags & MLOCK_ONFAULT) === 0
+      const hidden = populates && manager.areas.overlapping(start, start + size).some((vma) => vma.protection === 0)
+      return result === 0 && hidden ? -ENOMEM : result
     })
   )
 }

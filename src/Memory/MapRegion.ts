@@ -16,6 +16,7 @@ import {
   MAP_PRIVATE,
   MAP_SHARED,
   MAP_SHARED_VALIDATE,
+  MAP_SYNC,
   MAP_TYPE,
   PAGE_SIZE,
   PROT_ALL,
@@ -47,9 +48,8 @@ export interface MapRequest {
   readonly by: Requester
 }
 
-/** What MAP_SHARED_VALIDATE accepts: Linux's LEGACY_MAP_MASK, without what is refused before. */
-const KNOWN_MAP_FLAGS =
-  MAP_TYPE | 0x7f0 | 0x1800 | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | 0x2_0000 | MAP_FIXED_NOREPLACE
+/** What MAP_SHARED_VALIDATE accepts: Linux's LEGACY_MAP_MASK, in which MAP_FIXED_NOREPLACE is missing. */
+const KNOWN_MAP_FLAGS = 0x3_f9f3
 /** Large anonymous memory starts at a multiple of this, as the host may then use huge pages. */
 const HUGE_PAGE = 2 * 1024 * 1024
 /** Where MAP_32BIT looks. */
@@ -132,13 +132,14 @@ const sourceOf = ({ file, flags, offset, protection }: MapRequest): Source | num
   }
   if (offset >= 2 ** 63 - PAGE_SIZE) return -EOVERFLOW
   if (type !== MAP_PRIVATE && type !== MAP_SHARED && type !== MAP_SHARED_VALIDATE) return -EINVAL
-  if (type === MAP_SHARED_VALIDATE && (flags & ~KNOWN_MAP_FLAGS) !== 0) return -EOPNOTSUPP
+  if (type === MAP_SHARED_VALIDATE && (flags & ~(KNOWN_MAP_FLAGS | MAP_SYNC)) !== 0) return -EOPNOTSUPP
   const shared = type !== MAP_PRIVATE
   if (shared && (protection & PROT_WRITE) !== 0 && !file.writable) return -EACCES
   if (!file.readable) return -EACCES
   const host = file.mappable()
   if (typeof host === "number") return host < 0 ? host : -ENODEV
   if ((flags & MAP_GROWSDOWN) !== 0) return -EINVAL
+  if (type !== MAP_SHARED && (flags & MAP_SYNC) !== 0) return -EOPNOTSUPP // no file is persistent memory
   return { backing: { object: file, offset }, shared, mayWrite: !shared || file.writable }
 }
 

@@ -46,7 +46,9 @@ export const remap = (manager: MemoryManager, request: RemapRequest): Outcome =>
       const vma = manager.areas.find(address)
       if (vma === undefined) return Effect.succeed(-EFAULT)
       if (oldLength === 0 && !vma.shared) return Effect.succeed(-EINVAL)
-      return placed ? moveTo(manager, vma, move) : resize(manager, vma, move)
+      if (!placed) return resize(manager, vma, move)
+      const fixed = (flags & MREMAP_FIXED) !== 0
+      return fixed && oldLength === newLength ? moveAll(manager, move) : moveTo(manager, vma, move)
     })
   )
 }
@@ -88,6 +90,20 @@ const moveTo = (manager: MemoryManager, vma: Vma, move: Move): Effect.Effect<num
     result < 0 ? Effect.succeed(result) : transfer(manager, vma, { ...move, oldLength: newLength }, start)
   )
 }
+
+/** Without a change of size, a fixed move takes every mapping in the range, and keeps the holes between them. */
+const moveAll = (manager: MemoryManager, move: Move): Effect.Effect<number, PlatformFailed> =>
+  Effect.gen(function* () {
+    const { address, newAddress, oldLength } = move
+    for (const vma of manager.areas.clipped(address, address + oldLength)) {
+      const length = vma.end - vma.start
+      const target = newAddress + (vma.start - address)
+      const part = { ...move, address: vma.start, oldLength: length, newLength: length, newAddress: target }
+      const moved = yield* moveTo(manager, vma, part)
+      if (moved < 0) return moved
+    }
+    return newAddress
+  })
 
 /** What Linux's vma_to_resize refuses when `growth` bytes are added. */
 const refuse = (manager: MemoryManager, vma: Vma, move: Move, growth: number): number => {

@@ -8,7 +8,6 @@ import {
   MAP_NAMES,
   MCL_NAMES,
   MLOCK_NAMES,
-  MLOCK_ONFAULT,
   MREMAP_NAMES,
   MS_NAMES,
   PAGE_SIZE,
@@ -102,8 +101,7 @@ export const sysMemory: ReadonlyArray<Syscall> = [
         flags: remapFlags,
         newAddress,
         by: task.requester
-      }),
-    { partial: "moves one mapping at a time" }
+      })
   ),
   declare(
     "madvise",
@@ -136,14 +134,13 @@ export const sysMemory: ReadonlyArray<Syscall> = [
   declare(
     "mlock",
     [address("addr"), size("len")],
-    (task, at, length) => lock(task.memoryManager, at, length, task.requester),
+    (task, at, length) => lock(task.memoryManager, at, length, 0, task.requester),
     { ignored: "accounted, but the host's memory is not locked" }
   ),
   declare(
     "mlock2",
     [address("addr"), size("len"), flags("flags", MLOCK_NAMES, "0")],
-    (task, at, length, lockFlags) =>
-      (lockFlags & ~MLOCK_ONFAULT) === 0 ? lock(task.memoryManager, at, length, task.requester) : -EINVAL,
+    (task, at, length, lockFlags) => lock(task.memoryManager, at, length, lockFlags, task.requester),
     { ignored: "accounted, but the host's memory is not locked" }
   ),
   declare("munlock", [address("addr"), size("len")], (task, at, length) => unlock(task.memoryManager, at, length)),

@@ -152,7 +152,7 @@ describe("MemoryManager", () => {
               run(advise(manager, address, length, command.advice))
               break
             case "lock":
-              run(command.on ? lock(manager, address, length, by) : unlock(manager, address, length))
+              run(command.on ? lock(manager, address, length, 0, by) : unlock(manager, address, length))
               break
             case "fail": {
               // the host refuses: nothing changes
@@ -360,7 +360,7 @@ describe("MemoryManager", () => {
     assert.strictEqual(run(advise(manager, BASE, PAGE, 77)), -Errno.EINVAL)
     assert.strictEqual(run(advise(manager, BASE + 1, PAGE, 4)), -Errno.EINVAL)
     assert.strictEqual(run(advise(manager, BASE, 0, 4)), 0)
-    run(lock(manager, BASE, PAGE, requester()))
+    run(lock(manager, BASE, PAGE, 0, requester()))
     assert.strictEqual(run(advise(manager, BASE, PAGE, Mman.MADV_DONTNEED)), -Errno.EINVAL)
     assert.strictEqual(run(synchronize(manager, BASE, PAGE, Mman.MS_SYNC | Mman.MS_INVALIDATE)), -Errno.EBUSY)
     assert.strictEqual(run(synchronize(manager, BASE, 4 * PAGE, Mman.MS_SYNC)), -Errno.ENOMEM)
@@ -371,12 +371,12 @@ describe("MemoryManager", () => {
     const { manager } = make()
     run(map(manager, fixed(0, 4)))
     const by = requester({ [RLIMIT_MEMLOCK]: 3 * PAGE })
-    assert.strictEqual(run(lock(manager, BASE + 1, PAGE, by)), 0)
+    assert.strictEqual(run(lock(manager, BASE + 1, PAGE, 0, by)), 0)
     assert.strictEqual(manager.locked, 2 * PAGE)
-    assert.strictEqual(run(lock(manager, BASE, 3 * PAGE, by)), 0)
-    assert.strictEqual(run(lock(manager, BASE, 4 * PAGE, by)), -Errno.ENOMEM)
-    assert.strictEqual(run(lock(manager, BASE, PAGE, requester({ [RLIMIT_MEMLOCK]: 0 }))), -Errno.EPERM)
-    assert.strictEqual(run(lock(manager, BASE, 9 * PAGE, requester({}, true))), -Errno.ENOMEM)
+    assert.strictEqual(run(lock(manager, BASE, 3 * PAGE, 0, by)), 0)
+    assert.strictEqual(run(lock(manager, BASE, 4 * PAGE, 0, by)), -Errno.ENOMEM)
+    assert.strictEqual(run(lock(manager, BASE, PAGE, 0, requester({ [RLIMIT_MEMLOCK]: 0 }))), -Errno.EPERM)
+    assert.strictEqual(run(lock(manager, BASE, 9 * PAGE, 0, requester({}, true))), -Errno.ENOMEM)
     assert.strictEqual(manager.locked, 4 * PAGE)
     assert.strictEqual(run(unlock(manager, BASE, 4 * PAGE)), 0)
     assert.strictEqual(run(lockAll(manager, Mman.MCL_FUTURE, by)), 0)

@@ -25,28 +25,36 @@ bool affinity_together(const struct tracer *t)
 	return t->cpu >= 0 && atomic_load(&t->control->js_cpu) == (uint32_t)t->cpu;
 }
 
+/* Held from part to rejoin: two tracers at once would take each other's restriction for what the thread is allowed. */
+static pthread_mutex_t parting = PTHREAD_MUTEX_INITIALIZER;
+
 /* Sends it elsewhere and forbids our CPU to it, if it has another. What it was allowed; empty: nothing was done. */
 cpu_set_t affinity_part(const struct tracer *t)
 {
 	cpu_set_t allowed, others;
 
 	CPU_ZERO(&allowed);
-	if (t->cpu < 0 || sched_getaffinity(t->js_tid, sizeof allowed, &allowed) < 0 || !CPU_ISSET(t->cpu, &allowed) ||
-	    CPU_COUNT(&allowed) < 2) {
-		CPU_ZERO(&allowed);
+	if (t->cpu < 0 || pthread_mutex_trylock(&parting) != 0)
+		return allowed;
+	if (sched_getaffinity(t->js_tid, sizeof allowed, &allowed) == 0 && CPU_ISSET(t->cpu, &allowed) &&
+	    CPU_COUNT(&allowed) > 1) {
+		others = allowed;
+		CPU_CLR(t->cpu, &others);
+		sched_setaffinity(t->js_tid, sizeof others, &others);
 		return allowed;
 	}
-	others = allowed;
-	CPU_CLR(t->cpu, &others);
-	sched_setaffinity(t->js_tid, sizeof others, &others);
+	pthread_mutex_unlock(&parting);
+	CPU_ZERO(&allowed);
 	return allowed;
 }
 
 /* Allows it again what it was allowed. */
 void affinity_rejoin(const struct tracer *t, const cpu_set_t *allowed)
 {
-	if (CPU_COUNT(allowed) > 0)
-		sched_setaffinity(t->js_tid, sizeof *allowed, allowed);
+	if (CPU_COUNT(allowed) == 0)
+		return;
+	sched_setaffinity(t->js_tid, sizeof *allowed, allowed);
+	pthread_mutex_unlock(&parting);
 }
 
 /* How many CPUs this process may use. */

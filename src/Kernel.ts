@@ -15,7 +15,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { RLIMIT_STACK } from "./Abi/Resource.ts"
-import { SIGCHLD, SIGKILL, SI_USER } from "./Abi/Signal.ts"
+import { SIGCHLD, SIGINT, SIGKILL, SIGQUIT, SIGTSTP, SIGWINCH, SI_USER } from "./Abi/Signal.ts"
 import { type ExitStatus, signaled } from "./Abi/Wait.ts"
 import { readHardware } from "./Loader/Hardware.ts"
 import * as Loader from "./Loader/Loader.ts"
@@ -96,7 +96,7 @@ export interface Kernel {
   readonly system: System
   /** Executes the first program, whose end ends the sandbox. Call once. */
   readonly start: (options: StartOptions) => Effect.Effect<ThreadGroup, StartFailed | PlatformFailed>
-  /** Sends the first program's process group a signal, as a terminal or an operator would. */
+  /** Sends the first program's process group, or for keys the terminal's foreground group, a signal. */
   readonly signal: (signo: number) => void
   /** Kills everything in the sandbox. */
   readonly kill: () => void
@@ -105,6 +105,9 @@ export interface Kernel {
   /** CPU time of everything that has run in the sandbox. */
   readonly usage: () => Usage
 }
+
+/** Signals that a terminal sends to its foreground process group. */
+const KEYBOARD = new Set([SIGINT, SIGQUIT, SIGTSTP, SIGWINCH])
 
 const xstateSize = bind<[features: bigint], number>("uint32_t sentry_xstate_size(uint64_t features)")
 
@@ -258,7 +261,10 @@ export const make = Effect.fnUntraced(function* (
     start,
     signal: (signo) => {
       if (first === undefined) return
-      for (const group of first.processGroup.members) {
+      // what a key makes goes to whoever is in the foreground, where the first program has a terminal
+      const foreground = KEYBOARD.has(signo) ? devFs.devices.foregroundOf(first.processGroup.session.id) : undefined
+      const target = taskSet.processGroups.get(foreground ?? first.processGroup.id) ?? first.processGroup
+      for (const group of target.members) {
         sendToGroup(group, { _tag: "Kill", signo, code: SI_USER, pid: 0, uid: 0 })
       }
     },

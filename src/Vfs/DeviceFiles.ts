@@ -49,6 +49,12 @@ export class DeviceFiles implements SpecialFiles {
     this.#terminals.set(stat.rdev, file.retain())
   }
 
+  /** The foreground process group of the terminal that `session` controls, or undefined. */
+  foregroundOf(session: number): number | undefined {
+    for (const { tty } of this.#terminals.values()) if (tty?.session === session) return tty.foreground
+    return undefined
+  }
+
   /** Lets go of the terminals. */
   dispose(): void {
     for (const terminal of this.#terminals.values()) terminal.release()

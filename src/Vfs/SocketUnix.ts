@@ -379,7 +379,7 @@ export class UnixSocket extends OpenFileDescription {
     let kept = 0
     const taken = this.#lastTaken
     while (taken.length > 0 && kept + taken[0]!.count <= copied) kept += taken.shift()!.count
-    for (const { message, count } of taken.reverse()) {
+    for (const { message, count } of taken.toReversed()) {
       if (message.offset === message.data.length) {
         this.#queue.unshift(message)
         message.sender.#charged += message.charge

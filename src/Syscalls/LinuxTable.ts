@@ -30,6 +30,7 @@ import { sysSplice } from "./SysSplice.ts"
 import { sysStat } from "./SysStat.ts"
 import { sysSystem } from "./SysSystem.ts"
 import { sysTime } from "./SysTime.ts"
+import { sysTimer } from "./SysTimer.ts"
 import { sysWait } from "./SysWait.ts"
 import { sysXattr } from "./SysXattr.ts"
 
@@ -61,6 +62,7 @@ const families: ReadonlyArray<ReadonlyArray<Syscall>> = [
   sysStat,
   sysSystem,
   sysTime,
+  sysTimer,
   sysWait,
   sysXattr
 ]

@@ -1,57 +1,27 @@
 /**
- * Clocks, sleeping, interval timers.
+ * Clocks and sleeping.
  */
 import * as Effect from "effect/Effect"
 import { EFAULT, EINTR, EINVAL, EPERM, ERESTARTNOHAND, ERESTART_RESTARTBLOCK } from "../Abi/Errno.ts"
-import { SIGALRM, SI_KERNEL } from "../Abi/Signal.ts"
 import {
-  CLOCK_BOOTTIME,
   CLOCK_MONOTONIC,
   CLOCK_MONOTONIC_COARSE,
-  CLOCK_MONOTONIC_RAW,
   CLOCK_NAMES,
-  CLOCK_PROCESS_CPUTIME_ID,
-  CLOCK_REALTIME,
   CLOCK_REALTIME_COARSE,
-  CLOCK_TAI,
   CLOCK_THREAD_CPUTIME_ID,
-  ItimerVal,
   NANOS_PER_SECOND,
   TIMER_ABSTIME,
   Timespec,
   Timeval,
   nanosOfTimespec,
-  nanosOfTimeval,
   timespecOfNanos,
   timevalOfNanos
 } from "../Abi/Time.ts"
-import { type Result, address, declare, flags, oneOf, struct, uint } from "../Task/Syscall.ts"
+import { type Result, address, declare, flags, oneOf, struct } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
-import { sendToGroup } from "../Task/TaskSignals.ts"
-import { type ThreadGroup, groupUsage, taskUsage } from "../Task/ThreadGroup.ts"
+import { readClock } from "./Clocks.ts"
 import { futexWait } from "./SysFutex.ts"
 import { pollRestartably } from "./SysPoll.ts"
-
-/** What a clock shows, nanoseconds; undefined for a clock that does not exist. */
-const readClock = (task: Task, clock: number): bigint | undefined => {
-  const { timekeeper } = task.system
-  switch (clock) {
-    case CLOCK_REALTIME:
-    case CLOCK_REALTIME_COARSE:
-    case CLOCK_TAI:
-      return timekeeper.realtime()
-    case CLOCK_MONOTONIC:
-    case CLOCK_MONOTONIC_RAW:
-    case CLOCK_MONOTONIC_COARSE:
-    case CLOCK_BOOTTIME:
-      return timekeeper.monotonic()
-    case CLOCK_PROCESS_CPUTIME_ID:
-    case CLOCK_THREAD_CPUTIME_ID:
-      return clock === CLOCK_THREAD_CPUTIME_ID ? taskUsage(task).user : groupUsage(task.threadGroup).user
-    default:
-      return undefined
-  }
-}
 
 const clock_gettime = (task: Task, clock: number, at: number): Result => {
   const now = readClock(task, clock)
@@ -127,74 +97,6 @@ const restart_syscall = (task: Task): Result => {
   }
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
-// Interval timers
-// ---------------------------------------------------------------------------------------------------------------------
-
-const ITIMER_REAL = 0
-const ITIMER_NAMES = Object.entries({ ITIMER_REAL, ITIMER_VIRTUAL: 1, ITIMER_PROF: 2 })
-
-const expire = (task: Task, group: ThreadGroup): void => {
-  const timer = group.realTimer
-  if (timer === undefined) return
-  if (timer.interval === 0n) group.realTimer = undefined
-  else {
-    // never in the past, however late we are: missed expiries coalesce into one signal
-    const now = task.system.timekeeper.monotonic()
-    timer.deadline += timer.interval * ((now - timer.deadline) / timer.interval + 1n)
-    timer.cancel = task.system.timers.at(timer.deadline, () => expire(task, group))
-  }
-  sendToGroup(group, { _tag: "Kill", signo: SIGALRM, code: SI_KERNEL, pid: 0, uid: 0 })
-}
-
-/** Sets ITIMER_REAL; what was left of the old one, and its interval. */
-const setRealTimer = (task: Task, value: bigint, interval: bigint): { left: bigint; interval: bigint } => {
-  const group = task.threadGroup
-  const old = realTimerOf(task)
-  group.realTimer?.cancel()
-  group.realTimer = undefined
-  if (value > 0n) {
-    const deadline = task.system.timekeeper.monotonic() + value
-    group.realTimer = { deadline, interval, cancel: task.system.timers.at(deadline, () => expire(task, group)) }
-  }
-  return old
-}
-
-const realTimerOf = (task: Task): { left: bigint; interval: bigint } => {
-  const timer = task.threadGroup.realTimer
-  if (timer === undefined) return { left: 0n, interval: 0n }
-  const left = timer.deadline - task.system.timekeeper.monotonic()
-  return { left: left > 0n ? left : 1000n, interval: timer.interval }
-}
-
-const encodeItimer = ({ interval, left }: { left: bigint; interval: bigint }): Uint8Array =>
-  ItimerVal.encode({ it_interval: timevalOfNanos(interval), it_value: timevalOfNanos(left) })
-
-const setitimer = (task: Task, which: number, value: number, old: number): Result => {
-  if (which !== ITIMER_REAL) return -EINVAL
-  let next = 0n
-  let interval = 0n
-  if (value !== 0) {
-    const bytes = new Uint8Array(ItimerVal.size)
-    if (task.memory.copyIn(value, bytes) < 0) return -EFAULT
-    const decoded = ItimerVal.decode(bytes)
-    const first = nanosOfTimeval(decoded.it_value)
-    const period = nanosOfTimeval(decoded.it_interval)
-    if (typeof first === "number" || typeof period === "number") return -EINVAL
-    next = first
-    interval = period
-  }
-  const previous = setRealTimer(task, next, interval)
-  return old === 0 ? 0 : task.memory.copyOut(old, encodeItimer(previous))
-}
-
-const alarm = (task: Task, seconds: number): Result => {
-  const { left } = setRealTimer(task, BigInt(seconds) * NANOS_PER_SECOND, 0n)
-  // rounded as Linux does: to the nearest second, but never to 0 while something is left
-  const whole = Number((left + NANOS_PER_SECOND / 2n) / NANOS_PER_SECOND)
-  return left > 0n && whole === 0 ? 1 : whole
-}
-
 export const sysTime = [
   declare("clock_gettime", [oneOf("clockid", CLOCK_NAMES), struct("tp", "timespec", "out")], clock_gettime),
   declare("clock_getres", [oneOf("clockid", CLOCK_NAMES), struct("res", "timespec", "out")], clock_getres),
@@ -214,18 +116,5 @@ export const sysTime = [
   declare("nanosleep", [struct("req", "timespec", "in"), struct("rem", "timespec", "out")], (task, request, remain) =>
     clock_nanosleep(task, CLOCK_MONOTONIC, 0, request, remain)
   ),
-  declare("restart_syscall", [], restart_syscall),
-  declare(
-    "setitimer",
-    [oneOf("which", ITIMER_NAMES), struct("new_value", "itimerval", "in"), struct("old_value", "itimerval", "out")],
-    setitimer,
-    { partial: "ITIMER_REAL only" }
-  ),
-  declare(
-    "getitimer",
-    [oneOf("which", ITIMER_NAMES), struct("curr_value", "itimerval", "out")],
-    (task, which, at) => (which === ITIMER_REAL ? task.memory.copyOut(at, encodeItimer(realTimerOf(task))) : -EINVAL),
-    { partial: "ITIMER_REAL only" }
-  ),
-  declare("alarm", [uint("seconds")], alarm)
+  declare("restart_syscall", [], restart_syscall)
 ]

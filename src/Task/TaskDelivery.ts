@@ -47,7 +47,7 @@ const TRAP_NUMBERS = new Map([
   [SIGTRAP, 3],
   [SIGILL, 6],
   [SIGSEGV, 14],
-  [SIGBUS, 17]
+  [SIGBUS, 14]
 ])
 
 /** Looks at everything that may want the task's attention. The state to go on with; `App` may still be stopped. */

@@ -215,6 +215,7 @@ const moveTo = Effect.fnUntraced(function* (task: Task, context: PlatformContext
   task.fds.closeForExec()
   group.handlers = group.handlers.copyForExec()
   group.exitSignal = SIGCHLD
+  group.posixTimers.clear()
   group.hasExeced = true
   task.signalStack = noSignalStack
   task.robustList = 0

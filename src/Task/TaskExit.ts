@@ -86,8 +86,8 @@ const sendParentDeathSignals = (task: Task): void => {
 const endGroup = (group: ThreadGroup, last: Task): void => {
   group.exitStatus ??= exited((group.leader ?? last).exitCode)
   last.system.onGroupEnded(group)
-  group.realTimer?.cancel()
-  group.realTimer = undefined
+  for (const timer of group.intervalTimers) timer?.set(undefined, 0n)
+  group.posixTimers.clear()
   advance(group, "Zombie")
   for (const child of group.children) adopt(child, last)
   group.children.clear()

@@ -172,8 +172,10 @@ export const childSigInfo = (group: ThreadGroup, code: number, status: number): 
 })
 
 /** Takes the next signal for `task` that is in `wanted`: its own first, then the group's. Guarded by: signal mutex. */
-export const dequeueSignal = (task: Task, wanted: bigint): SigInfo | undefined =>
-  task.pending.dequeue(wanted) ?? task.threadGroup.pending.dequeue(wanted)
+export const dequeueSignal = (task: Task, wanted: bigint): SigInfo | undefined => {
+  const info = task.pending.dequeue(wanted) ?? task.threadGroup.pending.dequeue(wanted)
+  return info?._tag === "Timer" ? (task.threadGroup.posixTimers.get(info.timerId)?.taken(info) ?? info) : info
+}
 
 /** What a task looks at before it goes on: everything it does not block. */
 export const unblockedSignals = (task: Task): bigint => ALL_SIGNALS & ~task.blocked

@@ -5,7 +5,8 @@ import type { ExitStatus } from "../Abi/Wait.ts"
 import { PendingSignals } from "../Signals/PendingSignals.ts"
 import type { SignalHandlers } from "../Signals/SignalHandlers.ts"
 import { WaitQueue } from "../Sync/WaitQueue.ts"
-import type { Cancel } from "../Time/Timers.ts"
+import type { ClockTimer } from "./ClockTimer.ts"
+import { PosixTimers } from "./PosixTimer.ts"
 import type { ProcessGroup } from "./ProcessGroup.ts"
 import type { ResourceLimits } from "./ResourceLimits.ts"
 import type { Task } from "./Task.ts"
@@ -20,15 +21,6 @@ export interface GroupStop {
   pending: number
   /** All have stopped and the parent was told. */
   completed: boolean
-}
-
-/** An interval timer, setitimer(2). */
-export interface IntervalTimer {
-  /** CLOCK_MONOTONIC of the next expiry. */
-  deadline: bigint
-  /** Nanoseconds; 0 for a single shot. */
-  interval: bigint
-  cancel: Cancel
 }
 
 /** What was used: CPU time in nanoseconds (the platform does not tell user from system: all is user's), peak KiB. */
@@ -75,8 +67,10 @@ export class ThreadGroup {
   /** wait4(2) sleepers of this group: woken (bit 1) when a child's state changes. */
   readonly childChanges = new WaitQueue()
   readonly limits: ResourceLimits
-  /** setitimer(ITIMER_REAL). Atomic: Syscalls/SysTimer. */
-  realTimer: IntervalTimer | undefined
+  /** setitimer(2): ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF, made when first used. Atomic: Syscalls/SysTimer. */
+  readonly intervalTimers: Array<ClockTimer | undefined> = []
+  /** timer_create(2). */
+  readonly posixTimers = new PosixTimers()
   /** PR_SET_CHILD_SUBREAPER. */
   isSubreaper = false
   /** PR_SET_DUMPABLE. */

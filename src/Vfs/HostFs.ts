@@ -6,7 +6,7 @@
  * names, are the host's at the time of asking. Devices, FIFOs and sockets of the host's are shown, not opened.
  */
 import { realpathSync } from "node:fs"
-import { EINVAL, ENOENT, ENOTDIR, EPERM, ESTALE } from "../Abi/Errno.ts"
+import { EACCES, EINVAL, ENOENT, ENOTDIR, EPERM, ESTALE } from "../Abi/Errno.ts"
 import { S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK, isDirectory, isRegular, isSpecial } from "../Abi/FileMode.ts"
 import { O_DIRECTORY, O_DSYNC, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, O_SYNC } from "../Abi/OpenFlags.ts"
 import { O_ACCMODE } from "../Abi/OpenFlags.ts"
@@ -27,6 +27,17 @@ import type { LowerInode } from "./MemoryNode.ts"
 import type { OpenFileDescription } from "./OpenFileDescription.ts"
 import { type FileData, RegularFile } from "./RegularFile.ts"
 import type { Stat } from "./Stat.ts"
+
+/**
+ * f_type of procfs. The host's is never entered: through its "self" a guest would reach the sentry's own memory and
+ * descriptors.
+ */
+const PROC_SUPER_MAGIC = 0x9fa0
+
+const isProc = (directory: number): boolean => {
+  const status = Host.statfs(directory)
+  return typeof status !== "number" && status.type === PROC_SUPER_MAGIC
+}
 
 /** Descriptors of directories kept open, at most. */
 const OPEN_DIRECTORIES = 512
@@ -71,7 +82,7 @@ export class HostFs extends Filesystem {
     }
   }
 
-  /** The file or directory at host path `path` (a byte string) and what is below it; or -errno. */
+  /** The file or directory at host path `path` (a byte string) and what is below it; or -errno. -EPERM in procfs. */
   static open(path: string, options: HostFsOptions): HostFs | number {
     let real: string
     try {
@@ -89,6 +100,7 @@ export class HostFs extends Filesystem {
     if (top < 0) return top
     let error = Host.stat(top)
     const root = Host.lastStat()
+    if (error === 0 && isProc(top)) error = -EPERM
     if (error === 0 && name !== undefined) error = Host.statAt(top, name)
     if (error < 0) {
       Host.close(top)
@@ -123,6 +135,10 @@ export class HostFs extends Filesystem {
       if (!Host.lastIsSame(next.attributes)) {
         Host.close(fd)
         return -ESTALE
+      }
+      if (next.attributes.dev !== next.parent?.attributes.dev && isProc(fd)) {
+        Host.close(fd)
+        return -EACCES
       }
       this.#keep(next, fd)
     }

@@ -183,7 +183,9 @@ export class MemoryFile extends MemoryNode implements FileData {
       const data = below.seekData(at)
       if (data === -ENXIO) break // only a hole is left
       if (data > at) at = data
-      const count = below.readAt(chunk, at)
+      const hole = below.seekHole(at)
+      const wanted = hole > at ? Math.min(hole - at, chunk.length) : chunk.length
+      const count = below.readAt(chunk.subarray(0, wanted), at)
       if (count === 0) break
       const written = count < 0 ? count : content.write(chunk.subarray(0, count), at)
       if (written < 0) {

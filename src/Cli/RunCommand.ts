@@ -186,13 +186,15 @@ const sandboxed = Effect.fnUntraced(function* (options: RunArguments, strace: St
   stdio[2]?.retain()
   const tty = stdio.find((file) => file?.tty !== undefined)?.tty
   const [command = "", ...args] = commandLine([options.program, ...options.args])
+  const envp = environment(options, ownEnvironment())
   const running = yield* Sandbox.start(kernel, {
     command,
     args,
-    envp: environment(options, ownEnvironment()),
+    envp,
     cwd: Sandbox.toBytes(options.cwd ?? (options.rootfs === undefined ? process.cwd() : "/")),
     stdio
   })
+  strace?.started(running.pid, running.path, running.argv, envp.length)
   if (tty !== undefined) {
     tty.session = running.pid
     tty.foreground = running.pid

@@ -66,6 +66,9 @@ export interface Running {
   readonly kernel: Kernel.Kernel
   /** Process id inside the sandbox. */
   readonly pid: number
+  /** What was executed, as execve(2) has it. */
+  readonly path: string
+  readonly argv: ReadonlyArray<string>
   /** How the program ended. The sandbox ends with it. */
   readonly exit: Effect.Effect<ExitStatus, SandboxFailed>
   /** Sends a signal to the program's process group; with `tty`, to that terminal's foreground group. */
@@ -164,15 +167,17 @@ export const start = Effect.fnUntraced(function* (
 
   const met: Array<number> = []
   for (const path of candidates(command, pathOf(envp))) {
-    let started = yield* attempt(path, [command, ...args])
+    let image = { path, argv: [command, ...args] }
+    let started = yield* attempt(image.path, image.argv)
     if (started === ENOEXEC && looksLikeScript(kernel, path, cwd)) {
-      started = yield* attempt("/bin/sh", ["/bin/sh", path, ...args])
+      image = { path: "/bin/sh", argv: ["/bin/sh", path, ...args] }
+      started = yield* attempt(image.path, image.argv)
     }
     if (typeof started !== "number") {
-      const { tgid } = started
       return {
         kernel,
-        pid: tgid,
+        pid: started.tgid,
+        ...image,
         exit: Effect.catchTag(kernel.exitStatus, "KernelFailed", (error) => Effect.fail(failure(error.report))),
         signal: (signo, tty) => signalGroup(kernel, signo, tty?.foreground)
       }

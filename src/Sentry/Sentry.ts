@@ -204,13 +204,15 @@ const spawnCommand = Effect.fnUntraced(function* (
   const stdout = yield* pipe("reads")
   const stderr = yield* pipe("reads")
   const environment = { PATH, ...options.env }
+  const envp = Object.entries(environment).map(([name, value]) => Sandbox.toBytes(`${name}=${value}`))
   const running = yield* Sandbox.start(kernel, {
     command: Sandbox.toBytes(options.command),
     args: (options.args ?? []).map(Sandbox.toBytes),
-    envp: Object.entries(environment).map(([name, value]) => Sandbox.toBytes(`${name}=${value}`)),
+    envp,
     cwd: Sandbox.toBytes(options.cwd ?? "/"),
     stdio: [stdin.guest, stdout.guest, stderr.guest]
   })
+  observer?.started(running.pid, running.path, running.argv, envp.length)
   const usage = Effect.sync(() => {
     const { user, system } = kernel.usage()
     return { userMicros: Number(user / 1000n), systemMicros: Number(system / 1000n) }

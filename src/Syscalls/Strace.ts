@@ -16,6 +16,7 @@ import { parts, result as resultText } from "./StraceArguments.ts"
 import type { Call, GuestMemory } from "./StraceMemory.ts"
 import type { Part } from "./StraceParts.ts"
 import { sigInfo } from "./StraceSignals.ts"
+import { quote, STRING_LIMIT } from "./StraceText.ts"
 import { traceAll, type TraceFilter } from "./TraceFilter.ts"
 
 /** A task as the printer sees it. Task/Task.ts is one. */
@@ -66,6 +67,24 @@ export class StraceObserver {
     this.#write = options.write
     this.#filter = options.filter ?? traceAll
     this.#pids = options.pids ?? "several"
+  }
+
+  /**
+   * The execve(2) that began the program: the kernel made it, so no task was there to be seen entering it. Byte strings.
+   */
+  started(tid: number, path: string, argv: ReadonlyArray<string>, variables: number): void {
+    this.#alive.add(tid)
+    if (!this.#filter("execve")) return
+    const shown = argv.slice(0, STRING_LIMIT).map((word) => {
+      const bytes = Buffer.from(word, "latin1")
+      return quote(bytes.subarray(0, STRING_LIMIT), bytes.length > STRING_LIMIT)
+    })
+    const list = [...shown, ...(argv.length > shown.length ? ["..."] : [])].join(", ")
+    this.#interrupt()
+    this.#begin(tid)
+    const vars = `[/* ${variables} var${variables === 1 ? "" : "s"} */]`
+    this.#put(`execve(${quote(Buffer.from(path, "latin1"), false)}, [${list}], ${vars}`)
+    this.#end(")", "0")
   }
 
   enter(task: TracedTask, syscall: Syscall | undefined, nr: number): void {

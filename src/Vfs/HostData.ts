@@ -3,7 +3,7 @@
  */
 import { SEEK_CUR, SEEK_DATA, SEEK_HOLE } from "../Abi/At.ts"
 import * as Host from "./HostCalls.ts"
-import type { HostInode } from "./HostFs.ts"
+import type { HostInode } from "./HostInode.ts"
 import type { Mappable } from "./OpenFileDescription.ts"
 import { privilegeBits } from "./Permission.ts"
 import type { FileData } from "./RegularFile.ts"

@@ -21,7 +21,9 @@ const C_TYPES: Readonly<Record<string, string>> = {
 }
 
 /** `struct.field` → the C field, or undefined for padding that C leaves without a name. */
-const C_FIELDS: Readonly<Record<string, string | undefined>> = {}
+const C_FIELDS: Readonly<Record<string, string | undefined>> = {
+  "statx.stx_subvol": undefined // newer than the headers of Debian 12, where it is spare
+}
 
 interface AnyStruct {
   readonly name: string
@@ -40,7 +42,7 @@ for (const file of readdirSync(directory).filter((name) => name.endsWith(".ts"))
 }
 
 /** Our padding has no counterpart in C. */
-const isPadding = (field: string): boolean => /^(_|pad|reserved|unused)/.test(field)
+const isPadding = (field: string): boolean => /^(_|pad|reserved|spare|unused)/.test(field)
 
 const cField = (struct: string, field: string): string | undefined => {
   const key = `${struct}.${field}`

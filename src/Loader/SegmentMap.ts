@@ -7,7 +7,7 @@ import { type Elf64Phdr, ET_EXEC } from "../Abi/Elf.ts"
 import { PAGE_SIZE, PROT_EXEC, PROT_READ, PROT_WRITE } from "../Abi/Mman.ts"
 import { MINIMUM_ADDRESS, pageAlign, pageStart } from "../Memory/AddressLayout.ts"
 import type { MemoryManager } from "../Memory/MemoryManager.ts"
-import { anonymous, type Vma } from "../Memory/Vma.ts"
+import { accounted, anonymous, type Vma } from "../Memory/Vma.ts"
 import type { MappingChange } from "../Platform/Platform.ts"
 import { type ElfImage, loadSegments, maximumAlignment, protectionOf, totalMappingSize } from "./ElfImage.ts"
 
@@ -44,7 +44,7 @@ export class SegmentMap {
   /** Adds one mapping, in place of whatever it overlaps. */
   add(vma: Vma): void {
     this.#zeros = this.#zeros.filter(({ address }) => address < vma.start || address >= vma.end)
-    this.#manager.areas.replace(vma.start, vma.end, [vma])
+    this.#manager.areas.replace(vma.start, vma.end, [accounted(vma)])
     this.changes.push(this.#manager.mapChange(vma, false))
   }
 

@@ -26,11 +26,11 @@ import type { PlatformFailed } from "../Platform/Platform.ts"
 import { isPageAligned, MINIMUM_ADDRESS, pageAlign, pageStart } from "./AddressLayout.ts"
 import type { MemoryManager, Outcome, Requester } from "./MemoryManager.ts"
 import {
+  accounted,
   type Backing,
   guardBelow,
   type MappedFile,
   SharedAnonymous,
-  type Vma,
   VMA_GROWSDOWN,
   VMA_LOCKED,
   VMA_MAYWRITE,
@@ -91,7 +91,7 @@ const mapExclusive = (manager: MemoryManager, request: MapRequest): Effect.Effec
   const source = sourceOf(request)
   if (typeof source === "number") return Effect.succeed(source)
 
-  const vma: Vma = {
+  const vma = accounted({
     start,
     end,
     protection: request.protection & PROT_ALL,
@@ -104,7 +104,7 @@ const mapExclusive = (manager: MemoryManager, request: MapRequest): Effect.Effec
       ((flags & MAP_GROWSDOWN) !== 0 ? VMA_GROWSDOWN : 0),
     name: undefined,
     ungrown: 0
-  }
+  })
   const refused = manager.refuseGrowth(by, [vma], fixed ? manager.areas.clipped(start, end) : [])
   if (refused !== 0) return Effect.succeed(refused)
   const populate = locked !== 0 || (flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE

@@ -7,7 +7,7 @@ import { RLIMIT_DATA } from "../Abi/Resource.ts"
 import type { PlatformFailed } from "../Platform/Platform.ts"
 import { pageAlign } from "./AddressLayout.ts"
 import type { MemoryManager, Outcome, Requester } from "./MemoryManager.ts"
-import { anonymous, VMA_MAYWRITE } from "./Vma.ts"
+import { accounted, anonymous, VMA_MAYWRITE } from "./Vma.ts"
 
 /** Linux's own brk(2): the new break, or the old one if it cannot be set. */
 export const setBreak = (manager: MemoryManager, address: number, by: Requester): Outcome =>
@@ -32,7 +32,7 @@ const setExclusive = (
 
   if (to > layout.taskSize || !manager.isFree(from, to + PAGE_SIZE)) return refused
   if (futureFlags !== 0 && manager.refuseLock(by, to - from) !== 0) return refused
-  const vma = { ...anonymous(from, to, PROT_READ | PROT_WRITE), flags: VMA_MAYWRITE | futureFlags }
+  const vma = accounted({ ...anonymous(from, to, PROT_READ | PROT_WRITE), flags: VMA_MAYWRITE | futureFlags })
   if (manager.refuseGrowth(by, [vma], []) !== 0) return refused
   const grow = manager.apply([manager.mapChange(vma, futureFlags !== 0)], () => {
     areas.replace(from, to, [vma])

@@ -7,7 +7,7 @@ import { PROT_ALL, PROT_GROWSDOWN, PROT_GROWSUP, PROT_SEM, PROT_WRITE } from "..
 import type { PlatformFailed } from "../Platform/Platform.ts"
 import { isPageAligned, MAX_MAP_COUNT, pageAlign } from "./AddressLayout.ts"
 import type { MemoryManager, Outcome, Requester } from "./MemoryManager.ts"
-import { isData, VMA_GROWSDOWN, VMA_MAYWRITE } from "./Vma.ts"
+import { accounted, isData, VMA_GROWSDOWN, VMA_MAYWRITE } from "./Vma.ts"
 
 /**
  * Changes the protection of [address, address + length). Areas below a hole, or below one that may not be written, are
@@ -72,7 +72,7 @@ const protectExclusive = (
   if (reached === start) return Effect.succeed(failure)
   if (manager.areas.size + 2 > MAX_MAP_COUNT) return Effect.succeed(-ENOMEM)
   return manager.apply([{ _tag: "Protect", address: start, length: reached - start, protection }], () => {
-    manager.areas.modify(start, reached, (vma) => ({ ...vma, protection }))
+    manager.areas.modify(start, reached, (vma) => accounted({ ...vma, protection }))
     return failure
   })
 }

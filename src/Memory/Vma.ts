@@ -47,6 +47,9 @@ export const VMA_NORESERVE = 32
 /** mprotect(2) may add PROT_WRITE: false only for shared mappings of files not open for writing. */
 export const VMA_MAYWRITE = 64
 
+/** It was private and writable at some time. Only keeps areas apart that Linux, too, lists as two. */
+export const VMA_ACCOUNT = 128
+
 export interface Vma extends Range {
   /** PROT_READ, PROT_WRITE and PROT_EXEC bits. */
   readonly protection: number
@@ -79,6 +82,12 @@ export const isCommitted = (vma: Vma): boolean => {
   if ((vma.flags & VMA_NORESERVE) !== 0) return false
   return vma.shared ? vma.backing?.object instanceof SharedAnonymous : (vma.protection & PROT_WRITE) !== 0
 }
+
+/** `vma`, marked if its pages count as committed (Linux's VM_ACCOUNT, which stays when it becomes read-only). */
+export const accounted = (vma: Vma): Vma =>
+  !vma.shared && (vma.protection & PROT_WRITE) !== 0 && (vma.flags & (VMA_NORESERVE | VMA_ACCOUNT)) === 0
+    ? { ...vma, flags: vma.flags | VMA_ACCOUNT }
+    : vma
 
 export const isFile = (object: MappedFile | SharedAnonymous): object is MappedFile =>
   !(object instanceof SharedAnonymous)

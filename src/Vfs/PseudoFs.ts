@@ -15,6 +15,7 @@ import {
   type DirectoryListing,
   type Inode,
   type MagicTarget,
+  type NewNode,
   type OpenRequest,
   ReadOnlyInode,
   openerOf
@@ -29,6 +30,8 @@ export class PseudoFs extends Filesystem {
   override readonly device: number
   override readonly root: StaticDirectory
   readonly created: FileTime
+  /** What creating a name says: proc finds no such name, before it could say that nothing can be created. */
+  readonly refusal: number | undefined
   readonly #magic: number
   #lastIno = 0
 
@@ -38,6 +41,7 @@ export class PseudoFs extends Filesystem {
     this.name = options.name
     this.device = options.device
     this.created = options.clock()
+    this.refusal = options.name === "proc" ? -ENOENT : undefined
     this.#magic = options.magic
     this.root = new StaticDirectory(this, { mode: options.rootMode ?? 0o555 })
   }
@@ -96,6 +100,14 @@ abstract class PseudoInode extends ReadOnlyInode {
 
   override get gid(): number {
     return (this.#attributes.owner?.() ?? ROOT_OWNER).gid
+  }
+
+  override create(name: string, node: NewNode): Inode | number {
+    return this.filesystem.refusal ?? super.create(name, node)
+  }
+
+  override symlink(name: string, target: string, node: NewNode): Inode | number {
+    return this.filesystem.refusal ?? super.symlink(name, target, node)
   }
 
   protected get nlink(): number {

@@ -150,7 +150,8 @@ describe("a host directory", () => {
     const name = "\xff\x01 \xc3\xa9"
     fixture.opened(name, O.O_CREAT | O.O_WRONLY).release()
     assert.isTrue(fs.readdirSync(top, { encoding: "buffer" }).some((each) => each.toString("latin1") === name))
-    assert.include(fixture.names("."), name)
+    const names = fixture.names(".")
+    assert.isTrue(typeof names !== "number" && names.includes(name))
   })
 
   it("may be nested deeper than descriptors are kept, and leaves none open", () => {

@@ -3,7 +3,7 @@
  */
 import { spawn, spawnSync } from "node:child_process"
 import { fileURLToPath } from "node:url"
-import { assert, describe, it } from "@effect/vitest"
+import { afterEach, assert, describe, it } from "@effect/vitest"
 
 const MAIN = fileURLToPath(new URL("../../src/Cli/Main.ts", import.meta.url))
 const hasScript = spawnSync("script", ["--version"]).status === 0
@@ -25,6 +25,11 @@ class Terminal {
     })
     this.#child.stdout.on("data", (chunk: Buffer) => (this.#unseen += chunk.toString("latin1")))
     this.ended = new Promise((resolve) => this.#child.on("close", resolve))
+  }
+
+  /** Hangs up. */
+  close(): void {
+    this.#child.kill("SIGKILL")
   }
 
   type(keys: string): void {
@@ -50,8 +55,18 @@ class Terminal {
 const run = (program: string): string => `${process.execPath} ${MAIN} run ${program}`
 
 describe.skipIf(!hasScript)("at a terminal", { timeout: 30_000 }, () => {
+  const terminals: Array<Terminal> = []
+  const open = (command: string): Terminal => {
+    const terminal = new Terminal(command)
+    terminals.push(terminal)
+    return terminal
+  }
+  afterEach(() => {
+    for (const terminal of terminals.splice(0)) terminal.close()
+  })
+
   it("Ctrl-C ends the shell's foreground job, not the shell, as often as one likes", async () => {
-    const terminal = new Terminal(run("/bin/sh"))
+    const terminal = open(run("/bin/sh"))
     await terminal.expect(PROMPT)
     for (const round of [1, 2]) {
       terminal.type("echo begun; sleep 100\n")
@@ -68,7 +83,7 @@ describe.skipIf(!hasScript)("at a terminal", { timeout: 30_000 }, () => {
   })
 
   it("Ctrl-Z stops the shell's job, and fg goes on with it", async () => {
-    const terminal = new Terminal(run("/bin/bash --norc --noediting"))
+    const terminal = open(run("/bin/bash --norc --noediting"))
     await terminal.expect(PROMPT)
     terminal.type("cat\n")
     terminal.type("one\n")
@@ -88,7 +103,7 @@ describe.skipIf(!hasScript)("at a terminal", { timeout: 30_000 }, () => {
   })
 
   it("Ctrl-Z gives the terminal back to the shell that runs the sandbox, and fg goes on", async () => {
-    const terminal = new Terminal("/bin/bash --norc --noediting -i")
+    const terminal = open("/bin/bash --norc --noediting -i")
     await terminal.expect(PROMPT)
     terminal.type(`${run("cat")}\n`)
     terminal.type("one\n")

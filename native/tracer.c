@@ -12,26 +12,21 @@
  * bell, a traced process whose stop makes waitpid return. waitpid looks at this thread's children only (__WNOTHREAD):
  * the embedding process's own children are none of our business.
  */
+#include <elf.h>
 #include <errno.h>
-#include <sched.h>
+#include <fcntl.h>
 #include <signal.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/ptrace.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
-#include <elf.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "tracer.h"
 
-enum { SPIN_LONG = 40000, SPIN_SHORT = 3000, PATIENCE = 4 };
-enum { INTERRUPT_SIGNAL = SIGURG }; /* ignored by default, should one ever get past us */
+enum { SPIN_LONG = 40000, SPIN_SHORT = 3000, PATIENCE = 4 }; /* ns, ns, times in a row */
 
 #ifndef SYS_SECCOMP
 #define SYS_SECCOMP 1 /* si_code of SIGSYS, which older C libraries lack */
@@ -46,7 +41,7 @@ static uint64_t now(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static void publish(struct tracer *t, uint32_t entry)
+void tracer_publish(struct tracer *t, uint32_t entry)
 {
 	struct control *c = t->control;
 	uint32_t head = atomic_load_explicit(&c->event_head, memory_order_relaxed);
@@ -104,7 +99,7 @@ static void on_bell(struct tracer *t)
 }
 
 /* Whether this slot's thread is alive, as far as we have been told. */
-static bool alive(struct tracer *t, uint32_t index)
+bool tracer_alive(struct tracer *t, uint32_t index)
 {
 	pid_t tid = (pid_t)t->control->slots[index].tid;
 	return tid > 0 && t->by_tid[tid] == TID_SLOT + index;
@@ -113,7 +108,7 @@ static bool alive(struct tracer *t, uint32_t index)
 static void stop(struct tracer *t, uint32_t index, enum stop kind)
 {
 	t->control->slots[index].stop = kind;
-	publish(t, index);
+	tracer_publish(t, index);
 }
 
 void tracer_on_death(struct tracer *t, pid_t tid)
@@ -136,7 +131,7 @@ static void resume(struct tracer *t, uint32_t index)
 {
 	struct slot *s = &t->control->slots[index];
 
-	if (!alive(t, index))
+	if (!tracer_alive(t, index))
 		return;
 	s->regs.orig_rax = ~0ull; /* or the host might restart a system call that it never made */
 	if (ptrace(PTRACE_SETREGS, s->tid, 0, &s->regs) < 0 && errno != ESRCH) {
@@ -322,7 +317,7 @@ static int request(struct tracer *t, struct block *b)
 	}
 	if (b->kind == REQUEST_CREATE)
 		return create(t, b);
-	if (!alive(t, b->slot))
+	if (!tracer_alive(t, b->slot))
 		return b->kind == REQUEST_RELEASE ? 0 : -ESRCH;
 	switch (b->kind) {
 	case REQUEST_CLONE:
@@ -359,13 +354,15 @@ static void run_commands(struct tracer *t)
 				return; /* done when it is done */
 			atomic_store(&b->done, 1);
 			if (!b->quiet)
-				publish(t, entry);
+				tracer_publish(t, entry);
 		}
 	}
 }
 
-static void serve(struct tracer *t)
+/* Until REQUEST_CLOSE. */
+void tracer_serve(struct tracer *t)
 {
+	t->spin_limit = SPIN_LONG;
 	for (;;) {
 		int status;
 		pid_t tid;
@@ -387,158 +384,4 @@ static void serve(struct tracer *t)
 		else if (errno == ECHILD && spawn_bell(t) < 0)
 			usleep(1000); /* the host is out of processes: without a bell, look again and again */
 	}
-}
-
-/* Kills every stub and reaps until there is nothing left. */
-static void end_all(struct tracer *t)
-{
-	int status;
-	pid_t tid;
-
-	t->closing = true;
-	for (uint32_t i = 0; i < SLOT_COUNT; i++)
-		if (alive(t, i))
-			kill((pid_t)t->control->slots[i].pid, SIGKILL);
-	if (t->zygote)
-		kill(t->zygote, SIGKILL);
-	if (t->bell)
-		kill(t->bell, SIGKILL);
-	while ((tid = waitpid(-1, &status, __WALL | __WNOTHREAD)) > 0 || errno == EINTR)
-		if (tid > 0 && WIFSTOPPED(status))
-			kill(tid, SIGKILL);
-		else if (tid > 0)
-			tracer_on_death(t, tid);
-}
-
-static void *tracer_main(void *argument)
-{
-	struct tracer *t = argument;
-
-	if (t->cpu >= 0) {
-		cpu_set_t set;
-		CPU_ZERO(&set);
-		CPU_SET(t->cpu, &set);
-		sched_setaffinity(0, sizeof set, &set); /* for speed only: a refusal does no harm */
-	}
-	t->error = spawn_zygote(t);
-	if (t->error == 0)
-		t->error = spawn_bell(t);
-	sem_post(&t->ready);
-	if (t->error == 0)
-		serve(t);
-	end_all(t);
-	if (t->error == 0) /* the answer to REQUEST_CLOSE: event_head moves one last time */
-		publish(t, ENTRY_BLOCK | BLOCK_COUNT);
-	return NULL;
-}
-
-static void destroy(struct tracer *t)
-{
-	spawn_close(t);
-	if (t->control)
-		munmap(t->control, sizeof *t->control);
-	if (t->by_tid)
-		munmap(t->by_tid, PID_LIMIT * sizeof *t->by_tid);
-	sem_destroy(&t->ready);
-	free(t->stub_path);
-	free(t);
-}
-
-static void *reserve(size_t size)
-{
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	return p == MAP_FAILED ? NULL : p;
-}
-
-/* Signals are for other threads, save SIGCHLD: where nobody handles it the host drops it at once if it isn't blocked
- * here, but would have to disturb the main thread if it is. There is one for each stop. */
-static int start_thread(struct tracer *t)
-{
-	sigset_t all, before;
-	int error;
-
-	sigfillset(&all);
-	sigdelset(&all, SIGCHLD);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = -pthread_create(&t->thread, NULL, tracer_main, t);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (error == 0)
-		while (sem_wait(&t->ready) < 0)
-			;
-	return error;
-}
-
-/*
- * Starts a tracer. `cpu`: where it and its stubs run, or -1. out: address and size of struct control, the tracer's
- * handle, its stage if that failed, xstate size, the read end of the pipe that wakes JS, which is the caller's, and the
- * address of the calling thread's CPU number or 0. 0 or -errno.
- */
-EXPORT int sentry_tracer_start(const char *stub_path, int cpu, int spinning, uint64_t *out)
-{
-	struct tracer *t = calloc(1, sizeof *t);
-	int error = -ENOMEM;
-
-	out[3] = STAGE_MEMORY;
-	if (!t)
-		return error;
-	sem_init(&t->ready, 0, 0);
-	t->cpu = cpu;
-	t->js_tid = gettid();
-	t->spinning = spinning;
-	t->spin_limit = SPIN_LONG;
-	t->stub_path = strdup(stub_path);
-	t->wake_read_fd = t->wake_fd = t->send_fd = t->drain_fd = t->code_fd = t->order_fd = -1;
-	t->control = reserve(sizeof *t->control);
-	t->by_tid = reserve(PID_LIMIT * sizeof *t->by_tid);
-	if (t->control && t->by_tid && t->stub_path) {
-		t->control->js_cpu = ~0u;
-		t->stage = STAGE_DESCRIPTORS;
-		error = spawn_open(t);
-	}
-	if (error == 0) {
-		t->stage = STAGE_THREAD;
-		error = start_thread(t);
-		if (error == 0 && t->error) {
-			pthread_join(t->thread, NULL);
-			error = t->error;
-		}
-	}
-	out[3] = (uint64_t)t->stage;
-	if (error) {
-		if (t->wake_read_fd >= 0)
-			close(t->wake_read_fd);
-		destroy(t);
-		return error;
-	}
-	out[0] = (uint64_t)t->control;
-	out[1] = sizeof *t->control;
-	out[2] = (uint64_t)t;
-	out[4] = t->xstate_size;
-	out[5] = (uint64_t)t->wake_read_fd;
-	out[6] = affinity_own_cpu();
-	return 0;
-}
-
-/* Joins the thread, which has answered REQUEST_CLOSE, and frees what it used, struct control too. */
-EXPORT void sentry_tracer_free(uint64_t handle)
-{
-	struct tracer *t = (struct tracer *)handle;
-
-	pthread_join(t->thread, NULL);
-	destroy(t);
-}
-
-/* Wakes a tracer that sleeps in waitpid. Any thread may. */
-EXPORT void sentry_tracer_bell(uint64_t handle)
-{
-	pid_t bell = ((struct tracer *)handle)->bell;
-
-	if (bell > 0) /* not while it is being replaced: the tracer is awake then */
-		kill(bell, INTERRUPT_SIGNAL);
-}
-
-/* Makes a running guest thread stop. Any thread may. */
-EXPORT int sentry_tracer_interrupt(int pid, int tid)
-{
-	return syscall(SYS_tgkill, pid, tid, INTERRUPT_SIGNAL) < 0 ? -errno : 0;
 }

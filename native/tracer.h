@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -15,6 +16,9 @@
 
 /* by_tid says whose thread a host tid is. Slot numbers are stored plus this. */
 enum { TID_UNKNOWN, TID_ZYGOTE, TID_BELL, TID_EXITING, TID_SLOT };
+
+/* Makes a running stub thread stop. Ignored by default, should one ever get past us. */
+enum { INTERRUPT_SIGNAL = SIGURG };
 
 /* Host pids never exceed this (PID_MAX_LIMIT). */
 #define PID_LIMIT (4 * 1024 * 1024)
@@ -72,6 +76,9 @@ cpu_set_t affinity_part(const struct tracer *);
 void affinity_rejoin(const struct tracer *, const cpu_set_t *);
 
 /* tracer.c */
+void tracer_serve(struct tracer *);
+void tracer_publish(struct tracer *, uint32_t entry);
+bool tracer_alive(struct tracer *, uint32_t slot);
 void tracer_on_death(struct tracer *, pid_t tid);
 
 #endif

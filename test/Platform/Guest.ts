@@ -1,4 +1,5 @@
 /** Tiny guest programs as machine code, and what tests do with them again and again. */
+import * as assert from "node:assert"
 import * as Effect from "effect/Effect"
 import { Reg } from "../../src/Abi/Registers.ts"
 import { Platform, type PlatformContext } from "../../src/Platform/Platform.ts"
@@ -69,6 +70,15 @@ export const guest = Effect.fnUntraced(function* (code: Uint8Array) {
 
 /** Runs the guest with a handler that answers nothing. */
 export const run = (context: PlatformContext) => context.switch(() => false)
+
+/** Runs the guest up to its next event, which must be this fault. Its si_code. */
+export const expectFault = Effect.fnUntraced(function* (context: PlatformContext, signal: number, address?: number) {
+  const outcome = yield* run(context)
+  if (outcome._tag !== "Fault") return assert.fail(`expected a fault, got ${outcome._tag}`)
+  assert.strictEqual(outcome.signal, signal)
+  if (address !== undefined) assert.strictEqual(outcome.address, BigInt(address))
+  return outcome.code
+})
 
 export const bigAt = (context: PlatformContext, address: number): bigint => {
   const into = new Uint8Array(8)

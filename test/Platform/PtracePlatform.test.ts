@@ -11,6 +11,7 @@ import { Platform } from "../../src/Platform/Platform.ts"
 import { layer, layerWith } from "../../src/Platform/PtracePlatform.ts"
 import { AfterBatch } from "../../src/Platform/Pump.ts"
 import { asm, bytes, CODE, countingLoop, DATA, guest, map, PAGE, run } from "./Guest.ts"
+import { memoryContract } from "./MemoryContract.ts"
 import { platformContract } from "./PlatformContract.ts"
 
 const sleep = (ms: number) => Effect.promise(() => new Promise((done) => setTimeout(done, ms)))
@@ -49,6 +50,7 @@ const waitGone = async (pids: ReadonlyArray<number>): Promise<number> => {
 }
 
 platformContract("the ptrace platform", layer)
+memoryContract("memory on the ptrace platform", layer)
 platformContract("the ptrace platform on all CPUs", layerWith({ cpu: "none" }))
 
 describeLayer(layer)("stubs", (it) => {

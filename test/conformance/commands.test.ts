@@ -166,7 +166,7 @@ const shells: ReadonlyArray<Command> = [
   },
   {
     name: "bash: job control",
-    line: "set -m; sleep 5 & kill -STOP %1; sleep 0.2; jobs | sed 's/ \\+/ /g'; kill -KILL %1; sleep 0.2; wait %1; echo $?"
+    line: "{ set -m; sleep 5 & kill -STOP %1; sleep 0.2; jobs | sed 's/ \\+/ /g'; kill -KILL $!; sleep 0.2; wait $!; echo $?; } 2>/dev/null"
   },
   {
     name: "bash: coproc",

@@ -23,6 +23,7 @@ int main(int argc, char **argv) {
     return 98;
   }
   (void)argv;
+  close_range(3, ~0U, 0); /* whatever the caller left open */
   say("exe: %s", base(read_link("/proc/self/exe")));
   char cmdline[200];
   int fd = NEED(open("/proc/self/cmdline", O_RDONLY));

@@ -166,7 +166,7 @@ export const sysSystem = [
     setName(task, at, length, (name) => (task.system.uts.domainname = name))
   ),
   declare("sysinfo", [struct("info", "sysinfo", "out")], sysinfo),
-  declare("personality", [hex("persona")], personality, { partial: "kept; only ADDR_NO_RANDOMIZE could matter" }),
+  declare("personality", [hex("persona")], personality, { partial: "kept; only ADDR_NO_RANDOMIZE has an effect" }),
   declare("getrandom", [bufferOut("buf"), size("buflen"), flags("flags", GRND_NAMES, "0")], getrandom),
   declare(
     "mount",

@@ -62,7 +62,12 @@ class ProcFilesystem extends PseudoFs {
 /** Makes /proc for a system whose tasks may come later. */
 export const makeProcFs = (system: System): Filesystem => {
   const { vfs } = system
-  const filesystem = new ProcFilesystem({ name: "proc", device: vfs.newDevice(), magic: MAGIC, clock: vfs.clock })
+  const filesystem = new ProcFilesystem({
+    name: "proc",
+    device: vfs.newDevice(),
+    magic: MAGIC,
+    clock: vfs.clock
+  })
   addSystemFiles(filesystem, system)
   addSysctl(filesystem, system)
   // the kernel itself, mounting things, has no process

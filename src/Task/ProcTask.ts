@@ -62,6 +62,10 @@ const writeOomScore = (text: string, { group }: Subject, { credentials }: Caller
   return text.length
 }
 
+/** As if the process used no memory worth mentioning. */
+const oomScore: Report = ({ group, memory }) =>
+  `${memory === undefined ? 0 : Math.floor(((MAX_OOM_SCORE + group.oomScoreAdj) * 2) / 3)}\n`
+
 const writeTimerSlack = (text: string, { task }: Subject, caller: Caller): number => {
   if (task.tid !== caller.tid && !hasCapability(caller.credentials, CAP_SYS_NICE)) return -EPERM
   const value = parseInteger(text)
@@ -182,7 +186,7 @@ const COMMON: ReadonlyArray<readonly [name: string, make: Make]> = [
   ["schedstat", file((subject) => `${usageOf(subject).user} 0 0\n`)],
   ["cpuset", file(() => "/\n")],
   ["cgroup", file(() => "0::/\n")],
-  ["oom_score", file(({ group }) => `${Math.floor(((MAX_OOM_SCORE + group.oomScoreAdj) * 2) / 3)}\n`)],
+  ["oom_score", file(oomScore)],
   ["oom_score_adj", file(({ group }) => `${group.oomScoreAdj}\n`, { write: writeOomScore })],
   ["loginuid", file(() => UNSET, { write: refuse })],
   ["sessionid", file(() => UNSET)],

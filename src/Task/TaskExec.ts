@@ -19,6 +19,7 @@ import type { Caller } from "../Vfs/Inode.ts"
 import { Location } from "../Vfs/Mount.ts"
 import { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import { mayAccess } from "../Vfs/Permission.ts"
+import { credentialsAfterExec, dumpableAfterExec } from "./ExecCredentials.ts"
 import type { System } from "./System.ts"
 import type { Task } from "./Task.ts"
 import { releaseMemory } from "./TaskExit.ts"
@@ -87,10 +88,13 @@ const visiblePath = ({ dir, path }: ExecRequest): string => {
   return path === "" ? `/dev/fd/${dir}` : `/dev/fd/${dir}/${path}`
 }
 
+/** personality(2): addresses as they were last time. */
+const ADDR_NO_RANDOMIZE = 0x4_0000
+
 /** Loads a prepared program into a fresh context: a context without a program is released again. */
 export const loadFresh = Effect.fnUntraced(function* (
   system: System,
-  caller: Caller,
+  caller: Caller & { readonly personality?: number },
   prepared: Loader.PreparedProgram
 ): Effect.fn.Return<{ context: PlatformContext; program: Loader.LoadedProgram } | number, PlatformFailed> {
   const context = yield* system.platform.makeContext
@@ -100,7 +104,7 @@ export const loadFresh = Effect.fnUntraced(function* (
     credentials: caller.credentials,
     secure: false,
     entropy: system.entropy,
-    randomize: true,
+    randomize: ((caller.personality ?? 0) & ADDR_NO_RANDOMIZE) === 0,
     hardware: system.hardware
   })
   if (typeof program !== "number") return { context, program }
@@ -220,4 +224,6 @@ const moveTo = Effect.fnUntraced(function* (task: Task, context: PlatformContext
   task.signalStack = noSignalStack
   task.robustList = 0
   task.keepCapabilities = false
+  group.dumpable = dumpableAfterExec(task.credentials)
+  task.credentials = credentialsAfterExec(task.credentials, task.noNewPrivs)
 })

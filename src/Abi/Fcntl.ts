@@ -18,6 +18,7 @@ export const F_SETSIG = 10
 export const F_GETSIG = 11
 export const F_SETOWN_EX = 15
 export const F_GETOWN_EX = 16
+export const F_GETOWNER_UIDS = 17
 export const F_OFD_GETLK = 36
 export const F_OFD_SETLK = 37
 export const F_OFD_SETLKW = 38
@@ -46,6 +47,7 @@ export const FCNTL_NAMES = [
   ["F_GETSIG", F_GETSIG],
   ["F_SETOWN_EX", F_SETOWN_EX],
   ["F_GETOWN_EX", F_GETOWN_EX],
+  ["F_GETOWNER_UIDS", F_GETOWNER_UIDS],
   ["F_OFD_GETLK", F_OFD_GETLK],
   ["F_OFD_SETLK", F_OFD_SETLK],
   ["F_OFD_SETLKW", F_OFD_SETLKW],

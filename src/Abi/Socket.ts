@@ -28,7 +28,12 @@ export const SOCK_TYPE_MASK = 0xf
 export const SOCK_NONBLOCK = O_NONBLOCK
 export const SOCK_CLOEXEC = O_CLOEXEC
 
+/** The type with its flags. Types are numbers, not bits: the larger come first. */
 export const SOCK_NAMES = [
+  ["SOCK_SEQPACKET", SOCK_SEQPACKET],
+  ["SOCK_RAW", SOCK_RAW],
+  ["SOCK_DGRAM", SOCK_DGRAM],
+  ["SOCK_STREAM", SOCK_STREAM],
   ["SOCK_NONBLOCK", SOCK_NONBLOCK],
   ["SOCK_CLOEXEC", SOCK_CLOEXEC]
 ] as const

@@ -91,8 +91,15 @@ const setFlags = (task: Task, file: OpenFileDescription, wanted: number): number
 const setOwner = (task: Task, file: OpenFileDescription, type: number, pid: number): number => {
   if (type !== F.F_OWNER_TID && type !== F.F_OWNER_PID && type !== F.F_OWNER_PGRP) return -EINVAL
   if (pid === -0x8000_0000) return -ESRCH
-  file.asyncOwner = { ...file.asyncOwner, type, pid }
+  const { ruid, euid } = task.credentials
+  file.asyncOwner = { ...file.asyncOwner, type, pid, uid: ruid, euid }
   return 0
+}
+
+/** The real and effective user ids of who set the owner. */
+const uidsOf = (file: OpenFileDescription): Uint8Array => {
+  const { uid, euid } = file.asyncOwner
+  return new Uint8Array(Uint32Array.of(uid, euid).buffer)
 }
 
 const ownerCommand = (task: Task, file: OpenFileDescription, command: number, argument: number): number => {
@@ -112,11 +119,13 @@ const ownerCommand = (task: Task, file: OpenFileDescription, command: number, ar
       const owner = F.FOwnerEx.decode(raw)
       return setOwner(task, file, owner.type, owner.pid)
     }
+    case F.F_GETOWNER_UIDS:
+      return task.memory.copyOut(argument, uidsOf(file))
     case F.F_GETSIG:
       return signal
     case F.F_SETSIG:
       if (argument > NSIG) return -EINVAL
-      file.asyncOwner = { type, pid, signal: argument }
+      file.asyncOwner = { ...file.asyncOwner, signal: argument }
       return 0
     default:
       return -EINVAL
@@ -160,6 +169,8 @@ const fileCommand = (task: Task, file: OpenFileDescription, command: number, arg
       return file instanceof PipeDescription ? file.pipe.resize(argument % 2 ** 32) : -EBADF
     case F.F_GETPIPE_SZ:
       return file instanceof PipeDescription ? file.pipe.capacity : -EBADF
+    case F.F_GETLEASE:
+      return F.F_UNLCK
     case F.F_GET_SEALS:
       return file.seals()
     case F.F_ADD_SEALS:

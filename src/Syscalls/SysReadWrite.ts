@@ -3,6 +3,7 @@
  */
 import { EAGAIN, EBADF, EINTR, EINVAL, EOPNOTSUPP, ERESTARTSYS, ESPIPE } from "../Abi/Errno.ts"
 import { SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET } from "../Abi/At.ts"
+import { isRegular } from "../Abi/FileMode.ts"
 import { RWF_DSYNC, RWF_HIPRI, RWF_NAMES, RWF_NOWAIT, RWF_SYNC } from "../Abi/Fcntl.ts"
 import { READABLE, WRITABLE } from "../Abi/Poll.ts"
 import {
@@ -203,7 +204,8 @@ export const readahead = declare(
   (task, fdNumber) => {
     const file = fileOf(task, fdNumber)
     if (file === undefined || !file.readable) return -EBADF
-    return file.pollable || file.seek(0, SEEK_CUR) === -ESPIPE ? -EINVAL : 0
+    const stat = file.stat()
+    return typeof stat !== "number" && isRegular(stat.mode) ? 0 : -EINVAL
   },
   HINT
 )

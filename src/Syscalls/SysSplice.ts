@@ -167,6 +167,7 @@ export const sendfile = declare(
     const stat = input.stat()
     if (typeof stat !== "number" && isDirectory(stat.mode)) return -EINVAL
     if ((output.statusFlags & O_APPEND) !== 0) return -EINVAL
+    if (from.position === undefined && !(output instanceof PipeDescription)) return -EINVAL
     const to = new End(output, isSeekable(output) ? output.seek(0, SEEK_CUR) : undefined, 0)
     const nonBlocking = isNonBlocking(output)
     return new Transfer(task, from, to, limited(count), { nonBlocking, all: true }).run()

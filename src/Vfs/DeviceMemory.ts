@@ -88,8 +88,8 @@ export class ZeroDevice extends NullDevice {
 
 /** /dev/full: a disk that is always full. */
 export class FullDevice extends ZeroDevice {
-  override write(from: Uint8Array): number {
-    return from.length === 0 ? 0 : -ENOSPC
+  override write(_from: Uint8Array): number {
+    return -ENOSPC
   }
 
   override mappable(): number {

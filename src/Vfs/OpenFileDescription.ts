@@ -30,7 +30,7 @@ export abstract class OpenFileDescription {
   /** Woken with poll(2) bits when readiness may have changed. */
   readonly waiters: WaitQueue
   /** Who gets SIGIO, fcntl(2) F_SETOWN_EX: F_OWNER_* and an id, and which signal (0: SIGIO). */
-  asyncOwner = { type: 1, pid: 0, signal: 0 }
+  asyncOwner = { type: 1, pid: 0, signal: 0, uid: 0, euid: 0 }
   #references = 1
   /** What must happen at the last close besides closing: epoll registrations and flock(2) locks go. */
   #releaseHooks: Set<() => void> | undefined

@@ -38,15 +38,17 @@ const PAGE_SIZE = 4096
 const BUFFER_HEAD = 256
 /** What follows the data of a buffer: struct skb_shared_info. */
 const BUFFER_TAIL = 320
-/** Data that fits beside them in one page; more goes into pages of its own. */
-const MAX_LINEAR = PAGE_SIZE - BUFFER_TAIL
+/** Data that lies beside them: one page of a stream's buffer, four of a packet's. More goes into pages of its own. */
+const LINEAR = { stream: PAGE_SIZE - BUFFER_TAIL, packet: 4 * PAGE_SIZE - BUFFER_TAIL } as const
+/** Largest piece of a stream write in one message. */
+export const MAX_STREAM_CHUNK = LINEAR.stream + 32_768
 
 /**
  * What a message of `length` bytes takes off its sender's buffer: Linux's `truesize`, since it decides how many small
  * messages fit, and programs notice.
  */
-export const messageCharge = (length: number): number => {
-  const paged = Math.min(length, Math.ceil(Math.max(0, length - MAX_LINEAR) / PAGE_SIZE) * PAGE_SIZE)
+export const messageCharge = (length: number, kind: keyof typeof LINEAR): number => {
+  const paged = Math.min(length, Math.ceil(Math.max(0, length - LINEAR[kind]) / PAGE_SIZE) * PAGE_SIZE)
   let block = 512
   while (block < length - paged + BUFFER_TAIL) block *= 2
   return BUFFER_HEAD + block + Math.ceil(paged / PAGE_SIZE) * PAGE_SIZE

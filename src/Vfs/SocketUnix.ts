@@ -24,13 +24,11 @@ import { FIONREAD } from "../Abi/Termios.ts"
 import type { UserMemory } from "../Memory/UserMemory.ts"
 import { WaitQueue } from "../Sync/WaitQueue.ts"
 import { OpenFileDescription } from "./OpenFileDescription.ts"
-import { type Message, messageCharge, type Received, type SocketName } from "./SocketMessage.ts"
+import { MAX_STREAM_CHUNK, type Message, messageCharge, type Received, type SocketName } from "./SocketMessage.ts"
 import type { Stat } from "./Stat.ts"
 
 /** net.core.wmem_default. */
 const DEFAULT_BUFFER = 212_992
-/** Largest piece of a stream write in one message. */
-const MAX_CHUNK = 16_064 + 32_768
 /** net.unix.max_dgram_qlen: a queue longer than this refuses more, except from its own peer. */
 const MAX_DATAGRAMS = 10
 
@@ -207,9 +205,9 @@ export class UnixSocket extends OpenFileDescription {
   /** accept(2): the next connection, -EAGAIN, or -EINVAL if it does not listen. */
   accept(): UnixSocket | number {
     if (this.type === SOCK_DGRAM) return -EOPNOTSUPP
-    if (this.#state !== "Listening" || this.#receiveShut) return -EINVAL
+    if (this.#state !== "Listening") return -EINVAL
     const end = this.#backlog.shift()
-    if (end === undefined) return -EAGAIN
+    if (end === undefined) return this.#receiveShut ? -EINVAL : -EAGAIN
     this.room.notify(WRITABLE)
     return end
   }
@@ -267,7 +265,7 @@ export class UnixSocket extends OpenFileDescription {
     const peer = this.#peer!
     if (this.#sendShut || peer.#closed || peer.#receiveShut) return -EPIPE
     if (data.length === 0) return 0
-    const largest = Math.min(MAX_CHUNK, (this.sendBuffer >> 1) - 64)
+    const largest = Math.min(MAX_STREAM_CHUNK, (this.sendBuffer >> 1) - 64)
     let done = 0
     while (done < data.length && this.#charged < this.sendBuffer) {
       const chunk = data.slice(done, done + largest)
@@ -296,7 +294,7 @@ export class UnixSocket extends OpenFileDescription {
   }
 
   #enqueue(sender: UnixSocket, data: Uint8Array, { credentials, rights }: Outgoing): void {
-    const charge = messageCharge(data.length)
+    const charge = messageCharge(data.length, this.#isPacket ? "packet" : "stream")
     sender.#charged += charge
     this.#queue.push({ data, offset: 0, sender, charge, from: sender.name, credentials, rights })
     this.waiters.notify(READABLE)

@@ -121,8 +121,12 @@ export class RangeMap<V extends Range> {
     }
 
     this.#values.splice(first, last - first, ...parts)
-    for (const value of parts) if (!old.includes(value)) added(value)
-    for (const value of old) if (!parts.includes(value)) removed(value)
+    // nearly always a handful; sets for the edit that covers thousands
+    const few = old.length * parts.length <= 64
+    const before = few ? undefined : new Set(old)
+    const after = few ? undefined : new Set(parts)
+    for (const value of parts) if (!(before?.has(value) ?? old.includes(value))) added(value)
+    for (const value of old) if (!(after?.has(value) ?? parts.includes(value))) removed(value)
   }
 
   /** Replaces each value in [start, end), cut down to it, by what `change` makes of it (same range). */

@@ -14,48 +14,32 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import { RLIMIT_STACK } from "./Abi/Resource.ts"
-import { SIGCHLD, SIGINT, SIGKILL, SIGQUIT, SIGTSTP, SIGWINCH, SI_USER } from "./Abi/Signal.ts"
+import { SIGINT, SIGKILL, SIGQUIT, SIGTSTP, SIGWINCH, SI_USER } from "./Abi/Signal.ts"
 import { type ExitStatus, signaled } from "./Abi/Wait.ts"
 import { readHardware } from "./Loader/Hardware.ts"
-import * as Loader from "./Loader/Loader.ts"
 import { bind } from "./Platform/Native.ts"
 import { Platform, type PlatformFailed } from "./Platform/Platform.ts"
 import { AfterBatch } from "./Platform/Pump.ts"
-import { SignalHandlers } from "./Signals/SignalHandlers.ts"
 import { RunQueue } from "./Sync/RunQueue.ts"
 import { linuxTable } from "./Syscalls/LinuxTable.ts"
+import { type StartFailed, type StartOptions, makeFirstTask } from "./Task/FirstTask.ts"
 import { FutexTable } from "./Task/FutexTable.ts"
 import { type MountFailed, type MountPlan, mountAll } from "./Task/Mounts.ts"
-import { ProcessGroup } from "./Task/ProcessGroup.ts"
 import { ResourceLimits } from "./Task/ResourceLimits.ts"
 import type { SyscallObserver } from "./Task/SyscallObserver.ts"
 import type { KernelEvent, System } from "./Task/System.ts"
-import { Task } from "./Task/Task.ts"
-import { loadFresh, openExecutable } from "./Task/TaskExec.ts"
 import { run } from "./Task/TaskRun.ts"
 import { TaskSet } from "./Task/TaskSet.ts"
 import { killGroup, sendToGroup } from "./Task/TaskSignals.ts"
-import { ThreadGroup, type Usage, addUsage, groupUsage } from "./Task/ThreadGroup.ts"
+import { type ThreadGroup, type Usage, addUsage, groupUsage } from "./Task/ThreadGroup.ts"
 import { type Entropy, hostEntropy } from "./Time/Entropy.ts"
 import { type Timekeeper, hostTimekeeper } from "./Time/Timekeeper.ts"
 import { Timers } from "./Time/Timers.ts"
 import { AnonymousFiles } from "./Vfs/AnonymousFiles.ts"
 import type { Credentials } from "./Vfs/Credentials.ts"
-import { FdTable } from "./Vfs/FdTable.ts"
 import { fileClock } from "./Vfs/Filesystem.ts"
-import { FsContext } from "./Vfs/FsContext.ts"
 import { HostStdio } from "./Vfs/HostStdio.ts"
-import type { OpenFileDescription } from "./Vfs/OpenFileDescription.ts"
 import { Vfs } from "./Vfs/Vfs.ts"
-
-/** The first program could not be started: execve(2) or chdir(2) failed. */
-export class StartFailed extends Data.TaggedError("StartFailed")<{
-  /** Positive errno. */
-  readonly errno: number
-  /** The path, as given. */
-  readonly path: string
-}> {}
 
 /** The kernel itself failed: a defect, or a host that withdrew what it needs. The sandbox is over. */
 export class KernelFailed extends Data.TaggedError("KernelFailed")<{
@@ -78,17 +62,6 @@ export interface KernelOptions {
   readonly entropy?: Entropy
   readonly observer?: SyscallObserver
   readonly onEvent?: (event: KernelEvent) => void
-}
-
-/** The first program. Strings are byte strings. */
-export interface StartOptions {
-  readonly path: string
-  readonly argv: ReadonlyArray<string>
-  readonly envp: ReadonlyArray<string>
-  readonly cwd: string
-  readonly umask?: number
-  /** Become its descriptors 0, 1, 2; a hole is a closed descriptor. The kernel owns them from now on. */
-  readonly stdio: ReadonlyArray<OpenFileDescription | undefined>
 }
 
 /** A running sandbox. */
@@ -195,62 +168,10 @@ export const make = Effect.fnUntraced(function* (
   )
   const devFs = yield* mountAll(system, options.mounts, options.credentials)
 
+  const identity = { credentials: options.credentials, limits: options.limits ?? new ResourceLimits() }
   const start = Effect.fnUntraced(function* (program: StartOptions) {
-    const root = new FsContext(vfs.root, vfs.root, program.umask ?? 0o022)
-    const caller = { fs: root, credentials: options.credentials, tid: 0, threadGroup: { tgid: 0 } }
-    const cwd = vfs.walk(caller, vfs.root, program.cwd, { follow: true, directory: true })
-    if (typeof cwd === "number") return yield* new StartFailed({ errno: -cwd, path: program.cwd })
-    root.workingDirectory = cwd
-    const limits = options.limits ?? new ResourceLimits()
-    const prepared = Loader.prepare({
-      open: (path) => openExecutable(system, caller, cwd, path, true),
-      path: program.path,
-      argv: program.argv,
-      envp: program.envp,
-      stackLimit: limits.soft(RLIMIT_STACK)
-    })
-    if (typeof prepared === "number") return yield* new StartFailed({ errno: -prepared, path: program.path })
-    const loaded = yield* loadFresh(system, caller, prepared)
-    if (typeof loaded === "number") return yield* new StartFailed({ errno: -loaded, path: program.path })
-    const fds = new FdTable()
-    program.stdio.forEach((file, fd) => {
-      if (file !== undefined) fds.replace(fd, file, false)
-      if (file instanceof HostStdio) devFs.addTerminal(file)
-    })
-    const task = yield* taskSet.mutex.section(() => {
-      const tgid = taskSet.allocateId()
-      const session = { id: tgid, leader: undefined as unknown as ThreadGroup } // closed in the next lines
-      const group = new ThreadGroup({
-        tgid,
-        parent: undefined,
-        processGroup: new ProcessGroup(tgid, session),
-        handlers: new SignalHandlers(),
-        limits,
-        exitSignal: SIGCHLD,
-        startTime: timekeeper.monotonic()
-      })
-      session.leader = group
-      group.processGroup.members.add(group)
-      taskSet.groups.set(tgid, group)
-      taskSet.processGroups.set(tgid, group.processGroup)
-      taskSet.sessions.set(tgid, session)
-      for (const file of program.stdio) file?.tty?.adopt(tgid, tgid) // it controls the host terminal it was given
-      const task = new Task({
-        system,
-        tid: tgid,
-        threadGroup: group,
-        context: loaded.context,
-        memoryManager: loaded.program.memoryManager,
-        fds,
-        fs: root,
-        credentials: options.credentials,
-        commandName: loaded.program.commandName
-      })
-      group.leader = task
-      group.tasks.add(task)
-      taskSet.tasks.set(tgid, task)
-      return task
-    })
+    const task = yield* makeFirstTask(system, program, identity)
+    for (const file of program.stdio) if (file instanceof HostStdio) devFs.addTerminal(file)
     first = task.threadGroup
     system.startTask(task)
     return task.threadGroup

@@ -87,3 +87,32 @@ export const hostLimits = (): ResourceLimits => {
     })
   )
 }
+
+/** Parent, process group and session of a host process; undefined if it is gone or hidden. */
+const family = (
+  pid: number
+): { readonly parent: number; readonly group: number; readonly session: number } | undefined => {
+  const stat = readText(`/proc/${pid}/stat`)
+  // the name in parentheses may hold anything, parentheses too
+  const [, parent, group, session] = stat
+    .slice(stat.lastIndexOf(")") + 2)
+    .split(" ")
+    .map(Number)
+  return parent === undefined || group === undefined || session === undefined ? undefined : { parent, group, session }
+}
+
+/**
+ * Whether this process's group is looked after by a shell with job control: an ancestor outside the group, in the same
+ * session. If not, the group is orphaned, and a stop signal from the terminal would not stop it.
+ */
+export const hasJobControlParent = (): boolean => {
+  const own = family(process.pid)
+  let at = own
+  while (own !== undefined && at !== undefined && at.parent > 0) {
+    const parent = family(at.parent)
+    if (parent === undefined) return false
+    if (parent.group !== own.group) return parent.session === own.session
+    at = parent
+  }
+  return false
+}

@@ -24,7 +24,7 @@ import {
   SandboxFailed,
   type StartError
 } from "./Errors.ts"
-import { hostCredentials, hostLimits } from "./HostCaller.ts"
+import { hasJobControlParent, hostCredentials, hostLimits } from "./HostCaller.ts"
 import { candidates, finalErrno, goesOn, pathOf } from "./PathLookup.ts"
 
 /** A host directory or file shown inside the sandbox. */
@@ -150,20 +150,30 @@ export const start = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Running, StartError> {
   const { cwd, command, args, envp } = program
   const attempt = (path: string, argv: ReadonlyArray<string>) =>
-    kernel.start({ path, argv, envp, cwd, umask: process.umask(), stdio: program.stdio }).pipe(
-      Effect.catchTag("PlatformFailed", (error) => Effect.fail(failure(error.message))),
-      Effect.catchTag("StartFailed", (error) =>
-        error.path === cwd && error.path !== path
-          ? Effect.fail(
-              new BadOption({
-                option: "--cwd",
-                reason: `${fromBytes(cwd)}: ${errnoNames.get(error.errno)?.[1] ?? error.errno}`,
-                cure: "give a directory that exists in the sandbox"
-              })
-            )
-          : Effect.succeed(error.errno)
+    kernel
+      .start({
+        path,
+        argv,
+        envp,
+        cwd,
+        umask: process.umask(),
+        stdio: program.stdio,
+        hasJobControlParent: hasJobControlParent()
+      })
+      .pipe(
+        Effect.catchTag("PlatformFailed", (error) => Effect.fail(failure(error.message))),
+        Effect.catchTag("StartFailed", (error) =>
+          error.path === cwd && error.path !== path
+            ? Effect.fail(
+                new BadOption({
+                  option: "--cwd",
+                  reason: `${fromBytes(cwd)}: ${errnoNames.get(error.errno)?.[1] ?? error.errno}`,
+                  cure: "give a directory that exists in the sandbox"
+                })
+              )
+            : Effect.succeed(error.errno)
+        )
       )
-    )
 
   const met: Array<number> = []
   for (const path of candidates(command, pathOf(envp))) {

@@ -5,7 +5,7 @@ import { CAP_SETGID, CAP_SETUID } from "../Abi/Capability.ts"
 import { EACCES, EFAULT, EINVAL, EPERM, ESRCH } from "../Abi/Errno.ts"
 import { Reg } from "../Abi/Registers.ts"
 import { NSIG } from "../Abi/Signal.ts"
-import { ProcessGroup } from "../Task/ProcessGroup.ts"
+import { ProcessGroup, Session } from "../Task/ProcessGroup.ts"
 import { type Result, address, declare, hex, int, oneOf, pid, size, u64, uint } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import { leaveProcessGroup } from "../Task/TaskExit.ts"
@@ -57,7 +57,7 @@ const setsid = (task: Task): Result => {
   return taskSet.mutex.run(() => {
     const group = task.threadGroup
     if (taskSet.processGroups.has(group.tgid)) return -EPERM
-    const session = { id: group.tgid, leader: group }
+    const session = new Session(group.tgid, group)
     move(task, group, new ProcessGroup(group.tgid, session))
     taskSet.sessions.set(session.id, session)
     return group.tgid

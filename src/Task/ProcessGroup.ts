@@ -5,9 +5,15 @@
  */
 import type { ThreadGroup } from "./ThreadGroup.ts"
 
-export interface Session {
+export class Session {
   readonly id: number
-  readonly leader: ThreadGroup
+  /** Undefined once it has been waited for. */
+  leader: ThreadGroup | undefined
+
+  constructor(id: number, leader?: ThreadGroup) {
+    this.id = id
+    this.leader = leader
+  }
 }
 
 export class ProcessGroup {

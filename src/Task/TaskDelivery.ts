@@ -13,6 +13,7 @@ import {
   SIGFPE,
   SIGILL,
   SIGSEGV,
+  SIGSTOP,
   SIGTRAP,
   SI_KERNEL,
   SS_AUTODISARM,
@@ -28,6 +29,7 @@ import { type ExitStatus, signaled } from "../Abi/Wait.ts"
 import type { PlatformFailed } from "../Platform/Platform.ts"
 import * as SignalFrame from "../Signals/SignalFrame.ts"
 import { disabledSignalStack, isEnabled, isOnStack } from "../Signals/SignalStack.ts"
+import { isOrphaned } from "./JobControl.ts"
 import { restartWithHandler } from "./Restart.ts"
 import { App, Exit, type RunState } from "./RunState.ts"
 import type { Task } from "./Task.ts"
@@ -88,6 +90,7 @@ const act = (task: Task, info: SigInfo): Effect.Effect<void, PlatformFailed> => 
     case "Continue":
       return Effect.void
     case "Stop":
+      if (signo !== SIGSTOP && isOrphaned(group.processGroup)) return Effect.void // nobody would continue it
       task.system.observer?.signal(task, info)
       return group.handlers.mutex.section(() => {
         beginGroupStop(group, signo)

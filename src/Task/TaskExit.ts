@@ -9,6 +9,7 @@ import { SA_NOCLDWAIT, SIGCHLD, CLD_EXITED, CLD_KILLED, CLD_DUMPED } from "../Ab
 import { SIG_IGN } from "../Abi/SigAction.ts"
 import { type ExitStatus, exited } from "../Abi/Wait.ts"
 import { invariant } from "../Sync/Invariant.ts"
+import { hangUpOrphans } from "./JobControl.ts"
 import { releaseRobustList } from "./RobustList.ts"
 import type { Task } from "./Task.ts"
 import { childSigInfo, completeGroupStop, killGroup, sendToGroup, sendToTask } from "./TaskSignals.ts"
@@ -88,6 +89,7 @@ const endGroup = (group: ThreadGroup, last: Task): void => {
   last.system.onGroupEnded(group)
   for (const timer of group.intervalTimers) timer?.set(undefined, 0n)
   group.posixTimers.clear()
+  hangUpOrphans(group)
   advance(group, "Zombie")
   for (const child of group.children) adopt(child, last)
   group.children.clear()

@@ -71,6 +71,8 @@ export class ThreadGroup {
   readonly intervalTimers: Array<ClockTimer | undefined> = []
   /** timer_create(2). */
   readonly posixTimers = new PosixTimers()
+  /** The first program's: whoever started the sandbox is a shell with job control, of the same session. */
+  hasJobControlParent = false
   /** PR_SET_CHILD_SUBREAPER. */
   isSubreaper = false
   /** PR_SET_DUMPABLE. */

@@ -1,0 +1,131 @@
+/**
+ * The first program of a sandbox: found and loaded as execve(2) would, then given an id, a process group and a session
+ * of its own.
+ */
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import { RLIMIT_STACK } from "../Abi/Resource.ts"
+import { SIGCHLD } from "../Abi/Signal.ts"
+import * as Loader from "../Loader/Loader.ts"
+import type { PlatformContext, PlatformFailed } from "../Platform/Platform.ts"
+import { SignalHandlers } from "../Signals/SignalHandlers.ts"
+import type { Credentials } from "../Vfs/Credentials.ts"
+import { FdTable } from "../Vfs/FdTable.ts"
+import { FsContext } from "../Vfs/FsContext.ts"
+import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
+import { ProcessGroup, Session } from "./ProcessGroup.ts"
+import type { ResourceLimits } from "./ResourceLimits.ts"
+import type { System } from "./System.ts"
+import { Task } from "./Task.ts"
+import { loadFresh, openExecutable } from "./TaskExec.ts"
+import { ThreadGroup } from "./ThreadGroup.ts"
+
+/** The first program could not be started: execve(2) or chdir(2) failed. */
+export class StartFailed extends Data.TaggedError("StartFailed")<{
+  /** Positive errno. */
+  readonly errno: number
+  /** The path, as given. */
+  readonly path: string
+}> {}
+
+/** The first program. Strings are byte strings. */
+export interface StartOptions {
+  readonly path: string
+  readonly argv: ReadonlyArray<string>
+  readonly envp: ReadonlyArray<string>
+  readonly cwd: string
+  readonly umask?: number
+  /** Become its descriptors 0, 1, 2; a hole is a closed descriptor. The kernel owns them from now on. */
+  readonly stdio: ReadonlyArray<OpenFileDescription | undefined>
+  /** Whether a shell with job control has started the sandbox and would continue a stopped program. Default: no. */
+  readonly hasJobControlParent?: boolean
+}
+
+/** Whose program it is. */
+export interface Identity {
+  readonly credentials: Credentials
+  readonly limits: ResourceLimits
+}
+
+/** Loads the program; the task is ready to be started. */
+export const makeFirstTask = Effect.fnUntraced(function* (
+  system: System,
+  program: StartOptions,
+  { credentials, limits }: Identity
+): Effect.fn.Return<Task, StartFailed | PlatformFailed> {
+  const { taskSet, vfs } = system
+  const fs = new FsContext(vfs.root, vfs.root, program.umask ?? 0o022)
+  const caller = { fs, credentials, tid: 0, threadGroup: { tgid: 0 } }
+  const cwd = vfs.walk(caller, vfs.root, program.cwd, { follow: true, directory: true })
+  if (typeof cwd === "number") return yield* new StartFailed({ errno: -cwd, path: program.cwd })
+  fs.workingDirectory = cwd
+  const prepared = Loader.prepare({
+    open: (path) => openExecutable(system, caller, cwd, path, true),
+    path: program.path,
+    argv: program.argv,
+    envp: program.envp,
+    stackLimit: limits.soft(RLIMIT_STACK)
+  })
+  if (typeof prepared === "number") return yield* new StartFailed({ errno: -prepared, path: program.path })
+  const loaded = yield* loadFresh(system, caller, prepared)
+  if (typeof loaded === "number") return yield* new StartFailed({ errno: -loaded, path: program.path })
+  return yield* taskSet.mutex.section(() => {
+    const group = makeGroup(system, limits)
+    group.hasJobControlParent = program.hasJobControlParent ?? false
+    return makeTask(system, group, loaded, fs, program, credentials)
+  })
+})
+
+/** A group that leads a process group and a session. Guarded by: TaskSet mutex. */
+const makeGroup = ({ taskSet, timekeeper }: System, limits: ResourceLimits): ThreadGroup => {
+  const tgid = taskSet.allocateId()
+  const session = new Session(tgid)
+  const processGroup = new ProcessGroup(tgid, session)
+  const group = new ThreadGroup({
+    tgid,
+    parent: undefined,
+    processGroup,
+    handlers: new SignalHandlers(),
+    limits,
+    exitSignal: SIGCHLD,
+    startTime: timekeeper.monotonic()
+  })
+  session.leader = group
+  processGroup.members.add(group)
+  taskSet.groups.set(tgid, group)
+  taskSet.processGroups.set(tgid, processGroup)
+  taskSet.sessions.set(tgid, session)
+  return group
+}
+
+/** Guarded by: TaskSet mutex. */
+const makeTask = (
+  system: System,
+  group: ThreadGroup,
+  loaded: { readonly context: PlatformContext; readonly program: Loader.LoadedProgram },
+  fs: FsContext,
+  { stdio }: StartOptions,
+  credentials: Credentials
+): Task => {
+  const fds = new FdTable()
+  stdio.forEach((file, fd) => {
+    if (file === undefined) return
+    fds.replace(fd, file, false)
+    file.tty?.adopt(group.tgid, group.tgid) // it controls the terminal it was given
+  })
+  const task = new Task({
+    system,
+    tid: group.tgid,
+    threadGroup: group,
+    context: loaded.context,
+    memoryManager: loaded.program.memoryManager,
+    fds,
+    fs,
+    credentials,
+    commandName: loaded.program.commandName
+  })
+  group.leader = task
+  group.tasks.add(task)
+  system.taskSet.tasks.set(task.tid, task)
+  return task
+}

@@ -4,7 +4,7 @@
 import { EACCES, EINVAL, EIO, ESRCH } from "../Abi/Errno.ts"
 import { SEEK_CUR, SEEK_SET } from "../Abi/At.ts"
 import type { MemoryManager } from "../Memory/MemoryManager.ts"
-import type { Caller, OpenRequest } from "../Vfs/Inode.ts"
+import { type Caller, type OpenRequest, openerOf } from "../Vfs/Inode.ts"
 import { type Location, pathOf } from "../Vfs/Mount.ts"
 import { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import { GeneratedFile, type PseudoFs } from "../Vfs/PseudoFs.ts"
@@ -67,14 +67,16 @@ export class MemoryInode extends GeneratedFile {
 class MemoryFile extends OpenFileDescription {
   readonly #inode: MemoryInode
   readonly #memory: MemoryManager
-  readonly #request: OpenRequest
+  readonly #location: Location
+  readonly #opener: Caller
   #address = 0
 
   constructor(inode: MemoryInode, memory: MemoryManager, request: OpenRequest) {
     super(request.flags)
     this.#inode = inode
     this.#memory = memory
-    this.#request = request
+    this.#location = request.location
+    this.#opener = openerOf(request.caller)
   }
 
   override stat(): Stat | number {
@@ -82,11 +84,11 @@ class MemoryFile extends OpenFileDescription {
   }
 
   override location(): Location {
-    return this.#request.location
+    return this.#location
   }
 
   override describe(): string {
-    return pathOf(this.#request.location, this.#request.caller.fs.root)
+    return pathOf(this.#location, this.#opener.fs.root)
   }
 
   override read(into: Uint8Array): number {

@@ -242,6 +242,7 @@ const pathOut = (index: number): Part =>
 
 /** `[0, 4, 24]`: group ids, as many as `count` says. */
 const groups = (call: Call, count: number): string => {
+  if (call.values[1] === 0) return "NULL"
   const shown = Math.min(Math.max(0, count), Text.STRING_LIMIT)
   const bytes = view(call.memory, call.values[1]!, shown * 4)
   if (bytes === undefined) return Text.pointer(call.values[1]!)
@@ -265,6 +266,15 @@ const mknod =
 
 /** A list that depends on the values, given the declared parts. */
 type Special = (call: Call, parts: ReadonlyArray<Part>) => ReadonlyArray<Part>
+
+const FADVICE: NamedValues = Object.entries({
+  POSIX_FADV_NORMAL: 0,
+  POSIX_FADV_RANDOM: 1,
+  POSIX_FADV_SEQUENTIAL: 2,
+  POSIX_FADV_WILLNEED: 3,
+  POSIX_FADV_DONTNEED: 4,
+  POSIX_FADV_NOREUSE: 5
+})
 
 /** The declared parts but for one. */
 const replaced =
@@ -322,6 +332,7 @@ const SPECIAL: Readonly<Partial<Record<string, Special>>> = {
   pipe: replaced(0, out("int[2]", 0)),
   pipe2: replaced(0, out("int[2]", 0)),
   socketpair: replaced(3, out("int[2]", 3)),
+  fadvise64: replaced(3, enumeration(3, FADVICE)),
   readv: replaced(1, out("iovec", 1)),
   preadv: replaced(1, out("iovec", 1)),
   preadv2: replaced(1, out("iovec", 1)),

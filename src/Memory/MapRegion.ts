@@ -20,6 +20,7 @@ import {
   MAP_TYPE,
   PAGE_SIZE,
   PROT_ALL,
+  PROT_EXEC,
   PROT_WRITE
 } from "../Abi/Mman.ts"
 import type { PlatformFailed } from "../Platform/Platform.ts"
@@ -34,6 +35,7 @@ import {
   VMA_GROWSDOWN,
   VMA_LOCKED,
   VMA_MAYWRITE,
+  VMA_NOEXEC,
   VMA_NORESERVE
 } from "./Vma.ts"
 
@@ -45,6 +47,8 @@ export interface MapRequest {
   readonly flags: number
   readonly file: MappedFile | undefined
   readonly offset: number
+  /** The file is on a mount with the noexec option. */
+  readonly noExecute?: boolean
   readonly by: Requester
 }
 
@@ -100,6 +104,7 @@ const mapExclusive = (manager: MemoryManager, request: MapRequest): Effect.Effec
     flags:
       locked |
       (source.mayWrite ? VMA_MAYWRITE : 0) |
+      (request.noExecute === true ? VMA_NOEXEC : 0) |
       ((flags & MAP_NORESERVE) !== 0 ? VMA_NORESERVE : 0) |
       ((flags & MAP_GROWSDOWN) !== 0 ? VMA_GROWSDOWN : 0),
     name: undefined,
@@ -123,7 +128,7 @@ interface Source {
 }
 
 /** The checks of Linux's do_mmap, in their order. */
-const sourceOf = ({ file, flags, offset, protection }: MapRequest): Source | number => {
+const sourceOf = ({ file, flags, noExecute, offset, protection }: MapRequest): Source | number => {
   const type = flags & MAP_TYPE
   if (file === undefined) {
     if (type === MAP_PRIVATE) return { backing: undefined, shared: false, mayWrite: true }
@@ -136,6 +141,7 @@ const sourceOf = ({ file, flags, offset, protection }: MapRequest): Source | num
   const shared = type !== MAP_PRIVATE
   if (shared && (protection & PROT_WRITE) !== 0 && !file.writable) return -EACCES
   if (!file.readable) return -EACCES
+  if (noExecute === true && (protection & PROT_EXEC) !== 0) return -EPERM
   const host = file.mappable()
   if (typeof host === "number") return host < 0 ? host : -ENODEV
   if ((flags & MAP_GROWSDOWN) !== 0) return -EINVAL

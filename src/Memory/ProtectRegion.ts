@@ -3,11 +3,11 @@
  */
 import * as Effect from "effect/Effect"
 import { EACCES, EINVAL, ENOMEM } from "../Abi/Errno.ts"
-import { PROT_ALL, PROT_GROWSDOWN, PROT_GROWSUP, PROT_SEM, PROT_WRITE } from "../Abi/Mman.ts"
+import { PROT_ALL, PROT_EXEC, PROT_GROWSDOWN, PROT_GROWSUP, PROT_SEM, PROT_WRITE } from "../Abi/Mman.ts"
 import type { PlatformFailed } from "../Platform/Platform.ts"
 import { isPageAligned, MAX_MAP_COUNT, pageAlign } from "./AddressLayout.ts"
 import type { MemoryManager, Outcome, Requester } from "./MemoryManager.ts"
-import { accounted, isData, VMA_GROWSDOWN, VMA_MAYWRITE } from "./Vma.ts"
+import { accounted, isData, VMA_GROWSDOWN, VMA_MAYWRITE, VMA_NOEXEC } from "./Vma.ts"
 
 /**
  * Changes the protection of [address, address + length). Areas below a hole, or below one that may not be written, are
@@ -56,6 +56,7 @@ const protectExclusive = (
   by: Requester
 ): Effect.Effect<number, PlatformFailed> => {
   const refuse = (vma: Parameters<typeof isData>[0]): number => {
+    if ((protection & PROT_EXEC) !== 0 && (vma.flags & VMA_NOEXEC) !== 0) return -EACCES
     if ((protection & PROT_WRITE) === 0) return 0
     if ((vma.flags & VMA_MAYWRITE) === 0) return -EACCES
     return isData(vma) ? 0 : manager.refuseGrowth(by, [{ ...vma, protection }], [vma])

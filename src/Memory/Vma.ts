@@ -50,6 +50,9 @@ export const VMA_MAYWRITE = 64
 /** It was private and writable at some time. Only keeps areas apart that Linux, too, lists as two. */
 export const VMA_ACCOUNT = 128
 
+/** mprotect(2) may not add PROT_EXEC: the file is on a mount with the noexec option. */
+export const VMA_NOEXEC = 256
+
 export interface Vma extends Range {
   /** PROT_READ, PROT_WRITE and PROT_EXEC bits. */
   readonly protection: number

@@ -63,6 +63,7 @@ export const sysMemory: ReadonlyArray<Syscall> = [
         flags: mapFlags,
         file,
         offset: anonymous ? 0 : offset,
+        noExecute: file?.location()?.mount.noExecute === true,
         by: requester
       })
     },

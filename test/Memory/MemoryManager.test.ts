@@ -238,6 +238,10 @@ describe("MemoryManager", () => {
       fails({ address: BASE + PAGE, flags: MAP_FIXED_NOREPLACE | MAP_ANONYMOUS | MAP_PRIVATE }),
       -Errno.EEXIST
     )
+    const executable = { protection: 5, file: readOnly, noExecute: true }
+    assert.strictEqual(fails(executable), -Errno.EPERM)
+    const data = fails({ ...executable, protection: 1 })
+    assert.strictEqual(run(protect(manager, data, PAGE, 5, requester())), -Errno.EACCES)
     const low = fails({ flags: MAP_ANONYMOUS | MAP_PRIVATE | Mman.MAP_32BIT })
     assert.isTrue(low > 0 && low < 2 ** 31)
   })

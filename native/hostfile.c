@@ -167,7 +167,15 @@ EXPORT int sentry_file_sync(int fd, int data_only)
 
 EXPORT int sentry_file_memfd(void)
 {
-	return (int)result(memfd_create("sentry", MFD_CLOEXEC));
+	return (int)result(memfd_create("sentry", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+}
+
+/* Seals of a memfd: adds `seals`, and returns those that then hold. */
+EXPORT int sentry_file_seal(int fd, int seals)
+{
+	if (seals != 0 && fcntl(fd, F_ADD_SEALS, seals) < 0)
+		return -errno;
+	return (int)result(fcntl(fd, F_GET_SEALS));
 }
 
 EXPORT int sentry_file_mkdir_at(int dir, const char *name, int mode)

@@ -12,13 +12,17 @@ import {
   UTIME_NOW,
   UTIME_OMIT
 } from "../Abi/At.ts"
-import { EBADF, EFAULT, EINVAL, EOPNOTSUPP, EPERM } from "../Abi/Errno.ts"
+import { EBADF, EFAULT, EFBIG, EINVAL, EOPNOTSUPP, EPERM } from "../Abi/Errno.ts"
+import { isRegular } from "../Abi/FileMode.ts"
 import { AT_NAMES, FALLOC_NAMES } from "../Abi/FileNames.ts"
+import { RLIMIT_FSIZE } from "../Abi/Resource.ts"
+import { SIGXFSZ } from "../Abi/Signal.ts"
 import * as Struct from "../Abi/Struct.ts"
 import { address, declare, dirFd, fd, flags, int, long, mode, string, type Syscall, uint } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import { type NewTimes, changeMode, changeOwner, changeSize, changeTimes } from "../Vfs/Attributes.ts"
 import type { Location } from "../Vfs/Mount.ts"
+import type { Stat } from "../Vfs/Stat.ts"
 import { fileOf } from "./Blocking.ts"
 import { locationTarget } from "./PathArgument.ts"
 
@@ -179,13 +183,25 @@ export const utime = declare("utime", [string("filename"), address("times")], (t
 export const truncate = declare("truncate", [string("path"), long("length")], (task, path, length) => {
   if (length < 0) return -EINVAL
   const place = locationTarget(task, AT_FDCWD, path, FOLLOW, -EINVAL)
-  return typeof place === "number" ? place : changeSize(task.system.vfs, task, place, length)
+  if (typeof place === "number") return place
+  if (isRegular(place.dentry.inode!.mode) && exceedsLimit(task, place.dentry.inode!.stat(), length)) return -EFBIG
+  return changeSize(task.system.vfs, task, place, length)
 })
+
+/** Whether a file would grow beyond RLIMIT_FSIZE: then SIGXFSZ is sent, too. */
+const exceedsLimit = (task: Task, stat: Stat | number, length: number): boolean => {
+  const limit = task.threadGroup.limits.soft(RLIMIT_FSIZE)
+  if (length <= limit || typeof stat === "number" || length <= stat.size) return false
+  task.raise(SIGXFSZ)
+  return true
+}
 
 export const ftruncate = declare("ftruncate", [fd("fd"), long("length")], (task, fdNumber, length) => {
   if (length < 0) return -EINVAL
   const file = fileOf(task, fdNumber)
-  return file === undefined ? -EBADF : file.truncate(length)
+  if (file === undefined) return -EBADF
+  if (!file.writable) return -EINVAL
+  return exceedsLimit(task, file.stat(), length) ? -EFBIG : file.truncate(length)
 })
 
 /** fallocate(2). Modes that only make space, punch holes or write zeros. */
@@ -201,7 +217,8 @@ export const fallocate = declare(
     if (punches && (bits & FALLOC_FL_ZERO_RANGE) !== 0) return -EOPNOTSUPP
     if (punches && (bits & FALLOC_FL_KEEP_SIZE) === 0) return -EOPNOTSUPP
     if (!file.writable) return -EBADF
-    return file.allocate(bits, offset, length)
+    const grows = (bits & FALLOC_FL_KEEP_SIZE) === 0
+    return grows && exceedsLimit(task, file.stat(), offset + length) ? -EFBIG : file.allocate(bits, offset, length)
   },
   { partial: "FALLOC_FL_COLLAPSE_RANGE, FALLOC_FL_INSERT_RANGE, FALLOC_FL_UNSHARE_RANGE" }
 )

@@ -176,10 +176,12 @@ export const openat2 = declare(
   }
 )
 
+const F_SEAL_EXEC = 0x20
+
 /** Longest name, without the "memfd:" that /proc shows before it. */
 const MEMFD_NAME_MAX = 249
 
-/** memfd_create(2). No huge pages, no seals. */
+/** memfd_create(2). No huge pages. */
 export const memfd_create = declare(
   "memfd_create",
   [string("name"), flags("flags", MEMFD_NAMES)],
@@ -189,10 +191,12 @@ export const memfd_create = declare(
     const name = task.memory.copyInString(nameAddress, MEMFD_NAME_MAX + 1)
     if (typeof name === "number") return name === -EFAULT ? name : -EINVAL
     const executable = (bits & MFD_NOEXEC_SEAL) === 0
-    const file = memoryFile(task.system.vfs, task, `memfd:${name}`, executable ? 0o777 : 0o666)
+    const sealable = (bits & (MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL)) !== 0
+    const file = memoryFile(task.system.vfs, task, `memfd:${name}`, executable ? 0o777 : 0o666, sealable)
+    if (!executable && file instanceof OpenFileDescription) file.addSeals(F_SEAL_EXEC)
     return install(task, file, (bits & MFD_CLOEXEC) !== 0 ? O_CLOEXEC : 0)
   },
-  { partial: "MFD_HUGETLB, sealing" }
+  { partial: "MFD_HUGETLB" }
 )
 
 export const sysOpen: ReadonlyArray<Syscall> = [open, openat, creat, openat2, memfd_create]

@@ -88,7 +88,7 @@ export const newfstatat = declare(
   "newfstatat",
   [dirFd("dirfd"), string("pathname"), statBuffer, flags("flags", AT_NAMES, "0")],
   (task, dirFdNumber, path, buffer, bits) => {
-    if ((bits & ~(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH)) !== 0) return -EINVAL
+    if ((bits & ~(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE)) !== 0) return -EINVAL
     const options = { follow: (bits & AT_SYMLINK_NOFOLLOW) === 0, empty: (bits & AT_EMPTY_PATH) !== 0 }
     return copyOutStat(task, buffer, statOf(fileTarget(task, dirFdNumber, path, options)))
   }

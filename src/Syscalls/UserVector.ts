@@ -4,9 +4,10 @@
  * Bytes pass through one kernel buffer. It is shared by everything because a transfer never suspends between filling
  * and emptying it: its contents never outlive a critical section.
  */
-import { EAGAIN, EFAULT, EINVAL, EPIPE } from "../Abi/Errno.ts"
+import { EAGAIN, EFAULT, EFBIG, EINVAL, EPIPE } from "../Abi/Errno.ts"
 import { MAX_RW_COUNT, UIO_MAXIOV } from "../Abi/Fcntl.ts"
-import { SIGPIPE } from "../Abi/Signal.ts"
+import { RLIMIT_FSIZE } from "../Abi/Resource.ts"
+import { SIGPIPE, SIGXFSZ } from "../Abi/Signal.ts"
 import type { UserMemory } from "../Memory/UserMemory.ts"
 import type { Task } from "../Task/Task.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
@@ -131,9 +132,12 @@ export class WriteTransfer {
   readonly #offset: number | undefined
   /** Bytes written so far. */
   #done = 0
+  /** RLIMIT_FSIZE. */
+  readonly #sizeLimit: number
 
   constructor(task: Task, file: OpenFileDescription, vector: UserVector, offset?: number) {
     this.#task = task
+    this.#sizeLimit = task.threadGroup.limits.soft(RLIMIT_FSIZE)
     this.#file = file
     this.#vector = vector
     this.#offset = offset
@@ -151,7 +155,13 @@ export class WriteTransfer {
       const chunk = transferBuffer.subarray(0, Math.min(this.#vector.length - this.#done, TRANSFER_SIZE))
       const copied = this.#copyIn(chunk)
       if (copied < 0) return this.settle(copied)
-      const source = chunk.subarray(0, copied)
+      const at = offset === undefined ? undefined : offset + this.#done
+      const allowed = file.withinSizeLimit(copied, at, this.#sizeLimit)
+      if (allowed < 0) {
+        if (allowed === -EFBIG && this.#done === 0) this.#task.raise(SIGXFSZ)
+        return this.settle(allowed)
+      }
+      const source = chunk.subarray(0, allowed)
       const count = offset === undefined ? file.write(source) : file.writeAt(source, offset + this.#done)
       if (count < 0) {
         if (count === -EAGAIN) return count

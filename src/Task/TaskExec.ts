@@ -6,7 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, X_OK } from "../Abi/At.ts"
-import { EACCES, EAGAIN, EBADF, EINVAL, ELOOP, ENOENT, ENOTDIR } from "../Abi/Errno.ts"
+import { EACCES, EAGAIN, EBADF, EINVAL, ELOOP, ENOENT, ENOTDIR, ETXTBSY } from "../Abi/Errno.ts"
 import { isDirectory, isRegular, isSymlink } from "../Abi/FileMode.ts"
 import { O_RDONLY } from "../Abi/OpenFlags.ts"
 import { RLIMIT_STACK } from "../Abi/Resource.ts"
@@ -63,7 +63,8 @@ const openLocation = (caller: Caller, location: Location): OpenFileDescription |
   if (isDirectory(inode.mode) || !isRegular(inode.mode) || location.mount.noExecute) return -EACCES
   const denied = mayAccess(inode, X_OK, caller.credentials)
   if (denied < 0) return denied
-  const file = inode.open({ flags: O_RDONLY, location, caller, created: false })
+  if (inode.writers > 0) return -ETXTBSY
+  const file = inode.open({ flags: O_RDONLY, location, caller, created: false, executes: true })
   return file instanceof OpenFileDescription || typeof file === "number" ? file : -EACCES
 }
 

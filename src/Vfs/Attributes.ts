@@ -3,7 +3,7 @@
  */
 import { R_OK, W_OK, X_OK } from "../Abi/At.ts"
 import { CAP_CHOWN, CAP_FSETID } from "../Abi/Capability.ts"
-import { EACCES, EINVAL, EISDIR, EOPNOTSUPP, EPERM, EROFS } from "../Abi/Errno.ts"
+import { EACCES, EINVAL, EISDIR, EOPNOTSUPP, EPERM, EROFS, ETXTBSY } from "../Abi/Errno.ts"
 import { S_ISGID, S_ISUID, isDirectory, isRegular, isSpecial, isSymlink } from "../Abi/FileMode.ts"
 import { type Credentials, hasCapability, inGroup } from "./Credentials.ts"
 import type { AttributeChanges, Caller, Inode } from "./Inode.ts"
@@ -89,7 +89,8 @@ export const changeSize = (vfs: Vfs, caller: Caller, location: Location, length:
   if (!isRegular(inode.mode)) return -EINVAL
   if (location.mount.refusesWrites) return -EROFS
   const denied = mayAccess(inode, W_OK, caller.credentials)
-  return denied < 0 ? denied : vfs.truncate(caller, inode, length)
+  if (denied < 0) return denied
+  return inode.executors > 0 ? -ETXTBSY : vfs.truncate(caller, inode, length)
 }
 
 /** access(2) of what is at `location`, with the ids and capabilities of `credentials`. */

@@ -210,6 +210,8 @@ export const allocate = bind<[fd: number, mode: number, offset: number, length: 
 export const sync = bind<[fd: number, dataOnly: number], number>("int sentry_file_sync(int fd, int data_only)")
 /** An anonymous file of the host's. */
 export const memfd = bind<[], number>("int sentry_file_memfd(void)")
+/** Adds seals to an anonymous file: those it then has, or -errno. */
+export const seal = bind<[fd: number, seals: number], number>("int sentry_file_seal(int fd, int seals)")
 export const chmod = bind<[fd: number, mode: number], number>("int sentry_file_chmod(int fd, int mode)")
 /** 0xffffffff leaves an id. */
 export const chown = bind<[fd: number, uid: number, gid: number], number>(

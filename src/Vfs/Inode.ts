@@ -63,6 +63,8 @@ export interface OpenRequest {
   readonly caller: Caller
   /** This open created the file, so its permissions do not matter (a new file of mode 0444 opens for writing). */
   readonly created: boolean
+  /** execve(2) opens it: nobody may write to it while this description is open (ETXTBSY). */
+  readonly executes?: boolean
 }
 
 /**
@@ -93,6 +95,9 @@ export interface DirectoryListing {
 export abstract class Inode {
   abstract readonly filesystem: Filesystem
   abstract get ino(): number
+  /** Descriptions open for writing, and for execution, of a regular file: the two exclude each other (ETXTBSY). */
+  writers = 0
+  executors = 0
   /** Type and permissions, as of the last lookup or change: cheap, for permission checks. */
   abstract get mode(): number
   abstract get uid(): number

@@ -2,13 +2,16 @@
  * A regular file that lives in the sentry, or shows a lower file until the first write.
  */
 import { SEEK_DATA, SEEK_HOLE } from "../Abi/At.ts"
-import { ENXIO, EOPNOTSUPP } from "../Abi/Errno.ts"
+import { ENXIO, EOPNOTSUPP, EPERM } from "../Abi/Errno.ts"
+import * as Host from "./HostCalls.ts"
 import type { OpenRequest } from "./Inode.ts"
 import { ArrayContent, type Content, MEMORY_LIMIT, MemfdContent } from "./MemoryContent.ts"
 import { type LowerInode, type MemoryFs, MemoryNode, type OwnAttributes } from "./MemoryNode.ts"
 import type { Mappable, OpenFileDescription } from "./OpenFileDescription.ts"
 import { privilegeBits } from "./Permission.ts"
 import { type FileData, RegularFile } from "./RegularFile.ts"
+
+const F_SEAL_SEAL = 1
 
 /** Bytes copied at a time from a lower file. */
 const CHUNK = 1 << 18
@@ -20,6 +23,8 @@ export class MemoryFile extends MemoryNode implements FileData {
   #below: FileData | undefined
   #descriptions = 0
   appendedTo = 0
+  /** memfd_create(2) with MFD_ALLOW_SEALING. */
+  sealable = false
 
   constructor(filesystem: MemoryFs, origin: OwnAttributes | LowerInode, device: number) {
     super(filesystem, origin, device)
@@ -134,6 +139,16 @@ export class MemoryFile extends MemoryNode implements FileData {
     // bytes may now change without a write(2); Linux, too, moves mtime of a mapped file late
     if (writable) this.touch()
     return { fd: memfd.fd, offset: 0 }
+  }
+
+  /**
+   * Seals are the host's: it alone knows whether a guest has the file mapped for writing. Only files made for it can be
+   * sealed; another tmpfs file counts as sealed against sealing.
+   */
+  seal(seals: number): number {
+    if (this.lower !== undefined || !this.sealable) return seals === 0 ? F_SEAL_SEAL : -EPERM
+    const memfd = this.#memfd()
+    return typeof memfd === "number" ? memfd : Host.seal(memfd.fd, seals)
   }
 
   /** The content, the node's own, fit for a size of `length`. */

@@ -177,6 +177,14 @@ export abstract class OpenFileDescription {
     return -EINVAL
   }
 
+  /**
+   * How much of a write of `length` bytes, at `offset` or the file offset, stays below RLIMIT_FSIZE; -EFBIG if nothing
+   * does (then SIGXFSZ is due).
+   */
+  withinSizeLimit(length: number, _offset: number | undefined, _limit: number): number {
+    return length
+  }
+
   /** The object on which flock(2) and fcntl(2) locks are held (the inode), or undefined where locks mean nothing. */
   lockTarget(): object | undefined {
     return undefined
@@ -186,6 +194,13 @@ export abstract class OpenFileDescription {
   retain(): this {
     this.#references++
     return this
+  }
+
+  /** As `retain`, unless the last descriptor is gone already: false. For who comes back to a file after a suspension. */
+  tryRetain(): boolean {
+    if (this.#references === 0) return false
+    this.#references++
+    return true
   }
 
   /** One descriptor fewer; the last one closes the file. */

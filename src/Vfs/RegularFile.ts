@@ -14,6 +14,9 @@ import type { Stat } from "./Stat.ts"
 /** Larger sizes fail with EFBIG. What a JavaScript number still counts exactly; ext4 ends far below. */
 export const MAX_FILE_SIZE = 2 ** 53 - 1
 
+/** F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_WRITE, F_SEAL_FUTURE_WRITE, F_SEAL_EXEC. */
+const SEALS = 0x3f
+
 /** The bytes of one regular file as its descriptions use them. Counts and sizes, or -errno. */
 export interface FileData {
   /** What flock(2) and fcntl(2) locks are held on: the inode. */
@@ -35,6 +38,8 @@ export interface FileData {
   synchronize(dataOnly: boolean): number
   /** What mmap(2) maps; `writable` when the mapping may be a shared one that is written through. */
   mappable(writable: boolean): Mappable | number
+  /** F_ADD_SEALS (none: F_GET_SEALS): the seals that then hold, or -errno. Absent where there are none. */
+  seal?(seals: number): number
   /** The last description that used this is gone. */
   close(): void
 }
@@ -46,6 +51,7 @@ export class RegularFile extends OpenFileDescription {
   readonly #root: Location
   /** Differs from Linux: who opened the file counts, not who writes. */
   readonly #clearsPrivileges: boolean
+  readonly #executes: boolean
   #offset = 0
 
   constructor(data: FileData, request: OpenRequest) {
@@ -53,6 +59,10 @@ export class RegularFile extends OpenFileDescription {
     this.#data = data
     this.#location = request.location
     this.#root = request.caller.fs.root
+    this.#executes = request.executes ?? false
+    const inode = request.location.dentry.inode!
+    if (this.#executes) inode.executors++
+    else if (this.writable) inode.writers++
     this.#clearsPrivileges = !hasCapability(request.caller.credentials, CAP_FSETID)
   }
 
@@ -145,7 +155,27 @@ export class RegularFile extends OpenFileDescription {
     return this.#data.mappable(this.writable)
   }
 
+  override seals(): number {
+    return this.#data.seal?.(0) ?? -EINVAL
+  }
+
+  override addSeals(seals: number): number {
+    if ((seals & ~SEALS) !== 0) return -EINVAL
+    const result = this.#data.seal?.(seals) ?? -EINVAL
+    return Math.min(result, 0)
+  }
+
+  override withinSizeLimit(length: number, offset: number | undefined, limit: number): number {
+    if (length === 0) return 0
+    const at = (this.statusFlags & O_APPEND) !== 0 ? this.#data.size() : (offset ?? this.#offset)
+    if (at < 0) return at
+    return at >= limit ? -EFBIG : Math.min(length, limit - at)
+  }
+
   protected override onLastClose(): void {
+    const inode = this.#location.dentry.inode!
+    if (this.#executes) inode.executors--
+    else if (this.writable) inode.writers--
     this.#data.close()
   }
 }

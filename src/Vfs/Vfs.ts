@@ -7,7 +7,7 @@
 import { R_OK, W_OK, X_OK } from "../Abi/At.ts"
 import { CAP_FSETID } from "../Abi/Capability.ts"
 import { makedev } from "../Abi/Device.ts"
-import { EACCES, EEXIST, EISDIR, ELOOP, ENOENT, ENOTDIR, ENXIO, EPERM, EROFS, EXDEV } from "../Abi/Errno.ts"
+import { EACCES, EEXIST, EISDIR, ELOOP, ENOENT, ENOTDIR, ENXIO, EPERM, EROFS, ETXTBSY, EXDEV } from "../Abi/Errno.ts"
 import {
   S_IFBLK,
   S_IFCHR,
@@ -251,6 +251,7 @@ export class Vfs {
     if (denied < 0) return denied
     if ((flags & O_NOATIME) !== 0 && !ownerOrCapable(inode, caller.credentials)) return -EPERM
     if (writes && type === S_IFREG && location.mount.refusesWrites) return -EROFS
+    if (writes && type === S_IFREG && inode.executors > 0) return -ETXTBSY
     const file = this.#openInode(inode, { flags: statusFlagsOf(flags), location, caller, created: false })
     if (truncates && file instanceof OpenFileDescription) {
       const error = this.truncate(caller, inode, 0)

@@ -18,8 +18,8 @@ const fail = (message: string, status = FAILED): number => {
 
 /** Help and completions; the words have been checked. */
 const answer = async (...words: ReadonlyArray<string>): Promise<number> => {
-  const usage = await import("./Usage.ts")
-  await usage.answer(words)
+  const help = await import("./Help.ts")
+  await help.answer(words)
   return 0
 }
 

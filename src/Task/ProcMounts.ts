@@ -33,7 +33,9 @@ interface Shown {
   readonly point: string
 }
 
-/** A zombie has no file tree: -EINVAL. */
+/** Opening: a zombie has no file tree, -EINVAL. */
+export const checkMounts = ({ task }: Subject): number => (hasEnded(task) ? -EINVAL : 0)
+
 const mountsOf = ({ task }: Subject): ReadonlyArray<Shown> | number => {
   if (hasEnded(task)) return -EINVAL
   const { fs, system } = task

@@ -13,7 +13,7 @@ import { DynamicDirectory, MagicLink, type PseudoFs } from "../Vfs/PseudoFs.ts"
 import { fdDirectory, fdInfoDirectory, parseNumber } from "./ProcFd.ts"
 import { maps, smaps, smapsRollup } from "./ProcMaps.ts"
 import { MemoryInode, auxv, checkInspect, checkMemory, cmdline, environ } from "./ProcMemory.ts"
-import { mountinfo, mounts, mountstats } from "./ProcMounts.ts"
+import { checkMounts, mountinfo, mounts, mountstats } from "./ProcMounts.ts"
 import { namespaceDirectory } from "./ProcNamespaces.ts"
 import { limits, stat, stateOf, statm, status, usageOf } from "./ProcStatus.ts"
 import {
@@ -178,8 +178,8 @@ const COMMON: ReadonlyArray<readonly [name: string, make: Make]> = [
   ["cwd", placeLink(({ task }) => (hasEnded(task) ? undefined : task.fs.workingDirectory))],
   ["root", placeLink(({ task }) => (hasEnded(task) ? undefined : task.fs.root))],
   ["exe", placeLink(executableOf)],
-  ["mounts", file(mounts)],
-  ["mountinfo", file(mountinfo)],
+  ["mounts", file(mounts, { check: checkMounts })],
+  ["mountinfo", file(mountinfo, { check: checkMounts })],
   ["smaps", file(smaps, { check: checkInspect })],
   ["smaps_rollup", file(smapsRollup, { check: checkMemory })],
   ["wchan", file(() => "0")],
@@ -225,7 +225,7 @@ export class TaskDirectories {
         "timerslack_ns",
         file(readTimerSlack, { mode: 0o666, write: writeTimerSlack })
       ]
-      const stats: readonly [string, Make] = ["mountstats", file(mountstats, { mode: 0o400 })]
+      const stats: readonly [string, Make] = ["mountstats", file(mountstats, { mode: 0o400, check: checkMounts })]
       known = this.#directory(subject, [taskEntry, ...COMMON, stats, timerSlack])
       this.#processes.set(key, known)
     }

@@ -134,10 +134,11 @@ for (const platform of PLATFORMS) {
         (text) =>
           text
             .replaceAll(/[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}/g, "UUID")
+            .replaceAll(/cpu .*/g, (line) => `cpu ${line.split(/ +/).length}`)
             .replaceAll(/ +/g, " ")
-            .replaceAll(/\d{3,}|\d+\.\d\d/g, "N")
-            .replaceAll(/cpu .*/g, (line) => `cpu ${line.split(" ").length}`)
-            .replaceAll(/N N N \d+\/\d+ \w+/g, "LOAD")
+            .replaceAll(/\d+\.\d\d/g, "F")
+            .replaceAll(/F F F \d+\/\d+ \d+/g, "LOAD")
+            .replaceAll(/\d{3,}/g, "N")
       ))
   })
 }

@@ -16,12 +16,14 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { ENOMEM, ESRCH } from "../Abi/Errno.ts"
 import { Reg, Registers } from "../Abi/Registers.ts"
-import { SIGTRAP } from "../Abi/Signal.ts"
+import { SIGBUS, SIGSEGV, SIGTRAP, SI_KERNEL } from "../Abi/Signal.ts"
+import { faultAccess } from "./FaultAccess.ts"
 import { clip, readGuest, writeGuest } from "./GuestMemory.ts"
 import { checkChange, encodeChanges } from "./StubCalls.ts"
 import { residentSet, threadCpuTime } from "./HostUsage.ts"
 import { bind } from "./Native.ts"
 import {
+  type Access,
   type AddressSpace,
   type MappingChange,
   Platform,
@@ -270,13 +272,20 @@ class PtraceContext implements PlatformContext, StopListener {
     const tracer = this.#host.tracer
     const low = tracer.slotWord(this.slot, slot.address)
     const high = tracer.slotWord(this.slot, slot.address + 4)
-    return {
-      _tag: "Fault",
-      signal: tracer.slotWord(this.slot, slot.signal),
-      code: tracer.slotWord(this.slot, slot.code),
-      address: (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0),
-      access: "unknown" // the host tells the kernel's own fault handler, but not a tracer
-    }
+    const signal = tracer.slotWord(this.slot, slot.signal)
+    const code = tracer.slotWord(this.slot, slot.code)
+    const address = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)
+    const hasAddress = (signal === SIGSEGV || signal === SIGBUS) && code !== SI_KERNEL
+    return { _tag: "Fault", signal, code, address, access: hasAddress ? this.#access(Number(address)) : "unknown" }
+  }
+
+  #access(address: number): Access {
+    const { registers } = this
+    const rip = registers.ulong(Reg.rip)
+    const code = new Uint8Array(15)
+    const length = this.addressSpace.read(rip, code)
+    const pointers = { rip, rsp: registers.ulong(Reg.rsp), rdi: registers.ulong(Reg.rdi) }
+    return faultAccess(code.subarray(0, length), address, pointers)
   }
 
   /**

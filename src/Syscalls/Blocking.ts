@@ -5,10 +5,11 @@
  * registers with every wait queue concerned, tries again (so that no wake-up between the two tries is lost), and sleeps
  * until something changed. A signal ends the wait, but only after one last try: a completed operation wins.
  *
- * The files are retained from the first try on, so an Effect given out here must be run, once.
+ * The files are retained while the Effect runs, and not before: one that is never run, as its task was killed first,
+ * holds nothing.
  */
 import * as Effect from "effect/Effect"
-import { EAGAIN, EINTR, ERESTARTSYS } from "../Abi/Errno.ts"
+import { EAGAIN, EBADF, EINTR, ERESTARTSYS } from "../Abi/Errno.ts"
 import { O_NONBLOCK, O_PATH } from "../Abi/OpenFlags.ts"
 import type { Waiter, WaitQueue } from "../Sync/WaitQueue.ts"
 import type { Result } from "../Task/Syscall.ts"
@@ -107,11 +108,36 @@ export const waitUntil = (
 ): Effect.Effect<number> =>
   Effect.suspend(() => {
     const attention = new Attention(sources)
-    const cleanUp = Effect.sync(() => {
-      attention.close()
-      options.finally?.()
-    })
-    return Effect.ensuring(loop(task, attention, attempt, options), cleanUp)
+    return Effect.ensuring(
+      loop(task, attention, attempt, options),
+      Effect.sync(() => {
+        attention.close()
+        options.finally?.()
+      })
+    )
+  })
+
+/**
+ * Keeps `files` open while `wait` runs. -EBADF if one was closed for good between the call's first try and now, as if
+ * the close had come before the call.
+ */
+export const holding = (
+  files: ReadonlyArray<OpenFileDescription>,
+  wait: Effect.Effect<number>
+): Effect.Effect<number> =>
+  Effect.suspend(() => {
+    const held: Array<OpenFileDescription> = []
+    const letGo = (): void => {
+      for (const file of held) file.release()
+    }
+    for (const file of files) {
+      if (file.tryRetain()) held.push(file)
+      else {
+        letGo()
+        return Effect.succeed(-EBADF)
+      }
+    }
+    return Effect.ensuring(wait, Effect.sync(letGo))
   })
 
 /** Waits on `file` until `attempt` returns anything but -EAGAIN; keeps it open meanwhile. Blocks. */
@@ -121,16 +147,7 @@ export const waitForFile = (
   events: number,
   attempt: () => number,
   options: WaitOptions = {}
-): Effect.Effect<number> => {
-  file.retain()
-  return waitUntil(task, [{ queue: file.waiters, events }], attempt, {
-    ...options,
-    finally: () => {
-      file.release()
-      options.finally?.()
-    }
-  })
-}
+): Effect.Effect<number> => holding([file], waitUntil(task, [{ queue: file.waiters, events }], attempt, options))
 
 /**
  * Tries `attempt`; where that says -EAGAIN and the file blocks, waits for `events` and tries again. An interrupted wait

@@ -2,6 +2,7 @@
  * File locks: flock(2), and fcntl(2) with F_SETLK and its kin, both of POSIX (owned by the descriptor table, as Linux
  * has it) and of open file descriptions.
  */
+import * as Effect from "effect/Effect"
 import { SEEK_CUR, SEEK_END, SEEK_SET } from "../Abi/At.ts"
 import { EAGAIN, EBADF, EFAULT, EINVAL, EOVERFLOW } from "../Abi/Errno.ts"
 import * as F from "../Abi/Fcntl.ts"
@@ -9,7 +10,7 @@ import { declare, fd, flags, type Result, type Syscall } from "../Task/Syscall.t
 import type { Task } from "../Task/Task.ts"
 import { type LockRange, MAX_OFFSET, type RecordLock } from "../Vfs/FileLocks.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
-import { fileOf, waitUntil } from "./Blocking.ts"
+import { fileOf, holding, waitUntil } from "./Blocking.ts"
 
 const GET = new Set([F.F_GETLK, F.F_OFD_GETLK])
 const WAIT = new Set([F.F_SETLKW, F.F_OFD_SETLKW])
@@ -62,18 +63,19 @@ const wait = (
   attempt: () => number
 ): Result => {
   const { locks } = task.fds
-  const posix = request.owner !== file
-  if (posix) {
-    const deadlock = locks.beginWait(target, request)
-    if (deadlock < 0) return deadlock
-  }
-  file.retain()
-  return waitUntil(task, [{ queue: locks.waiters(target), events: 1 }], attempt, {
-    finally: () => {
-      if (posix) locks.endWait(request)
-      file.release()
-    }
-  })
+  const waiting = waitUntil(task, [{ queue: locks.waiters(target), events: 1 }], attempt)
+  if (request.owner === file) return holding([file], waiting)
+  return holding(
+    [file],
+    Effect.suspend(() => {
+      const deadlock = locks.beginWait(target, request)
+      if (deadlock < 0) return Effect.succeed(deadlock)
+      return Effect.ensuring(
+        waiting,
+        Effect.sync(() => locks.endWait(request))
+      )
+    })
+  )
 }
 
 /** fcntl(2) with a lock command. Errors: EAGAIN, EDEADLK, EBADF for the wrong access mode, EINVAL, EOVERFLOW, EFAULT. */
@@ -137,8 +139,7 @@ export const flock = declare("flock", [fd("fd"), flags("operation", F.LOCK_NAMES
   const attempt = (): number => locks.flock(target, file, kind === F.LOCK_EX)
   const result = attempt()
   if (result !== -EAGAIN || (operation & F.LOCK_NB) !== 0) return result
-  file.retain()
-  return waitUntil(task, [{ queue: locks.waiters(target), events: 1 }], attempt, { finally: () => file.release() })
+  return holding([file], waitUntil(task, [{ queue: locks.waiters(target), events: 1 }], attempt))
 })
 
 export const sysLock: ReadonlyArray<Syscall> = [flock]

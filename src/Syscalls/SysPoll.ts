@@ -20,7 +20,7 @@ import { nanosOfTimespec, nanosOfTimeval, Timespec, timespecOfNanos, Timeval, ti
 import { address, declare, int, type Result, size, struct, type Syscall, uint } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
-import { fileOf, waitUntil } from "./Blocking.ts"
+import { fileOf, holding, waitUntil } from "./Blocking.ts"
 
 const SIGSET_SIZE = 8
 const POLLFD_SIZE = 8
@@ -47,16 +47,12 @@ const scanUntil = (
   const found = scan()
   if (found !== 0) return found
   if (deadline !== undefined && deadline <= task.system.timekeeper.monotonic()) return 0
-  for (const { file } of interests) file.retain()
   const sources = interests.map(({ file, events }) => ({ queue: file.waiters, events }))
-  return waitUntil(task, sources, () => scan() || -EAGAIN, {
-    deadline,
-    expired: () => 0,
-    interrupted: () => interrupted,
-    finally: () => {
-      for (const { file } of interests) file.release()
-    }
-  })
+  const options = { deadline, expired: () => 0, interrupted: () => interrupted }
+  return holding(
+    interests.map(({ file }) => file),
+    waitUntil(task, sources, () => scan() || -EAGAIN, options)
+  )
 }
 
 // ---------------------------------------------------------------- poll

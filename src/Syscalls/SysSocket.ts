@@ -32,7 +32,7 @@ import { address, declare, fd, flags, int, oneOf, type Result, type Syscall } fr
 import type { Task } from "../Task/Task.ts"
 import * as Names from "../Vfs/Names.ts"
 import { UnixSocket } from "../Vfs/SocketUnix.ts"
-import { attemptOrWait, isNonBlocking, waitUntil, withTimeout } from "./Blocking.ts"
+import { attemptOrWait, holding, isNonBlocking, waitUntil, withTimeout } from "./Blocking.ts"
 import {
   credentialsOf,
   encodeName,
@@ -182,11 +182,8 @@ const connectStream = (task: Task, file: UnixSocket, name: Uint8Array): Result =
   const attempt = (): number => file.connect(listener, () => make(task, file.type, 0), credentials)
   const result = attempt()
   if (result !== -EAGAIN || isNonBlocking(file)) return result
-  file.retain()
-  return waitUntil(task, [{ queue: listener.room, events: WRITABLE }], attempt, {
-    ...withTimeout(task, file.writeTimeout),
-    finally: () => file.release()
-  })
+  const options = withTimeout(task, file.writeTimeout)
+  return holding([file], waitUntil(task, [{ queue: listener.room, events: WRITABLE }], attempt, options))
 }
 
 /**

@@ -50,7 +50,7 @@ import {
 import type { Task } from "../Task/Task.ts"
 import type { Received } from "../Vfs/SocketMessage.ts"
 import type { Outgoing, UnixSocket } from "../Vfs/SocketUnix.ts"
-import { isNonBlocking, type Source, waitUntil, withTimeout } from "./Blocking.ts"
+import { holding, isNonBlocking, type Source, waitForFile, waitUntil, withTimeout } from "./Blocking.ts"
 import { readControl, writeControl } from "./SocketControl.ts"
 import { credentialsOf, encodeName, findSocket, nameOf, readAddress, socketOf, writeAddress } from "./SocketAddress.ts"
 import { TRANSFER_SIZE, transferBuffer, userBuffer, type UserVector, userVector } from "./UserVector.ts"
@@ -138,16 +138,15 @@ const sendAll = (
   const sources: Array<Source> = [{ queue: socket.waiters, events: WRITABLE }]
   if (target !== undefined) sources.push({ queue: target.room, events: WRITABLE })
   const timeout = socket.writeTimeout
-  socket.retain()
-  return waitUntil(task, sources, sending.attempt, {
+  const waiting = waitUntil(task, sources, sending.attempt, {
     ...withTimeout(task, timeout),
     interrupted: () => sending.settle(timeout === undefined ? -ERESTARTSYS : -EINTR),
-    expired: () => sending.settle(-EAGAIN),
-    finally: () => {
-      sending.close()
-      socket.release()
-    }
+    expired: () => sending.settle(-EAGAIN)
   })
+  return Effect.ensuring(
+    holding([socket], waiting),
+    Effect.sync(() => sending.close())
+  )
 }
 
 /** Where a send with an explicit address goes; undefined: to the peer. */
@@ -293,12 +292,10 @@ const receiveAll = (
   if (result !== -EAGAIN) return end(result)
   if (isNonBlocking(socket) || (flagBits & MSG_DONTWAIT) !== 0) return end(receiving.settle(-EAGAIN))
   const timeout = socket.readTimeout
-  socket.retain()
-  const waiting = waitUntil(task, [{ queue: socket.waiters, events: READABLE }], receiving.attempt, {
+  const waiting = waitForFile(task, socket, READABLE, receiving.attempt, {
     ...withTimeout(task, timeout),
     interrupted: () => receiving.settle(timeout === undefined ? -ERESTARTSYS : -EINTR),
-    expired: () => receiving.settle(-EAGAIN),
-    finally: () => socket.release()
+    expired: () => receiving.settle(-EAGAIN)
   })
   return Effect.map(waiting, end)
 }

@@ -14,7 +14,7 @@ import { address, declare, fd, flags, type Result, size, type Syscall, uint } fr
 import type { Task } from "../Task/Task.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import { PipeDescription } from "../Vfs/Pipe.ts"
-import { fileOf, isNonBlocking, waitUntil } from "./Blocking.ts"
+import { fileOf, holding, isNonBlocking, waitUntil } from "./Blocking.ts"
 import { readFile, writeFile } from "./SysReadWrite.ts"
 import { TRANSFER_SIZE, transferBuffer, userVector } from "./UserVector.ts"
 
@@ -104,15 +104,9 @@ class Transfer {
       { queue: this.#from.file.waiters, events: READABLE },
       { queue: this.#to.file.waiters, events: WRITABLE }
     ]
-    this.#from.file.retain()
-    this.#to.file.retain()
-    return waitUntil(this.#task, sources, () => this.#endUnlessBlocked(this.#attempt()), {
-      interrupted: () => this.#end(-ERESTARTSYS),
-      finally: () => {
-        this.#from.file.release()
-        this.#to.file.release()
-      }
-    })
+    const attempt = (): number => this.#endUnlessBlocked(this.#attempt())
+    const options = { interrupted: () => this.#end(-ERESTARTSYS) }
+    return holding([this.#from.file, this.#to.file], waitUntil(this.#task, sources, attempt, options))
   }
 
   #endUnlessBlocked(result: number): number {

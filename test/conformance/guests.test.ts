@@ -2,7 +2,7 @@
 import { readdirSync } from "node:fs"
 import { describe, test } from "vitest"
 import { expectSame } from "./Compare.ts"
-import { PLATFORMS, REPOSITORY } from "./Platforms.ts"
+import { NIGHTLY, PLATFORMS, REPOSITORY } from "./Platforms.ts"
 
 const DIRECTORY = `${REPOSITORY}test/guest/`
 
@@ -14,7 +14,9 @@ const guests = readdirSync(DIRECTORY)
 for (const platform of PLATFORMS) {
   describe.concurrent(`guest programs on ${platform.name}`, () => {
     for (const guest of guests) {
-      test(guest, () => expectSame(platform, [`${DIRECTORY}build/${guest}`]))
+      test(guest, { repeats: NIGHTLY ? 19 : 0, timeout: NIGHTLY ? 600_000 : 60_000 }, () =>
+        expectSame(platform, [`${DIRECTORY}build/${guest}`])
+      )
     }
   })
 }

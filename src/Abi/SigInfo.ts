@@ -12,6 +12,9 @@ interface Common {
   readonly code: number
 }
 
+/** How the faulting instruction used memory; siginfo_t does not say, the error code in a signal frame does. */
+export type FaultAccess = "read" | "write" | "execute" | "unknown"
+
 /** What came with a signal. */
 export type SigInfo =
   /** kill(2), tgkill(2): si_pid, si_uid. */
@@ -30,7 +33,7 @@ export type SigInfo =
       readonly systemTicks: number
     })
   /** SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP: si_addr. */
-  | (Common & { readonly _tag: "Fault"; readonly address: bigint })
+  | (Common & { readonly _tag: "Fault"; readonly address: bigint; readonly access: FaultAccess })
   /** The raw union, when the guest composed it (rt_sigqueueinfo(2)): bytes 12 to 127. */
   | (Common & { readonly _tag: "Raw"; readonly errno: number; readonly rest: Uint8Array })
 

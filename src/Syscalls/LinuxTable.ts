@@ -16,6 +16,7 @@ import { sysLock } from "./SysLock.ts"
 import { sysMemory } from "./SysMemory.ts"
 import { sysOpen } from "./SysOpen.ts"
 import { sysPath } from "./SysPath.ts"
+import { sysPidFd } from "./SysPidFd.ts"
 import { sysPipe } from "./SysPipe.ts"
 import { sysPoll } from "./SysPoll.ts"
 import { sysProcess } from "./SysProcess.ts"
@@ -48,6 +49,7 @@ const families: ReadonlyArray<ReadonlyArray<Syscall>> = [
   sysMemory,
   sysOpen,
   sysPath,
+  sysPidFd,
   sysPipe,
   sysPoll,
   sysProcess,

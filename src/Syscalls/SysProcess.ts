@@ -6,6 +6,8 @@ import {
   CLONE_ARGS_SIZE_VER0,
   CLONE_NAMES,
   CLONE_PARENT,
+  CLONE_PARENT_SETTID,
+  CLONE_PIDFD,
   CLONE_THREAD,
   CLONE_VFORK,
   CLONE_VM,
@@ -32,10 +34,15 @@ import { type CloneRequest, clone } from "../Task/TaskClone.ts"
 import { type ExecStrings, execute } from "../Task/TaskExec.ts"
 import { exitGroup } from "../Task/TaskExit.ts"
 import { killTask } from "../Task/TaskSignals.ts"
+import { openPidFd } from "./SysPidFd.ts"
 
 const cloneWith = (task: Task, request: CloneRequest): Result => Effect.orDie(clone(task, request))
 
-const nothing = { stackPointer: 0, tls: 0n, parentTid: 0, childTid: 0 }
+const nothing = { stackPointer: 0, tls: 0n, parentTid: 0, childTid: 0, openPidFd: undefined, pidFdAddress: 0 }
+
+/** The maker of CLONE_PIDFD's descriptor, if that is asked for. */
+const pidFdOf = (task: Task, flags: number): CloneRequest["openPidFd"] =>
+  (flags & CLONE_PIDFD) === 0 ? undefined : (child) => openPidFd(task, child, 0)
 
 /** `struct clone_args` of up to its known size; -E2BIG if what lies beyond is not zero. */
 const readCloneArgs = (task: Task, at: number, length: number): CloneArgs | number => {
@@ -48,7 +55,7 @@ const readCloneArgs = (task: Task, at: number, length: number): CloneArgs | numb
 }
 
 /** What only clone3(2) checks. */
-const clone3Request = (args: CloneArgs): CloneRequest | number => {
+const clone3Request = (task: Task, args: CloneArgs): CloneRequest | number => {
   const flags = Number(args.flags)
   if ((flags & CSIGNAL) !== 0 || args.exit_signal > CSIGNAL || args.set_tid_size !== 0) return -EINVAL
   if ((flags & (CLONE_THREAD | CLONE_PARENT)) !== 0 && args.exit_signal !== 0) return -EINVAL
@@ -59,7 +66,9 @@ const clone3Request = (args: CloneArgs): CloneRequest | number => {
     stackPointer: args.stack + args.stack_size,
     tls: args.tls,
     parentTid: args.parent_tid,
-    childTid: args.child_tid
+    childTid: args.child_tid,
+    openPidFd: pidFdOf(task, flags),
+    pidFdAddress: args.pidfd
   }
 }
 
@@ -103,16 +112,21 @@ export const sysProcess = [
   declare(
     "clone",
     [longFlags("flags", CLONE_NAMES), address("child_stack"), address("parent_tid"), address("child_tid"), u64("tls")],
-    (task, flags, stackPointer, parentTid, childTid, tls) =>
-      cloneWith(task, {
+    (task, flags, stackPointer, parentTid, childTid, tls) => {
+      // the old call has one word for both results
+      if ((flags & CLONE_PIDFD) !== 0 && (flags & CLONE_PARENT_SETTID) !== 0) return -EINVAL
+      return cloneWith(task, {
         flags: (flags % 0x1_0000_0000) & ~CSIGNAL,
         exitSignal: flags & CSIGNAL,
         stackPointer,
         tls,
         parentTid,
-        childTid
-      }),
-    { partial: "namespaces and CLONE_PIDFD are refused" }
+        childTid,
+        openPidFd: pidFdOf(task, flags),
+        pidFdAddress: parentTid
+      })
+    },
+    { partial: "namespaces are refused" }
   ),
   declare(
     "clone3",
@@ -120,10 +134,10 @@ export const sysProcess = [
     (task, at, length) => {
       const args = readCloneArgs(task, at, length)
       if (typeof args === "number") return args
-      const request = clone3Request(args)
+      const request = clone3Request(task, args)
       return typeof request === "number" ? request : cloneWith(task, request)
     },
-    { partial: "namespaces, CLONE_PIDFD, set_tid and cgroup are refused" }
+    { partial: "namespaces, set_tid and cgroup are refused" }
   ),
   declare("fork", [], (task) => cloneWith(task, { ...nothing, flags: 0, exitSignal: SIGCHLD })),
   declare("vfork", [], (task) => cloneWith(task, { ...nothing, flags: CLONE_VM | CLONE_VFORK, exitSignal: SIGCHLD })),

@@ -110,7 +110,7 @@ const sigaltstack = (task: Task, stack: number, old: number): Result => {
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** Whether kill(2) permits it. */
-const mayKill = (task: Task, target: ThreadGroup, signo: number): boolean => {
+export const mayKill = (task: Task, target: ThreadGroup, signo: number): boolean => {
   const { euid, ruid } = task.credentials
   const theirs = (target.leader ?? task).credentials
   return (
@@ -186,7 +186,7 @@ const tkill = (task: Task, tid: number, signo: number): Result => {
 }
 
 /** siginfo as the guest composed it; pretending to be the kernel or kill(2) is refused towards others. */
-const readInfo = (task: Task, tgid: number, signo: number, at: number): SigInfo | number => {
+export const readInfo = (task: Task, tgid: number, signo: number, at: number): SigInfo | number => {
   const bytes = new Uint8Array(SIGINFO_SIZE)
   if (task.memory.copyIn(at, bytes) < 0) return -EFAULT
   const info = decodeSigInfo(signo, bytes)

@@ -2,7 +2,7 @@
  * Waiting for children: wait4(2), waitid(2).
  */
 import * as Effect from "effect/Effect"
-import { EFAULT, EINVAL, ESRCH } from "../Abi/Errno.ts"
+import { EBADF, EFAULT, EINVAL, ESRCH } from "../Abi/Errno.ts"
 import { Rusage } from "../Abi/Resource.ts"
 import { SIGCHLD } from "../Abi/Signal.ts"
 import { encodeSigInfo } from "../Abi/SigInfo.ts"
@@ -10,6 +10,7 @@ import {
   P_ALL,
   P_PGID,
   P_PID,
+  P_PIDFD,
   WAIT_ID_NAMES,
   WAIT_NAMES,
   WCONTINUED,
@@ -22,6 +23,7 @@ import {
   __WCLONE,
   __WNOTHREAD
 } from "../Abi/Wait.ts"
+import { PidFd } from "../Task/PidFd.ts"
 import { type Result, address, declare, flags, oneOf, pid, struct } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import { type WaitSelector, wait } from "../Task/TaskWait.ts"
@@ -48,7 +50,7 @@ const wait4 = (task: Task, pid: number, status: number, options: number, usage: 
   })
 }
 
-const selectorOfId = (type: number, id: number): WaitSelector | number => {
+const selectorOfId = (task: Task, type: number, id: number): WaitSelector | number => {
   switch (type) {
     case P_ALL:
       return { _tag: "All" }
@@ -56,6 +58,10 @@ const selectorOfId = (type: number, id: number): WaitSelector | number => {
       return id > 0 ? { _tag: "Pid", pid: id } : -EINVAL
     case P_PGID:
       return id >= 0 ? { _tag: "ProcessGroup", id } : -EINVAL
+    case P_PIDFD: {
+      const file = task.fds.get(id)
+      return file instanceof PidFd ? { _tag: "Group", group: file.group } : id < 0 ? -EINVAL : -EBADF
+    }
     default:
       return -EINVAL
   }
@@ -63,7 +69,7 @@ const selectorOfId = (type: number, id: number): WaitSelector | number => {
 
 const waitid = (task: Task, type: number, id: number, info: number, options: number, usage: number): Result => {
   if ((options & ~WAITID_OPTIONS) !== 0 || (options & (WEXITED | WSTOPPED | WCONTINUED)) === 0) return -EINVAL
-  const selector = selectorOfId(type, id)
+  const selector = selectorOfId(task, type, id)
   if (typeof selector === "number") return selector
   return Effect.map(wait(task, selector, options), (result) => {
     if (typeof result === "number") return result
@@ -111,7 +117,6 @@ export const sysWait = [
       flags("options", WAIT_NAMES),
       address("rusage")
     ],
-    waitid,
-    { partial: "P_PIDFD is not supported" }
+    waitid
   )
 ]

@@ -6,6 +6,7 @@ import { EAGAIN, EINVAL, ERESTARTNOINTR } from "../Abi/Errno.ts"
 import {
   CLONE_CHILD_CLEARTID,
   CLONE_CHILD_SETTID,
+  CLONE_DETACHED,
   CLONE_FILES,
   CLONE_FS,
   CLONE_NEWCGROUP,
@@ -44,6 +45,9 @@ export interface CloneRequest {
   readonly tls: bigint
   readonly parentTid: number
   readonly childTid: number
+  /** Makes the descriptor of CLONE_PIDFD; what it returns goes to `pidFdAddress`. */
+  readonly openPidFd: ((child: ThreadGroup) => number) | undefined
+  readonly pidFdAddress: number
 }
 
 const NAMESPACES =
@@ -54,8 +58,9 @@ const validate = ({ exitSignal, flags }: CloneRequest): number => {
   if ((flags & CLONE_THREAD) !== 0 && (flags & CLONE_SIGHAND) === 0) return -EINVAL
   if ((flags & CLONE_SIGHAND) !== 0 && (flags & CLONE_VM) === 0) return -EINVAL
   if (exitSignal > NSIG) return -EINVAL
+  if ((flags & CLONE_PIDFD) !== 0 && (flags & (CLONE_THREAD | CLONE_DETACHED)) !== 0) return -EINVAL
   // what is not implemented is refused, not ignored
-  return (flags & (NAMESPACES | CLONE_PIDFD)) === 0 ? 0 : -EINVAL
+  return (flags & NAMESPACES) === 0 ? 0 : -EINVAL
 }
 
 /** Makes the child: its tid, or -errno. The parent of a CLONE_VFORK is stopped afterwards until the child is done. */
@@ -80,6 +85,10 @@ export const clone = Effect.fnUntraced(function* (
     return -EAGAIN
   }
   prepareChild(parent, child, request)
+  if (request.openPidFd !== undefined) {
+    const descriptor = request.openPidFd(child.threadGroup)
+    if (descriptor >= 0) parent.memory.writeU32(request.pidFdAddress, descriptor)
+  }
   if ((flags & CLONE_PARENT_SETTID) !== 0) parent.memory.writeU32(request.parentTid, child.tid)
   if ((flags & CLONE_VFORK) !== 0) {
     child.vforkParent = parent

@@ -22,7 +22,6 @@ import {
   defaultAction,
   signalBit
 } from "../Abi/Signal.ts"
-import { PROT_READ } from "../Abi/Mman.ts"
 import { Reg } from "../Abi/Registers.ts"
 import { type SigInfo, kernelSigInfo } from "../Abi/SigInfo.ts"
 import { type ExitStatus, signaled } from "../Abi/Wait.ts"
@@ -164,20 +163,17 @@ const FAULT_WRITE = 2
 const FAULT_USER = 4
 const FAULT_FETCH = 16
 
-/**
- * What the CPU reported with a fault. The platform may not know the kind of access; then it follows from what the page
- * allows: a readable page that faulted was written to.
- */
+/** What the CPU reported with a fault. */
 const trapOf = (task: Task, info: SigInfo): SignalFrame.FrameContents["trap"] => {
   if (info._tag !== "Fault") return { number: 0, address: 0n, error: 0 }
   const number = info.code === SI_KERNEL ? TRAP_GENERAL_PROTECTION : (TRAP_NUMBERS.get(info.signo) ?? 0)
   if (info.signo !== SIGSEGV || info.code === SI_KERNEL) return { number, address: 0n, error: 0 }
   let error = FAULT_USER
-  if (info.address === task.registers.words[Reg.rip]) error |= FAULT_FETCH
-  if (info.code === SEGV_ACCERR) {
-    const protection = task.memoryManager.areas.find(Number(info.address))?.protection ?? 0
-    if ((protection & PROT_READ) !== 0) error |= FAULT_PRESENT | ((error & FAULT_FETCH) === 0 ? FAULT_WRITE : 0)
-  }
+  if (info.access === "write") error |= FAULT_WRITE
+  if (info.access === "execute") error |= FAULT_FETCH
+  // a page nobody may touch is not present to the CPU either
+  const protection = task.memoryManager.areas.find(Number(info.address))?.protection ?? 0
+  if (info.code === SEGV_ACCERR && protection !== 0) error |= FAULT_PRESENT
   return { number, address: info.address, error }
 }
 

@@ -7,6 +7,7 @@
 import * as Effect from "effect/Effect"
 import { SA_NOCLDWAIT, SIGCHLD, CLD_EXITED, CLD_KILLED, CLD_DUMPED } from "../Abi/Signal.ts"
 import { SIG_IGN } from "../Abi/SigAction.ts"
+import { POLLIN } from "../Abi/Poll.ts"
 import { type ExitStatus, exited } from "../Abi/Wait.ts"
 import { invariant } from "../Sync/Invariant.ts"
 import { hangUpOrphans } from "./JobControl.ts"
@@ -91,6 +92,7 @@ const endGroup = (group: ThreadGroup, last: Task): void => {
   group.posixTimers.clear()
   hangUpOrphans(group)
   advance(group, "Zombie")
+  group.ended.notify(POLLIN)
   for (const child of group.children) adopt(child, last)
   group.children.clear()
   const { parent } = group

@@ -92,6 +92,7 @@ const raiseFault = (task: Task, fault: FaultOutcome): void => {
   forceSignal(task, {
     _tag: "Fault",
     signo: fault.signal,
+    access: fault.access,
     code: fault.code,
     address: fault.signal === SIGSEGV || fault.code !== SI_KERNEL ? fault.address : task.registers.words[Reg.rip]!
   })

@@ -25,6 +25,7 @@ export type WaitSelector =
   | { readonly _tag: "All" }
   | { readonly _tag: "Pid"; readonly pid: number }
   | { readonly _tag: "ProcessGroup"; readonly id: number }
+  | { readonly _tag: "Group"; readonly group: ThreadGroup }
 
 /** What happened to one child. */
 export interface WaitResult {
@@ -71,6 +72,8 @@ const matches = (task: Task, child: ThreadGroup, selector: WaitSelector, options
       return true
     case "Pid":
       return child.tgid === selector.pid
+    case "Group":
+      return child === selector.group
     case "ProcessGroup":
       return child.processGroup.id === (selector.id === 0 ? task.threadGroup.processGroup.id : selector.id)
   }

@@ -48,6 +48,8 @@ export class ThreadGroup {
   exitStatus: ExitStatus | undefined
   /** The task that executes execve(2) and waits for the others to go. Guarded by: signal mutex. */
   execing: Task | undefined
+  /** Woken (POLLIN) when the group has ended, for pidfd_open(2). */
+  readonly ended = new WaitQueue()
   /** Woken (bit 1) when a task leaves the group. */
   readonly taskExits = new WaitQueue()
   /** Replaced by execve(2). */

@@ -14,8 +14,7 @@ static void on_fault(int signo, siginfo_t *info, void *context) {
   if (signo == SIGSEGV || signo == SIGBUS)
     say("SIG%s: code=%d address=%#lx write=%d trap=%lld", sigabbrev_np(signo), info->si_code,
         address >= base && address < base + 0x10000 ? address - base : address,
-        /* whether it was a write is no part of what a tracer can know, unless the mapping tells */
-        info->si_code == SEGV_ACCERR ? (int)(uc->uc_mcontext.gregs[REG_ERR] >> 1 & 1) : -1, uc->uc_mcontext.gregs[REG_TRAPNO]);
+        (int)(uc->uc_mcontext.gregs[REG_ERR] >> 1 & 1), uc->uc_mcontext.gregs[REG_TRAPNO]);
   else
     say("SIG%s: code=%d at=%s", sigabbrev_np(signo), info->si_code,
         signo == SIGTRAP ? "-" : address == (uintptr_t)uc->uc_mcontext.gregs[REG_RIP] ? "rip" : "elsewhere");

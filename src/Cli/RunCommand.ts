@@ -220,6 +220,8 @@ export const run = async (options: RunArguments): Promise<number | Failed> => {
   const error = Cause.squash(exit.cause)
   if (Cause.hasFails(exit.cause)) {
     const known = error as SentryError // the error channel holds nothing else
+    if (known._tag === "SandboxFailed" && process.env["EFFECT_SENTRY_DEBUG"] !== undefined)
+      writeAll(2, `${known.report}\n`)
     return { message: known.message, status: statusOfError(known) }
   }
   return { message: error instanceof Error ? error.message : Cause.pretty(exit.cause), status: FAILED }

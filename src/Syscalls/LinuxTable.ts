@@ -19,6 +19,7 @@ import { sysPath } from "./SysPath.ts"
 import { sysPidFd } from "./SysPidFd.ts"
 import { sysPipe } from "./SysPipe.ts"
 import { sysPoll } from "./SysPoll.ts"
+import { sysPriority } from "./SysPriority.ts"
 import { sysProcess } from "./SysProcess.ts"
 import { sysReadWrite } from "./SysReadWrite.ts"
 import { sysScheduler } from "./SysScheduler.ts"
@@ -52,6 +53,7 @@ const families: ReadonlyArray<ReadonlyArray<Syscall>> = [
   sysPidFd,
   sysPipe,
   sysPoll,
+  sysPriority,
   sysProcess,
   sysReadWrite,
   sysScheduler,

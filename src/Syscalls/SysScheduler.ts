@@ -1,27 +1,11 @@
 /**
- * Scheduling: policies, priorities, affinity, niceness, I/O priorities. All of it is kept, checked and reported as
+ * Scheduling: policies, real-time priorities, affinity. All of it is kept, checked and reported as
  * Linux does; none of it changes how the host schedules the guest's threads.
  */
-import { CAP_SYS_ADMIN, CAP_SYS_NICE } from "../Abi/Capability.ts"
-import { E2BIG, EACCES, EBUSY, EFAULT, EINVAL, EOPNOTSUPP, EPERM, ESRCH } from "../Abi/Errno.ts"
-import { RLIMIT_NICE, RLIMIT_RTPRIO } from "../Abi/Resource.ts"
+import { CAP_SYS_NICE } from "../Abi/Capability.ts"
+import { E2BIG, EBUSY, EFAULT, EINVAL, EOPNOTSUPP, EPERM, ESRCH } from "../Abi/Errno.ts"
+import { RLIMIT_RTPRIO } from "../Abi/Resource.ts"
 import {
-  IOPRIO_CLASS_BE,
-  IOPRIO_CLASS_IDLE,
-  IOPRIO_CLASS_NONE,
-  IOPRIO_CLASS_RT,
-  IOPRIO_CLASS_SHIFT,
-  IOPRIO_LEVELS,
-  IOPRIO_WHO_NAMES,
-  IOPRIO_WHO_PGRP,
-  IOPRIO_WHO_PROCESS,
-  IOPRIO_WHO_USER,
-  MAX_NICE,
-  MIN_NICE,
-  PRIO_NAMES,
-  PRIO_PGRP,
-  PRIO_PROCESS,
-  PRIO_USER,
   SCHED_ATTR_SIZE_VER0,
   SCHED_BATCH,
   SCHED_DEADLINE,
@@ -40,8 +24,8 @@ import {
 } from "../Abi/Sched.ts"
 import { Timespec, timespecOfNanos } from "../Abi/Time.ts"
 import { PAGE_SIZE } from "../Abi/Mman.ts"
-import { affinityOf, isRealTime } from "../Task/Scheduling.ts"
-import { type Result, address, declare, int, oneOf, pid, struct, uint } from "../Task/Syscall.ts"
+import { affinityOf, allowsNice, clampNice, isRealTime } from "../Task/Scheduling.ts"
+import { type Result, address, declare, oneOf, pid, struct, uint } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import { hasCapability } from "../Vfs/Credentials.ts"
 
@@ -52,11 +36,6 @@ const isCapable = (task: Task): boolean => hasCapability(task.credentials, CAP_S
 /** The effective user of `task` is the effective or real user of `target`. */
 const isOwner = ({ credentials }: Task, target: Task): boolean =>
   credentials.euid === target.credentials.euid || credentials.euid === target.credentials.ruid
-
-const clampNice = (nice: number): number => Math.min(MAX_NICE, Math.max(MIN_NICE, nice))
-
-/** RLIMIT_NICE of `target` allows `nice`. */
-const allowsNice = (target: Task, nice: number): boolean => 20 - nice <= target.threadGroup.limits.soft(RLIMIT_NICE)
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Policies
@@ -273,138 +252,6 @@ const getcpu = (task: Task, cpu: number, node: number): Result => {
   return node !== 0 && task.memory.writeU32(node, 0) < 0 ? -EFAULT : 0
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
-// Niceness and I/O priority
-// ---------------------------------------------------------------------------------------------------------------------
-
-const livingTasks = function* (groups: Iterable<{ readonly tasks: Iterable<Task> }>): Generator<Task> {
-  for (const group of groups) yield* group.tasks
-}
-
-/** The tasks of a process group; 0: the caller's own. */
-const groupTasks = (task: Task, who: number): Iterable<Task> => {
-  const group = who === 0 ? task.threadGroup.processGroup : task.system.taskSet.processGroups.get(who)
-  return group === undefined ? [] : livingTasks(group.members)
-}
-
-/** The tasks of a real user; 0: the caller's own. */
-const userTasks = function* (task: Task, who: number): Generator<Task> {
-  const uid = who === 0 ? task.credentials.ruid : who >>> 0
-  for (const each of livingTasks(task.system.taskSet.groups.values())) if (each.credentials.ruid === uid) yield each
-}
-
-const processTasks = (task: Task, who: number): Iterable<Task> => {
-  const target = findTask(task, who)
-  return target === undefined ? [] : [target]
-}
-
-/** Whom setpriority(2) means; undefined for an unknown `which`. */
-const priorityTargets = (task: Task, which: number, who: number): Iterable<Task> | undefined => {
-  switch (which) {
-    case PRIO_PROCESS:
-      return processTasks(task, who)
-    case PRIO_PGRP:
-      return groupTasks(task, who)
-    case PRIO_USER:
-      return userTasks(task, who)
-    default:
-      return undefined
-  }
-}
-
-/** The highest priority among those meant, as 20 − nice so that it is never negative. */
-const getpriority = (task: Task, which: number, who: number): Result => {
-  const targets = priorityTargets(task, which, who)
-  if (targets === undefined) return -EINVAL
-  let highest = -ESRCH
-  for (const target of targets) highest = Math.max(highest, 20 - target.niceness)
-  return highest
-}
-
-const setOnePriority = (task: Task, target: Task, nice: number): number => {
-  const { credentials } = target
-  const own = credentials.ruid === task.credentials.euid || credentials.euid === task.credentials.euid
-  if (!own && !isCapable(task)) return -EPERM
-  if (nice < target.niceness && !allowsNice(target, nice) && !isCapable(task)) return -EACCES
-  target.niceness = nice
-  return 0
-}
-
-const setpriority = (task: Task, which: number, who: number, priority: number): Result => {
-  const targets = priorityTargets(task, which, who)
-  if (targets === undefined) return -EINVAL
-  const nice = clampNice(priority)
-  // Linux: the last failure counts; success only replaces "no such process"
-  let result = -ESRCH
-  for (const target of [...targets]) {
-    const error = setOnePriority(task, target, nice)
-    if (error < 0 || result === -ESRCH) result = error
-  }
-  return result
-}
-
-const ioPriority = (klass: number, level: number): number => (klass << IOPRIO_CLASS_SHIFT) | level
-
-/** What counts for a task that has chosen none: it follows policy and niceness. */
-const effectiveIoPriority = ({ niceness, scheduling }: Task): number => {
-  if (scheduling.ioPriority >>> IOPRIO_CLASS_SHIFT !== IOPRIO_CLASS_NONE) return scheduling.ioPriority
-  const level = Math.floor((niceness + 20) / 5)
-  if (scheduling.policy === SCHED_IDLE) return ioPriority(IOPRIO_CLASS_IDLE, level)
-  return ioPriority(isRealTime(scheduling.policy) ? IOPRIO_CLASS_RT : IOPRIO_CLASS_BE, level)
-}
-
-const ioTargets = (task: Task, which: number, who: number): Iterable<Task> | undefined => {
-  switch (which) {
-    case IOPRIO_WHO_PROCESS:
-      return processTasks(task, who)
-    case IOPRIO_WHO_PGRP:
-      return groupTasks(task, who)
-    case IOPRIO_WHO_USER:
-      return userTasks(task, who)
-    default:
-      return undefined
-  }
-}
-
-const ioprio_get = (task: Task, which: number, who: number): Result => {
-  const targets = ioTargets(task, which, who)
-  if (targets === undefined) return -EINVAL
-  if (which === IOPRIO_WHO_PROCESS) return findTask(task, who)?.scheduling.ioPriority ?? -ESRCH
-  let best = Infinity
-  for (const target of targets) best = Math.min(best, effectiveIoPriority(target))
-  return best === Infinity ? -ESRCH : best
-}
-
-/** 0, -EINVAL, or -EPERM: the real-time class needs CAP_SYS_ADMIN or CAP_SYS_NICE. */
-const checkIoPriority = (task: Task, priority: number): number => {
-  switch (priority >> IOPRIO_CLASS_SHIFT) {
-    case IOPRIO_CLASS_RT:
-      return isCapable(task) || hasCapability(task.credentials, CAP_SYS_ADMIN) ? 0 : -EPERM
-    case IOPRIO_CLASS_BE:
-    case IOPRIO_CLASS_IDLE:
-      return 0
-    case IOPRIO_CLASS_NONE:
-      return priority % IOPRIO_LEVELS === 0 ? 0 : -EINVAL
-    default:
-      return -EINVAL
-  }
-}
-
-const ioprio_set = (task: Task, which: number, who: number, priority: number): Result => {
-  const invalid = checkIoPriority(task, priority)
-  if (invalid < 0) return invalid
-  const targets = ioTargets(task, which, who)
-  if (targets === undefined) return -EINVAL
-  let result = -ESRCH
-  for (const target of [...targets]) {
-    const { ruid } = target.credentials
-    if (ruid !== task.credentials.euid && ruid !== task.credentials.ruid && !isCapable(task)) return -EPERM
-    target.scheduling = { ...target.scheduling, ioPriority: priority & 0xffff }
-    result = 0
-  }
-  return result
-}
-
 const KEPT = { ignored: "kept and reported; the host schedules guest threads as its own" }
 
 export const sysScheduler = [
@@ -427,9 +274,5 @@ export const sysScheduler = [
   declare("sched_getaffinity", [pid("pid"), uint("cpusetsize"), struct("mask", "cpu_set", "out")], sched_getaffinity),
   declare("getcpu", [address("cpu"), address("node")], getcpu, {
     partial: "names a CPU of the affinity mask, not the one the host chose"
-  }),
-  declare("getpriority", [oneOf("which", PRIO_NAMES), int("who")], getpriority),
-  declare("setpriority", [oneOf("which", PRIO_NAMES), int("who"), int("prio")], setpriority, KEPT),
-  declare("ioprio_get", [oneOf("which", IOPRIO_WHO_NAMES), int("who")], ioprio_get),
-  declare("ioprio_set", [oneOf("which", IOPRIO_WHO_NAMES), int("who"), int("ioprio")], ioprio_set, KEPT)
+  })
 ]

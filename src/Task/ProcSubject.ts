@@ -70,11 +70,17 @@ export type Report = (subject: Subject, caller: Caller) => string | Uint8Array |
 
 export interface TaskFileOptions {
   readonly mode?: number
-  /** One write(2): the count or -errno. */
+  /** One write(2), of which it sees the beginning: 0 or -errno. */
   readonly write?: (text: string, subject: Subject, caller: Caller) => number
   /** Runs before the file is opened: 0 or -errno. */
   readonly check?: (subject: Subject, caller: Caller) => number
 }
+
+/** As much of what a guest writes as any file here looks at: no number or name is longer. */
+const MAX_WRITTEN = 256
+
+/** The beginning of what was written, as a byte string. */
+export const beginning = (bytes: Uint8Array): string => Buffer.from(bytes.subarray(0, MAX_WRITTEN)).toString("latin1")
 
 /** A file about `subject`: -ESRCH once that is gone. */
 export const taskFile = (
@@ -93,8 +99,10 @@ export const taskFile = (
       ...(write === undefined
         ? {}
         : {
-            write: (bytes: Uint8Array, caller: Caller) =>
-              subject.gone ? -ESRCH : write(Buffer.from(bytes).toString("latin1"), subject, caller)
+            write: (bytes: Uint8Array, caller: Caller) => {
+              const result = subject.gone ? -ESRCH : write(beginning(bytes), subject, caller)
+              return result < 0 ? result : bytes.length
+            }
           })
     },
     attributes

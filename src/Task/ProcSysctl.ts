@@ -7,6 +7,7 @@ import { UTS_LENGTH } from "../Abi/Utsname.ts"
 import { MAX_MAP_COUNT, MINIMUM_ADDRESS } from "../Memory/AddressLayout.ts"
 import type { Entropy } from "../Time/Entropy.ts"
 import { GeneratedFile, type PseudoFs, type StaticDirectory } from "../Vfs/PseudoFs.ts"
+import { beginning } from "./ProcSubject.ts"
 import type { System } from "./System.ts"
 
 /** A random UUID, version 4. */
@@ -96,7 +97,7 @@ const tree = (system: System): Directory => {
         "pipe-max-size": 1_048_576,
         "pipe-user-pages-hard": 0,
         "pipe-user-pages-soft": 16_384,
-        protected_hardlinks: 0,
+        protected_hardlinks: 1,
         protected_symlinks: 0,
         suid_dumpable: 0
       }
@@ -114,9 +115,7 @@ const makeFile = (filesystem: PseudoFs, value: Value): GeneratedFile => {
       ? {}
       : {
           write: (bytes: Uint8Array) => {
-            const [line = ""] = Buffer.from(bytes)
-              .toString("latin1")
-              .split(/[\n\0]/, 1)
+            const [line = ""] = beginning(bytes).split(/[\n\0]/, 1)
             write(line.slice(0, UTS_LENGTH - 1))
             return bytes.length
           }

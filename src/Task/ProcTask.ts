@@ -40,7 +40,7 @@ const writeComm = (text: string, { group, task }: Subject, caller: Caller): numb
   const name = text.slice(0, COMM_LENGTH)
   const end = name.indexOf("\0")
   task.commandName = end < 0 ? name : name.slice(0, end)
-  return text.length
+  return 0
 }
 
 /** A C integer constant with white space around it; undefined for anything else. */
@@ -59,7 +59,7 @@ const writeOomScore = (text: string, { group }: Subject, { credentials }: Caller
   if (value === undefined || Math.abs(value) > MAX_OOM_SCORE) return -EINVAL
   if (value < Math.min(0, group.oomScoreAdj) && !hasCapability(credentials, CAP_SYS_RESOURCE)) return -EACCES
   group.oomScoreAdj = value
-  return text.length
+  return 0
 }
 
 /** As if the process used no memory worth mentioning. */
@@ -71,7 +71,7 @@ const writeTimerSlack = (text: string, { task }: Subject, caller: Caller): numbe
   const value = parseInteger(text)
   if (value === undefined || value < 0) return -EINVAL
   task.timerSlack = value === 0 ? 50_000 : value
-  return text.length
+  return 0
 }
 
 const readTimerSlack: Report = ({ task }, caller) =>

@@ -2,7 +2,8 @@
  * How a task asks to be scheduled, sched(7), ioprio_set(2). Kept and reported; the host schedules guest threads as it
  * sees fit. Immutable: a change makes a new value.
  */
-import { SCHED_FIFO, SCHED_OTHER, SCHED_RR } from "../Abi/Sched.ts"
+import { MAX_NICE, MIN_NICE, SCHED_FIFO, SCHED_OTHER, SCHED_RR } from "../Abi/Sched.ts"
+import { RLIMIT_NICE } from "../Abi/Resource.ts"
 import type { Task } from "./Task.ts"
 
 export interface Scheduling {
@@ -46,3 +47,9 @@ export const inheritScheduling = (parent: Task, child: Task): void => {
 
 /** The CPUs a task may run on, among the `count` there are. */
 export const affinityOf = ({ affinity }: Scheduling, count: number): bigint => affinity ?? (1n << BigInt(count)) - 1n
+
+export const clampNice = (nice: number): number => Math.min(MAX_NICE, Math.max(MIN_NICE, nice))
+
+/** Whether RLIMIT_NICE of `target` allows `nice`. */
+export const allowsNice = (target: Task, nice: number): boolean =>
+  20 - nice <= target.threadGroup.limits.soft(RLIMIT_NICE)

@@ -26,6 +26,11 @@ export class MemoryBudget {
     this.used += bytes
     return true
   }
+
+  /** Whether `take` would succeed. */
+  has(bytes: number): boolean {
+    return this.used + bytes <= this.limit
+  }
 }
 
 /** What MemoryFile keeps bytes in. Counts or -errno; offsets are valid and within MAX_FILE_SIZE. */

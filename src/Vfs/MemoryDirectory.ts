@@ -24,8 +24,8 @@ import type { OpenFileDescription } from "./OpenFileDescription.ts"
 /** Own entries of a directory over a lower one start here; lower entries are counted from 2. */
 const OWN_OFFSETS = 0x1_0000_0000
 
-/** What one entry takes of the budget, roughly. */
-const ENTRY_BYTES = 256
+/** What one entry takes of the budget: about what its dentry and inode take of the heap. */
+const ENTRY_BYTES = 1024
 
 interface Entry {
   readonly node: MemoryNode
@@ -93,7 +93,7 @@ export class MemoryDirectory extends MemoryNode {
 
   override create(name: string, node: NewNode): Inode | number {
     if (this.#removed) return -ENOENT
-    if (!this.filesystem.budget.take(ENTRY_BYTES)) return -ENOSPC
+    if (!this.filesystem.hasRoom(ENTRY_BYTES)) return -ENOSPC
     const made = makeNode(this.filesystem, node, this.device)
     this.#put(name, made)
     if (isDirectory(node.mode)) this.own.nlink++
@@ -103,7 +103,7 @@ export class MemoryDirectory extends MemoryNode {
 
   override symlink(name: string, target: string, node: NewNode): Inode | number {
     if (this.#removed) return -ENOENT
-    if (!this.filesystem.budget.take(ENTRY_BYTES + target.length)) return -ENOSPC
+    if (!this.filesystem.hasRoom(ENTRY_BYTES + target.length)) return -ENOSPC
     const made = new MemorySymlink(this.filesystem, attributesOf(this.filesystem, node), this.device, target)
     this.#put(name, made)
     this.touch()
@@ -111,7 +111,7 @@ export class MemoryDirectory extends MemoryNode {
   }
 
   override createUnnamed(node: NewNode): Inode | number {
-    if (!this.filesystem.budget.take(ENTRY_BYTES)) return -ENOSPC
+    if (!this.filesystem.hasRoom(ENTRY_BYTES)) return -ENOSPC
     const made = makeNode(this.filesystem, node, this.device)
     made.own.nlink = 0
     return made
@@ -120,6 +120,7 @@ export class MemoryDirectory extends MemoryNode {
   override link(name: string, target: Inode): number {
     if (!(target instanceof MemoryNode)) return -EEXIST // the VFS has compared filesystems
     if (this.#removed) return -ENOENT
+    if (!this.filesystem.budget.has(ENTRY_BYTES)) return -ENOSPC
     this.#put(name, target)
     target.linked()
     this.touch()
@@ -196,7 +197,10 @@ export class MemoryDirectory extends MemoryNode {
 
   #put(name: string, node: MemoryNode): void {
     const old = this.#entries.get(name)
-    if (old === undefined || old === WHITEOUT) this.#count++
+    if (old === undefined || old === WHITEOUT) {
+      this.#count++
+      this.filesystem.budget.used += ENTRY_BYTES
+    }
     this.#entries.delete(name) // a map keeps the place of a key that it has
     this.#entries.set(name, { node, offset: this.#nextOffset++ })
     node.becomeOwn()
@@ -207,7 +211,7 @@ export class MemoryDirectory extends MemoryNode {
     const old = this.#entries.get(name)
     if (old !== undefined && old !== WHITEOUT) {
       this.#count--
-      this.filesystem.budget.take(-ENTRY_BYTES)
+      this.filesystem.budget.used -= ENTRY_BYTES
     }
     this.#entries.delete(name)
     if (this.lower === undefined) return

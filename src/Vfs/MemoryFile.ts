@@ -57,6 +57,7 @@ export class MemoryFile extends MemoryNode implements FileData {
 
   size(): number {
     if (this.#content !== undefined) return this.#content.size
+    if (this.#below !== undefined) return this.#below.size()
     const stat = this.lower!.stat()
     return typeof stat === "number" ? stat : stat.size
   }

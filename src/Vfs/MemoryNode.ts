@@ -42,8 +42,10 @@ export interface OwnAttributes {
 export abstract class MemoryFs extends Filesystem {
   readonly clock: FileClock
   readonly budget: MemoryBudget
+  /** How many inodes there may be: each takes memory of the sentry's, not only of the budget. */
+  readonly maxInodes: number
   #lastIno: number
-  /** Inodes that exist, for statfs(2). */
+  /** Inodes of its own that exist. Atomic: MemoryNode. */
   inodes = 0
   /** Files that hold descriptors of the host's. Atomic: MemoryFile. */
   readonly holders = new Set<{ dispose(): void }>()
@@ -52,11 +54,17 @@ export abstract class MemoryFs extends Filesystem {
     super()
     this.clock = clock
     this.budget = budget
+    this.maxInodes = Math.min(MAX_INODES, Math.max(16, Math.floor(budget.limit / 4096)))
     this.#lastIno = firstIno - 1
   }
 
   nextIno(): number {
     return ++this.#lastIno
+  }
+
+  /** Whether one more inode, or name, of `bytes` fits. */
+  hasRoom(bytes: number): boolean {
+    return this.inodes < this.maxInodes && this.budget.has(bytes)
   }
 
   override dispose(): void {
@@ -82,7 +90,7 @@ export abstract class MemoryFs extends Filesystem {
   protected memoryStatus(type: number): FilesystemStatus {
     const { limit, used } = this.budget
     const free = Math.max(0, Math.floor((limit - used) / 4096))
-    const files = Math.floor(limit / 4096)
+    const files = this.maxInodes
     return {
       type,
       blockSize: 4096,
@@ -95,6 +103,9 @@ export abstract class MemoryFs extends Filesystem {
     }
   }
 }
+
+/** A million inodes are about a gigabyte of the sentry's heap. */
+const MAX_INODES = 1_000_000
 
 const XATTR_CREATE = 1
 const XATTR_REPLACE = 2
@@ -158,6 +169,7 @@ export abstract class MemoryNode extends Inode {
       const { mode, uid, gid } = this
       this.#own = { mode, uid, gid, nlink: 1, rdev: 0, atime: now, mtime: now, ctime: now, btime: undefined }
     }
+    this.filesystem.inodes++
     this.filesystem.changed(this)
     return this.#own
   }
@@ -290,6 +302,12 @@ export class MemorySymlink extends MemoryNode {
   constructor(filesystem: MemoryFs, origin: OwnAttributes | LowerInode, device: number, target?: string) {
     super(filesystem, origin, device)
     this.#target = target
+    filesystem.budget.used += target?.length ?? 0
+  }
+
+  protected override forgotten(): void {
+    super.forgotten()
+    this.filesystem.budget.used -= this.#target?.length ?? 0
   }
 
   protected override extent(): { readonly size: number; readonly blocks: number } | undefined {

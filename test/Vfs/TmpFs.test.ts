@@ -274,3 +274,37 @@ describe("a listing", () => {
     assert.deepStrictEqual(rest, ["d"])
   })
 })
+
+describe("the space of a tmpfs", () => {
+  it("is given back, whatever names were made, moved and removed", () => {
+    const limit = 1 << 20
+    const fixture = new Fixture((vfs) => new TmpFs({ device: vfs.newDevice(), clock: vfs.clock, limit }))
+    const { vfs, caller, root } = fixture
+    const filesystem = root.mount.filesystem
+    if (!(filesystem instanceof TmpFs)) throw new Error("tmpfs")
+    const { inodes } = filesystem
+    for (let round = 0; round < 50; round++) {
+      const file = fixture.opened("f", CREATE)
+      file.write(text("x".repeat(1000)))
+      Names.link(vfs, caller, file.location()!, root, "g")
+      Names.symlink(vfs, caller, "y".repeat(100), root, "l")
+      Names.mkdir(vfs, caller, root, "d", 0o755)
+      Names.rename(vfs, caller, root, "f", root, "d/f", 0)
+      Names.rename(vfs, caller, root, "g", root, "l", 0)
+      Names.rename(vfs, caller, root, "l", root, "d", 2)
+      Names.unlink(vfs, caller, root, "l/f")
+      Names.rmdir(vfs, caller, root, "l")
+      Names.unlink(vfs, caller, root, "d")
+      file.release()
+    }
+    assert.deepStrictEqual([filesystem.budget.used, filesystem.inodes], [0, inodes])
+  })
+
+  it("ends with ENOSPC, for names too", () => {
+    const fixture = new Fixture((vfs) => new TmpFs({ device: vfs.newDevice(), clock: vfs.clock, limit: 1 << 18 }))
+    let last = 0
+    for (let n = 0; last === 0 && n < 1000; n++)
+      last = Names.mkdir(fixture.vfs, fixture.caller, fixture.root, `d${n}`, 0)
+    assert.strictEqual(last, -E.ENOSPC)
+  })
+})

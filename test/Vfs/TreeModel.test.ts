@@ -9,6 +9,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import { HostFs } from "../../src/Vfs/HostFs.ts"
 import * as Names from "../../src/Vfs/Names.ts"
+import type { OpenFileDescription } from "../../src/Vfs/OpenFileDescription.ts"
 import { OverlayFs } from "../../src/Vfs/OverlayFs.ts"
 import { type Operation, dumpHost, dumpVfs, enter, operation, runOnHost, runOnVfs } from "./TreeModel.ts"
 import { Fixture } from "./VfsFixture.ts"
@@ -32,6 +33,8 @@ const populate = (base: string): void => {
 const compare = (operations: ReadonlyArray<Operation>, populated: boolean, make: (top: string) => Fixture): void => {
   const top = fs.mkdtempSync(join(tmpdir(), "sentry-vfs-"))
   const umask = process.umask(0o022)
+  const descriptors = new Map<number, number>()
+  const files = new Map<number, OpenFileDescription>()
   let fixture: Fixture | undefined
   try {
     for (const tree of ["host", "guest"]) {
@@ -40,12 +43,18 @@ const compare = (operations: ReadonlyArray<Operation>, populated: boolean, make:
     }
     fixture = make(`${top}/guest`)
     enter(fixture, BASE)
+    process.chdir(`${top}/host/${BASE}`)
     for (const [index, each] of operations.entries()) {
-      const expected = runOnHost(`${top}/host/${BASE}`, each)
-      assert.deepStrictEqual(runOnVfs(fixture, each), expected, `operation ${index}: ${JSON.stringify(each)}`)
+      const expected = runOnHost(`${top}/host`, descriptors, each)
+      const answer = runOnVfs(fixture, each, files)
+      assert.deepStrictEqual(answer, expected, `operation ${index}: ${JSON.stringify(each)}`)
     }
+    enter(fixture, `/${BASE}`)
     assert.deepStrictEqual(dumpVfs(fixture), dumpHost(`${top}/host/${BASE}`))
   } finally {
+    process.chdir("/")
+    for (const fd of descriptors.values()) fs.closeSync(fd)
+    for (const file of files.values()) file.release()
     fixture?.vfs.dispose()
     process.umask(umask)
     fs.rmSync(top, { recursive: true, force: true })

@@ -8,6 +8,10 @@ import { FsContext } from "../../src/Vfs/FsContext.ts"
 import * as Attributes from "../../src/Vfs/Attributes.ts"
 import * as Host from "../../src/Vfs/HostCalls.ts"
 import * as Names from "../../src/Vfs/Names.ts"
+import { EBADF, EINVAL, ENOTDIR } from "../../src/Abi/Errno.ts"
+import { isDirectory } from "../../src/Abi/FileMode.ts"
+import { pathOf } from "../../src/Vfs/Mount.ts"
+import type { OpenFileDescription } from "../../src/Vfs/OpenFileDescription.ts"
 import type { Stat } from "../../src/Vfs/Stat.ts"
 import { type Fixture, text } from "./VfsFixture.ts"
 
@@ -33,6 +37,15 @@ export type Operation =
   | { readonly _tag: "truncate"; readonly path: string; readonly length: number }
   | { readonly _tag: "chmod"; readonly path: string; readonly mode: number }
   | { readonly _tag: "list"; readonly path: string }
+  | { readonly _tag: "chdir"; readonly path: string }
+  | { readonly _tag: "cwd" }
+  // with a file that stays open, one of few
+  | { readonly _tag: "open"; readonly slot: number; readonly path: string; readonly flags: number }
+  | { readonly _tag: "fwrite"; readonly slot: number; readonly data: string }
+  | { readonly _tag: "fread"; readonly slot: number; readonly at: number }
+  | { readonly _tag: "fstat"; readonly slot: number }
+  | { readonly _tag: "ftruncate"; readonly slot: number; readonly length: number }
+  | { readonly _tag: "close"; readonly slot: number }
 
 const name = fc.constantFrom("a", "b", "c", "f", "l")
 const plainPath = fc.oneof(
@@ -51,6 +64,8 @@ const path = fc.oneof(
 )
 const target = fc.oneof(plainPath, fc.constantFrom("../a", "../b/c", ".", "..", "l", "a/", "", "c/../f"))
 const mode = fc.constantFrom(0o755, 0o644, 0o600, 0o4755, 0o2755, 0o1777, 0)
+
+const slot = fc.constantFrom(0, 1)
 
 export const operation: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ _tag: fc.constant("mkdir" as const), path, mode }) },
@@ -87,7 +102,33 @@ export const operation: fc.Arbitrary<Operation> = fc.oneof(
     })
   },
   { weight: 2, arbitrary: fc.record({ _tag: fc.constant("chmod" as const), path, mode }) },
-  { weight: 2, arbitrary: fc.record({ _tag: fc.constant("list" as const), path }) }
+  { weight: 2, arbitrary: fc.record({ _tag: fc.constant("list" as const), path }) },
+  { weight: 3, arbitrary: fc.record({ _tag: fc.constant("chdir" as const), path: plainPath }) },
+  { weight: 1, arbitrary: fc.constant({ _tag: "cwd" as const }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      _tag: fc.constant("open" as const),
+      slot,
+      path,
+      flags: fc.constantFrom(0, 2, 0o102, 0o302, 0o1102, 0o2102, 0o400000, 0o200000)
+    })
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      _tag: fc.constant("fwrite" as const),
+      slot,
+      data: fc.constantFrom("a", "bcd", "e".repeat(4097))
+    })
+  },
+  { weight: 2, arbitrary: fc.record({ _tag: fc.constant("fread" as const), slot, at: fc.constantFrom(0, 1, 4096) }) },
+  { weight: 2, arbitrary: fc.record({ _tag: fc.constant("fstat" as const), slot }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ _tag: fc.constant("ftruncate" as const), slot, length: fc.constantFrom(0, 2, 5000) })
+  },
+  { weight: 1, arbitrary: fc.record({ _tag: fc.constant("close" as const), slot }) }
 )
 
 /** What an operation answers: -errno, or a description of success. */
@@ -100,10 +141,13 @@ const show = (mode: number, nlink: number, size: number): string => {
 
 const listing = (names: Array<string>): string => names.toSorted().join(" ")
 
-/** Runs an operation in `base` with the host's kernel. */
-export const runOnHost = (base: string, operation: Operation): Answer => {
-  // an empty path must stay one
-  const at = (path: string): string => (path === "" ? "" : `${base}/${path}`)
+/** Descriptors by slot. */
+export type Slots<File> = Map<number, File>
+
+/** Runs an operation with the host's kernel in this process's working directory; `top` is cut off what it answers. */
+export const runOnHost = (top: string, slots: Slots<number>, operation: Operation): Answer => {
+  const at = (path: string): string => path
+  const fd = "slot" in operation ? (slots.get(operation.slot) ?? -1) : -1
   try {
     switch (operation._tag) {
       case "mkdir":
@@ -119,7 +163,7 @@ export const runOnHost = (base: string, operation: Operation): Answer => {
         fs.renameSync(at(operation.from), at(operation.to))
         return 0
       case "rename2": {
-        const directory = Host.openRoot(base)
+        const directory = Host.openRoot(".")
         const error = Host.renameAt(directory, operation.from, directory, operation.to, operation.flags)
         Host.close(directory)
         return error
@@ -156,6 +200,38 @@ export const runOnHost = (base: string, operation: Operation): Answer => {
         return 0
       case "list":
         return listing(fs.readdirSync(at(operation.path)))
+      case "chdir":
+        process.chdir(operation.path)
+        return 0
+      case "cwd":
+        return fs.readlinkSync("/proc/self/cwd").replace(top, "")
+      case "open": {
+        const opened = fs.openSync(operation.path, operation.flags, 0o666)
+        if (fd >= 0) fs.closeSync(fd)
+        slots.set(operation.slot, opened)
+        return fs.readlinkSync(`/proc/self/fd/${opened}`).replace(top, "")
+      }
+    }
+    if (fd < 0) return 0
+    switch (operation._tag) {
+      case "fwrite":
+        return fs.writeSync(fd, Buffer.from(operation.data))
+      case "fread": {
+        const into = Buffer.alloc(10_000)
+        return into.toString("latin1", 0, fs.readSync(fd, into, 0, into.length, operation.at))
+      }
+      case "fstat": {
+        const stat = fs.fstatSync(fd)
+        const name = fs.readlinkSync(`/proc/self/fd/${fd}`).replace(top, "")
+        return `${name} ${show(stat.mode, stat.nlink, stat.size)}`
+      }
+      case "ftruncate":
+        fs.ftruncateSync(fd, operation.length)
+        return 0
+      case "close":
+        slots.delete(operation.slot)
+        fs.closeSync(fd)
+        return 0
     }
   } catch (error) {
     if (error instanceof Error && "errno" in error && typeof error.errno === "number") return error.errno
@@ -167,7 +243,12 @@ const showStat = (stat: Stat | number): Answer =>
   typeof stat === "number" ? stat : show(stat.mode, stat.nlink, stat.size)
 
 /** Runs an operation with the Vfs, from the working directory. */
-export const runOnVfs = (fixture: Fixture, operation: Operation): Answer => {
+export const runOnVfs = (
+  fixture: Fixture,
+  operation: Operation,
+  slots: Slots<OpenFileDescription> = new Map()
+): Answer => {
+  if ("slot" in operation && operation._tag !== "open") return runOnFile(slots, operation)
   const { vfs, caller, cwd } = fixture
   switch (operation._tag) {
     case "mkdir":
@@ -221,6 +302,48 @@ export const runOnVfs = (fixture: Fixture, operation: Operation): Answer => {
       const names = fixture.names(operation.path)
       return typeof names === "number" ? names : listing(names)
     }
+    case "chdir": {
+      const found = fixture.walk(operation.path)
+      if (typeof found === "number") return found
+      if (!isDirectory(found.dentry.inode!.mode)) return -ENOTDIR
+      fixture.caller.fs.workingDirectory = found
+      return 0
+    }
+    case "cwd":
+      return pathOf(cwd, fixture.root)
+    case "open": {
+      const file = fixture.open(operation.path, operation.flags)
+      if (typeof file === "number") return file
+      slots.get(operation.slot)?.release()
+      slots.set(operation.slot, file)
+      return file.describe()
+    }
+  }
+}
+
+type FileOperation = Exclude<Extract<Operation, { readonly slot: number }>, { readonly _tag: "open" }>
+
+const runOnFile = (slots: Slots<OpenFileDescription>, operation: FileOperation): Answer => {
+  const file = slots.get(operation.slot)
+  if (file === undefined) return 0
+  switch (operation._tag) {
+    case "fwrite":
+      return file.writable ? file.write(text(operation.data)) : -EBADF
+    case "fread": {
+      const into = Buffer.alloc(10_000)
+      const count = file.readable ? file.readAt(into, operation.at) : -EBADF
+      return count < 0 ? count : into.toString("latin1", 0, count)
+    }
+    case "fstat": {
+      const stat = file.stat()
+      return typeof stat === "number" ? stat : `${file.describe()} ${showStat(stat)}`
+    }
+    case "ftruncate":
+      return file.writable ? file.truncate(operation.length) : -EINVAL
+    case "close":
+      slots.delete(operation.slot)
+      file.release()
+      return 0
   }
 }
 

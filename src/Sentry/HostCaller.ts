@@ -107,8 +107,9 @@ const family = (
  */
 export const hasJobControlParent = (): boolean => {
   const own = family(process.pid)
+  if (own === undefined) return false
   let at = own
-  while (own !== undefined && at !== undefined && at.parent > 0) {
+  while (at.parent > 0) {
     const parent = family(at.parent)
     if (parent === undefined) return false
     if (parent.group !== own.group) return parent.session === own.session

@@ -5,6 +5,7 @@
 import { EFAULT, EINVAL, ENOTTY, EPERM, ESRCH } from "../Abi/Errno.ts"
 import { TIOCGPGRP, TIOCGSID, TIOCNOTTY, TIOCSCTTY, TIOCSPGRP } from "../Abi/Termios.ts"
 import type { Task } from "../Task/Task.ts"
+import { PtyMaster } from "../Vfs/TtyPty.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import type { TtyOwner } from "../Vfs/TtyOwner.ts"
 
@@ -30,7 +31,8 @@ export const jobControl = (task: Task, file: OpenFileDescription, request: numbe
   const { tty } = file
   if (tty === undefined) return -ENOTTY
   const { id, session } = task.threadGroup.processGroup
-  const controls = tty.session === session.id
+  // The master may ask about the session on its slave.
+  const controls = tty.session === session.id || (file instanceof PtyMaster && tty.session !== undefined)
   switch (request) {
     case TIOCGPGRP:
       return controls ? task.memory.writeU32(argument, tty.foreground) : -ENOTTY

@@ -5,6 +5,7 @@
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import { S_IFDIR, S_IFREG, isDirectory } from "../Abi/FileMode.ts"
+import { kernelSigInfo } from "../Abi/SigInfo.ts"
 import type { Credentials } from "../Vfs/Credentials.ts"
 import { DevFs } from "../Vfs/DevFs.ts"
 import { DeviceFiles } from "../Vfs/DeviceFiles.ts"
@@ -17,6 +18,7 @@ import { TmpFs } from "../Vfs/TmpFs.ts"
 import { makeProcFs } from "./ProcFs.ts"
 import { makeSysFs } from "./SysFs.ts"
 import type { System } from "./System.ts"
+import { sendToGroup } from "./TaskSignals.ts"
 
 /** A host directory or file shown at a place in the sandbox. Byte strings. */
 export interface Bind {
@@ -52,6 +54,16 @@ export const mountAll = Effect.fnUntraced(function* (
   const caller: Caller = { fs: new FsContext(root), credentials, tid: 0, threadGroup: { tgid: 0 } }
   const devices = new DeviceFiles({
     entropy: system.entropy,
+    signals: {
+      toGroup: (id, signo) => {
+        for (const group of system.taskSet.processGroups.get(id)?.members ?? [])
+          sendToGroup(group, kernelSigInfo(signo))
+      },
+      toLeader: (id, signo) => {
+        const leader = system.taskSet.sessions.get(id)?.leader
+        if (leader !== undefined) sendToGroup(leader, kernelSigInfo(signo))
+      }
+    },
     sessionOf: ({ threadGroup }) => system.taskSet.groups.get(threadGroup.tgid)?.processGroup.session.id
   })
   vfs.special = devices

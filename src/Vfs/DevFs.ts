@@ -12,6 +12,9 @@ import type { Stat } from "./Stat.ts"
 /** statfs(2) says tmpfs of a devtmpfs too. */
 const TMPFS_MAGIC = 0x0102_1994
 
+/** Debian's group of terminals. */
+const TTY_GROUP = 5
+
 /** The node of a host terminal: its attributes are those of the open terminal, as ttyname(3) compares them. */
 class TerminalNode extends PseudoNode {
   readonly #terminal: HostStdio
@@ -43,7 +46,16 @@ export class DevFs extends PseudoFs {
     link("stdout", "/proc/self/fd/1")
     link("stderr", "/proc/self/fd/2")
     root.directory("shm", { mode: 0o1777 })
-    root.directory("pts", { mode: 0o755 })
+    root.add("ptmx", new PseudoNode(this, S_IFCHR | 0o666, { rdev: DEVICE.ptmx }))
+    const slaves = root.directory("pts", { mode: 0o755 })
+    this.devices.ptyNames = {
+      isTaken: (index) => typeof slaves.lookup(`${index}`, undefined) !== "number",
+      add: (index, rdev, uid) => {
+        const owner = { uid, gid: TTY_GROUP }
+        slaves.add(`${index}`, new PseudoNode(this, S_IFCHR | 0o620, { rdev, owner: () => owner }))
+      },
+      remove: (index) => slaves.remove(`${index}`)
+    }
   }
 
   /** Shows the host terminal behind `file` under the name that it has on the host, and makes it openable. */

@@ -3,7 +3,7 @@
  * One per sandbox.
  */
 import { major, makedev, minor } from "../Abi/Device.ts"
-import { ENXIO } from "../Abi/Errno.ts"
+import { ENOSPC, ENXIO } from "../Abi/Errno.ts"
 import type { Entropy } from "../Time/Entropy.ts"
 import { FullDevice, NullDevice, RandomDevice, ZeroDevice } from "./DeviceMemory.ts"
 import type { HostStdio } from "./HostStdio.ts"
@@ -11,6 +11,7 @@ import type { Caller, Inode, OpenRequest } from "./Inode.ts"
 import type { OpenFileDescription } from "./OpenFileDescription.ts"
 import type { PendingOpen } from "./PendingOpen.ts"
 import { Fifos } from "./PipeFifo.ts"
+import { Pty, PtyMaster, PtySlave, type TtySignals } from "./TtyPty.ts"
 import type { SpecialFiles } from "./Vfs.ts"
 
 const MEMORY_MAJOR = 1
@@ -26,7 +27,19 @@ export const DEVICE = {
   ptmx: makedev(5, 2)
 } as const
 
+const SLAVE_MAJOR = 136
+/** kernel.pty.max */
+const MAX_PTYS = 4096
+
+/** The directory /dev/pts. */
+export interface PtyNames {
+  readonly isTaken: (index: number) => boolean
+  readonly add: (index: number, rdev: number, uid: number) => void
+  readonly remove: (index: number) => void
+}
+
 export interface DeviceOptions {
+  readonly signals: TtySignals
   readonly entropy: Entropy
   /** The session of whoever opens /dev/tty: its id, or undefined for a caller that is no task. */
   readonly sessionOf: (caller: Caller) => number | undefined
@@ -35,6 +48,10 @@ export interface DeviceOptions {
 export class DeviceFiles implements SpecialFiles {
   readonly #fifos = new Fifos()
   readonly #options: DeviceOptions
+  /** Pseudoterminals whose master is open, by index. */
+  readonly #ptys = new Map<number, Pty>()
+  /** Shows and hides the names of slaves: DevFs. */
+  #names: PtyNames = { isTaken: () => false, add: () => {}, remove: () => {} }
   /** Terminals of the host that guests may open by name, by device number. Each is retained. */
   readonly #terminals = new Map<number, HostStdio>()
 
@@ -47,6 +64,11 @@ export class DeviceFiles implements SpecialFiles {
     const stat = file.stat()
     if (typeof stat === "number" || file.tty === undefined || this.#terminals.has(stat.rdev)) return
     this.#terminals.set(stat.rdev, file.retain())
+  }
+
+  /** For DevFs: where the names of slaves go. */
+  set ptyNames(names: PtyNames) {
+    this.#names = names
   }
 
   /** The foreground process group of the terminal that `session` controls, or undefined. */
@@ -73,7 +95,10 @@ export class DeviceFiles implements SpecialFiles {
   ): OpenFileDescription | number {
     if (type === "Block") return -ENXIO
     if (major(rdev) === MEMORY_MAJOR) return this.#openMemory(minor(rdev), inode, request)
-    if (rdev === DEVICE.tty) return this.#openControlling(request)
+    if (rdev === DEVICE.tty) return this.#openControlling(inode, request)
+    if (rdev === DEVICE.ptmx) return this.#openMaster(inode, request)
+    const pty = major(rdev) === SLAVE_MAJOR ? this.#ptys.get(minor(rdev)) : undefined
+    if (pty !== undefined) return PtySlave.open(pty, inode, request)
     return this.#terminals.get(rdev)?.reopen(request) ?? -ENXIO
   }
 
@@ -93,10 +118,28 @@ export class DeviceFiles implements SpecialFiles {
     }
   }
 
+  /** /dev/ptmx: a new pseudoterminal. -ENOSPC when there are too many. */
+  #openMaster(inode: Inode, request: OpenRequest): OpenFileDescription | number {
+    let index = 0
+    while (this.#ptys.has(index) || this.#names.isTaken(index)) index++
+    if (index >= MAX_PTYS) return -ENOSPC
+    const pty = new Pty(index, this.#options.signals, () => {
+      this.#ptys.delete(index)
+      this.#names.remove(index)
+    })
+    this.#ptys.set(index, pty)
+    const { fsuid } = request.caller.credentials
+    this.#names.add(index, makedev(SLAVE_MAJOR, index), fsuid)
+    return new PtyMaster(pty, inode, request)
+  }
+
   /** /dev/tty: -ENXIO for a session without a controlling terminal. */
-  #openControlling(request: OpenRequest): OpenFileDescription | number {
+  #openControlling(inode: Inode, request: OpenRequest): OpenFileDescription | number {
     const session = this.#options.sessionOf(request.caller)
     if (session === undefined) return -ENXIO
+    for (const pty of this.#ptys.values()) {
+      if (pty.owner.session === session) return PtySlave.open(pty, inode, request)
+    }
     for (const terminal of this.#terminals.values()) {
       if (terminal.tty?.session === session) return terminal.reopen(request)
     }

@@ -5,6 +5,7 @@ import { closeSync, openSync } from "node:fs"
 import { EFAULT, ENODEV, ENOSPC } from "../Abi/Errno.ts"
 import { READABLE, WRITABLE } from "../Abi/Poll.ts"
 import type { UserMemory } from "../Memory/UserMemory.ts"
+import type { WaitQueue } from "../Sync/WaitQueue.ts"
 import type { Entropy } from "../Time/Entropy.ts"
 import type { Inode, OpenRequest } from "./Inode.ts"
 import { type Location, pathOf } from "./Mount.ts"
@@ -16,8 +17,8 @@ export abstract class DeviceDescription extends OpenFileDescription {
   readonly #inode: Inode
   readonly #request: OpenRequest
 
-  constructor(inode: Inode, request: OpenRequest) {
-    super(request.flags)
+  constructor(inode: Inode, request: OpenRequest, waiters?: WaitQueue) {
+    super(request.flags, waiters)
     this.#inode = inode
     this.#request = request
   }

@@ -1,0 +1,308 @@
+/**
+ * Pseudoterminals, pty(7), pts(4): the master that a terminal emulator holds and the slave that programs run on, with
+ * the line discipline between them.
+ *
+ * Atomic: every method.
+ */
+import { EAGAIN, EFAULT, EINVAL, EIO, ENOTTY } from "../Abi/Errno.ts"
+import { SIGCONT, SIGHUP, SIGWINCH } from "../Abi/Signal.ts"
+import { POLLERR, POLLHUP, READABLE, WRITABLE } from "../Abi/Poll.ts"
+import * as T from "../Abi/Termios.ts"
+import type { UserMemory } from "../Memory/UserMemory.ts"
+import { WaitQueue } from "../Sync/WaitQueue.ts"
+import { DeviceDescription } from "./DeviceMemory.ts"
+import type { Inode, OpenRequest } from "./Inode.ts"
+import type { OpenFileDescription } from "./OpenFileDescription.ts"
+import { TtyDiscipline } from "./TtyDiscipline.ts"
+import { TtyOwner } from "./TtyOwner.ts"
+
+/** Sends a signal to every process of a process group, or to a session's leader. */
+export interface TtySignals {
+  readonly toGroup: (processGroup: number, signo: number) => void
+  readonly toLeader: (session: number, signo: number) => void
+}
+
+const TERMIOS_SIZE = T.KernelTermios.size
+/** `struct termios2`: the speeds follow. */
+const TERMIOS2_SIZE = 44
+const WINSIZE_SIZE = T.Winsize.size
+
+const GETS = new Map([
+  [T.TCGETS, TERMIOS_SIZE],
+  [T.TCGETS2, TERMIOS2_SIZE]
+])
+const SETS = new Map([
+  [T.TCSETS, TERMIOS_SIZE],
+  [T.TCSETSW, TERMIOS_SIZE],
+  [T.TCSETSF, TERMIOS_SIZE],
+  [T.TCSETS2, TERMIOS2_SIZE],
+  [T.TCSETSW2, TERMIOS2_SIZE],
+  [T.TCSETSF2, TERMIOS2_SIZE]
+])
+const FLUSHES = new Set([T.TCSETSF, T.TCSETSF2])
+
+/** One pseudoterminal: what both ends share. */
+export class Pty {
+  readonly index: number
+  readonly discipline = new TtyDiscipline()
+  readonly owner = new TtyOwner()
+  readonly masterWaiters = new WaitQueue()
+  readonly slaveWaiters = new WaitQueue()
+  readonly #signals: TtySignals
+  /** Runs when the master closes: the name goes. */
+  readonly #onGone: () => void
+  #windowSize = new Uint8Array(WINSIZE_SIZE)
+  /** TIOCSPTLCK: until unlocked the slave cannot be opened. */
+  locked = true
+  /** The master is closed. */
+  hungUp = false
+  slaves = 0
+  /** The slave was open and is no more: the master reads EIO. */
+  slaveGone = false
+
+  constructor(index: number, signals: TtySignals, onGone: () => void) {
+    this.index = index
+    this.#signals = signals
+    this.#onGone = onGone
+  }
+
+  readonly #signalForeground = (signo: number): void => {
+    if (this.owner.session !== undefined) this.#signals.toGroup(this.owner.foreground, signo)
+  }
+
+  /** The master writes what is typed. */
+  type(bytes: Uint8Array): number {
+    const count = this.discipline.input(bytes, this.#signalForeground)
+    if (count > 0) {
+      if (this.discipline.hasInput) this.slaveWaiters.notify(READABLE)
+      if (this.discipline.pending > 0) this.masterWaiters.notify(READABLE)
+      if (this.discipline.hasRoom) this.slaveWaiters.notify(WRITABLE)
+    }
+    return count
+  }
+
+  /** The master is closed for good. */
+  hangUp(): void {
+    this.hungUp = true
+    this.#onGone()
+    this.slaveWaiters.notify(READABLE | WRITABLE | POLLHUP | POLLERR)
+    const { session, foreground } = this.owner
+    if (session === undefined) return
+    this.#signals.toLeader(session, SIGHUP)
+    this.#signals.toGroup(foreground, SIGHUP)
+    this.#signals.toGroup(foreground, SIGCONT)
+    this.owner.session = undefined
+  }
+
+  closeSlave(): void {
+    this.slaves--
+    if (this.slaves > 0) return
+    this.slaveGone = true
+    this.masterWaiters.notify(READABLE | WRITABLE | POLLHUP)
+  }
+
+  /** The requests that mean the same at both ends. */
+  ioctl(request: number, argument: number, memory: UserMemory): number {
+    const gets = GETS.get(request)
+    if (gets !== undefined) {
+      const raw = new Uint8Array(gets)
+      raw.set(this.discipline.termios)
+      return memory.copyOut(argument, raw)
+    }
+    const sets = SETS.get(request)
+    if (sets !== undefined) return this.#setTermios(request, argument, new Uint8Array(sets), memory)
+    switch (request) {
+      case T.TIOCGWINSZ:
+        return memory.copyOut(argument, this.#windowSize)
+      case T.TIOCSWINSZ:
+        return this.#resize(argument, memory)
+      case T.TCFLSH:
+        return this.#flush(argument)
+      case T.TCXONC:
+        return this.#flow(argument)
+      case T.TCSBRK:
+      case T.TCSBRKP:
+        return 0
+      case T.TIOCGETD:
+        return memory.writeU32(argument, 0)
+      default:
+        return -ENOTTY
+    }
+  }
+
+  #setTermios(request: number, argument: number, raw: Uint8Array, memory: UserMemory): number {
+    if (memory.copyIn(argument, raw) < 0) return -EFAULT
+    if (FLUSHES.has(request)) this.discipline.flushInput()
+    this.discipline.setTermios(raw)
+    if (this.discipline.hasInput) this.slaveWaiters.notify(READABLE)
+    return 0
+  }
+
+  #resize(argument: number, memory: UserMemory): number {
+    const size = new Uint8Array(WINSIZE_SIZE)
+    if (memory.copyIn(argument, size) < 0) return -EFAULT
+    const same = size.every((byte, at) => byte === this.#windowSize[at])
+    this.#windowSize = size
+    if (!same) this.#signalForeground(SIGWINCH)
+    return 0
+  }
+
+  #flush(queue: number): number {
+    if (queue > 2) return -EINVAL
+    if (queue !== 1) this.discipline.flushInput()
+    if (queue !== 0) this.discipline.flushOutput()
+    this.masterWaiters.notify(WRITABLE)
+    this.slaveWaiters.notify(WRITABLE)
+    return 0
+  }
+
+  #flow(action: number): number {
+    if (action > 3) return -EINVAL
+    if (action < 2) this.discipline.stopped = action === 0
+    if (action === 1) {
+      this.slaveWaiters.notify(WRITABLE)
+      this.masterWaiters.notify(READABLE)
+    }
+    return 0
+  }
+}
+
+/** The end that a terminal emulator holds: an open /dev/ptmx. */
+export class PtyMaster extends DeviceDescription {
+  readonly pty: Pty
+
+  constructor(pty: Pty, inode: Inode, request: OpenRequest) {
+    super(inode, request, pty.masterWaiters)
+    this.pty = pty
+  }
+
+  override get pollable(): boolean {
+    return true
+  }
+
+  override get isStream(): boolean {
+    return true
+  }
+
+  override get tty(): TtyOwner {
+    return this.pty.owner
+  }
+
+  override read(into: Uint8Array): number {
+    const { discipline, slaveWaiters, slaveGone } = this.pty
+    if (into.length === 0) return 0
+    const count = discipline.takeOutput(into)
+    if (count === 0) return slaveGone ? -EIO : -EAGAIN
+    slaveWaiters.notify(WRITABLE)
+    return count
+  }
+
+  override write(from: Uint8Array): number {
+    if (from.length === 0) return 0
+    const count = this.pty.type(from)
+    return count === 0 ? -EAGAIN : count
+  }
+
+  override readiness(): number {
+    const { discipline, slaveGone } = this.pty
+    return (
+      (discipline.pending > 0 ? READABLE : 0) |
+      (slaveGone ? POLLHUP : 0) |
+      (discipline.room > 0 || slaveGone ? WRITABLE : 0)
+    )
+  }
+
+  override ioctl(request: number, argument: number, memory: UserMemory): number {
+    switch (request) {
+      case T.TIOCGPTN:
+        return memory.writeU32(argument, this.pty.index)
+      case T.TIOCSPTLCK: {
+        const value = memory.readU32(argument)
+        if (value < 0) return -EFAULT
+        this.pty.locked = value !== 0
+        return 0
+      }
+      case T.TIOCGPTLCK:
+        return memory.writeU32(argument, this.pty.locked ? 1 : 0)
+      case T.FIONREAD:
+        return memory.writeU32(argument, this.pty.discipline.pending)
+      case T.TIOCOUTQ:
+        return memory.writeU32(argument, 0)
+      default:
+        return this.pty.ioctl(request, argument, memory)
+    }
+  }
+
+  protected override onLastClose(): void {
+    this.pty.hangUp()
+  }
+}
+
+/** The end that programs run on: an open /dev/pts/N. */
+export class PtySlave extends DeviceDescription {
+  readonly pty: Pty
+
+  constructor(pty: Pty, inode: Inode, request: OpenRequest) {
+    super(inode, request, pty.slaveWaiters)
+    this.pty = pty
+    pty.slaves++
+    pty.slaveGone = false
+  }
+
+  /** open(2) of the slave: -EIO while the master has it locked or is gone. */
+  static open(pty: Pty, inode: Inode, request: OpenRequest): OpenFileDescription | number {
+    return pty.locked || pty.hungUp ? -EIO : new PtySlave(pty, inode, request)
+  }
+
+  override get pollable(): boolean {
+    return true
+  }
+
+  override get isStream(): boolean {
+    return true
+  }
+
+  override get tty(): TtyOwner {
+    return this.pty.owner
+  }
+
+  override read(into: Uint8Array): number {
+    const { discipline, hungUp, masterWaiters } = this.pty
+    if (into.length === 0 || hungUp) return 0
+    if (!discipline.hasInput) return discipline.readsNothing ? discipline.read(into) : -EAGAIN
+    const count = discipline.read(into)
+    masterWaiters.notify(WRITABLE)
+    return count
+  }
+
+  override write(from: Uint8Array): number {
+    if (this.pty.hungUp) return -EIO
+    if (from.length === 0) return 0
+    const count = this.pty.discipline.write(from)
+    if (count === 0) return -EAGAIN
+    this.pty.masterWaiters.notify(READABLE)
+    return count
+  }
+
+  override readiness(): number {
+    const { discipline, hungUp } = this.pty
+    if (hungUp) return READABLE | WRITABLE | POLLHUP | POLLERR
+    return (discipline.hasInput ? READABLE : 0) | (discipline.hasRoom ? WRITABLE : 0)
+  }
+
+  override ioctl(request: number, argument: number, memory: UserMemory): number {
+    if (this.pty.hungUp) return -EIO
+    switch (request) {
+      case T.FIONREAD:
+        return memory.writeU32(argument, this.pty.discipline.hasInput ? this.pty.discipline.readable : 0)
+      case T.TIOCOUTQ:
+        return memory.writeU32(argument, this.pty.discipline.pending)
+      default:
+        return this.pty.ioctl(request, argument, memory)
+    }
+  }
+
+  protected override onLastClose(): void {
+    this.pty.closeSlave()
+  }
+}

@@ -4,7 +4,7 @@
  */
 import { CLONE_NAMES, CloneArgs } from "../Abi/Clone.ts"
 import { Flock } from "../Abi/Fcntl.ts"
-import { EPOLL_NAMES } from "../Abi/Epoll.ts"
+import { EPOLL_NAMES } from "../Abi/EpollFlags.ts"
 import { POLL_NAMES, PollFd } from "../Abi/Poll.ts"
 import { RLIM_INFINITY, Rlimit, Rusage } from "../Abi/Resource.ts"
 import { SigAction, SIG_DFL, SIG_IGN, StackT } from "../Abi/SigAction.ts"

@@ -10,7 +10,7 @@ import {
   EPOLL_CTL_MOD,
   EPOLL_CTL_NAMES,
   EPOLL_EVENT_SIZE
-} from "../Abi/Epoll.ts"
+} from "../Abi/EpollFlags.ts"
 import { POLLIN } from "../Abi/Poll.ts"
 import { nanosOfTimespec, Timespec } from "../Abi/Time.ts"
 import { address, declare, fd, flags, int, oneOf, type Result, size, struct, type Syscall } from "../Task/Syscall.ts"

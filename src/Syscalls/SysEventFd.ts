@@ -13,7 +13,7 @@ import {
   TFD_TIMER_ABSTIME,
   TFD_TIMER_CANCEL_ON_SET,
   TFD_TIMER_NAMES
-} from "../Abi/Epoll.ts"
+} from "../Abi/EpollFlags.ts"
 import {
   CLOCK_BOOTTIME,
   CLOCK_BOOTTIME_ALARM,

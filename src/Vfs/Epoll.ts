@@ -7,7 +7,7 @@
  * Atomic: every method.
  */
 import { EBADF, EEXIST, EINVAL, ELOOP, ENOENT, EPERM } from "../Abi/Errno.ts"
-import { EPOLLET, EPOLLEXCLUSIVE, EPOLLONESHOT, EPOLLWAKEUP } from "../Abi/Epoll.ts"
+import { EPOLLET, EPOLLEXCLUSIVE, EPOLLONESHOT, EPOLLWAKEUP } from "../Abi/EpollFlags.ts"
 import { O_RDWR } from "../Abi/OpenFlags.ts"
 import { POLLERR, POLLHUP, POLLIN, POLLOUT, READABLE } from "../Abi/Poll.ts"
 import type { Waiter } from "../Sync/WaitQueue.ts"

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { EEXIST, ELOOP, EINVAL, ENOENT, EPERM } from "../../src/Abi/Errno.ts"
-import { EPOLLET, EPOLLONESHOT } from "../../src/Abi/Epoll.ts"
+import { EPOLLET, EPOLLONESHOT } from "../../src/Abi/EpollFlags.ts"
 import { POLLHUP, POLLIN, POLLOUT } from "../../src/Abi/Poll.ts"
 import { hostTimekeeper } from "../../src/Time/Timekeeper.ts"
 import { Timers } from "../../src/Time/Timers.ts"

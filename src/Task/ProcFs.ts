@@ -12,7 +12,7 @@ import { makeNamespaces } from "./ProcNamespaces.ts"
 import { Subject } from "./ProcSubject.ts"
 import { addSysctl } from "./ProcSysctl.ts"
 import { addSystemFiles } from "./ProcSystem.ts"
-import { TaskDirectories } from "./ProcTask.ts"
+import { type ProcContext, TaskDirectories } from "./ProcTask.ts"
 import type { System } from "./System.ts"
 
 /** PROC_SUPER_MAGIC. */
@@ -59,8 +59,8 @@ class ProcFilesystem extends PseudoFs {
   override readonly root: ProcRoot = new ProcRoot(this)
 }
 
-/** Makes /proc for a system whose tasks may come later. */
-export const makeProcFs = (system: System): Filesystem => {
+/** Makes /proc for a system whose tasks may come later. `terminalOf`: the controlling terminal of a session. */
+export const makeProcFs = (system: System, terminalOf: ProcContext["terminalOf"] = () => undefined): Filesystem => {
   const { vfs } = system
   const filesystem = new ProcFilesystem({
     name: "proc",
@@ -76,7 +76,7 @@ export const makeProcFs = (system: System): Filesystem => {
     tgid > 0 ? `${tgid}/task/${tid}` : -ENOENT
   filesystem.root.add("self", new PseudoLink(filesystem, self))
   filesystem.root.add("thread-self", new PseudoLink(filesystem, threadSelf))
-  const directories = new TaskDirectories({ filesystem, namespaces: makeNamespaces(vfs) })
+  const directories = new TaskDirectories({ filesystem, namespaces: makeNamespaces(vfs), terminalOf })
   filesystem.root.processes = { system, directories }
   return filesystem
 }

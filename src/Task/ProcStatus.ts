@@ -179,7 +179,14 @@ const oldSet = (set: bigint): bigint => set & 0x7fff_ffffn
 
 const USER_HIGHEST_PRIORITY = 20
 
-export const stat = (subject: Subject, caller: Caller): string => {
+/** The terminal that a session controls: its device number, and the process group in its foreground. */
+export interface ControllingTerminal {
+  readonly rdev: number
+  readonly foreground: number
+}
+
+/** `terminal`: the controlling terminal of the process's session. */
+export const stat = (subject: Subject, caller: Caller, terminal: ControllingTerminal | undefined): string => {
   const { group, memory, task, whole } = subject
   const { niceness, scheduling, system } = task
   const { caught, ignored } = group.handlers.summary()
@@ -198,8 +205,8 @@ export const stat = (subject: Subject, caller: Caller): string => {
     group.parentTgid,
     group.processGroup.id,
     group.processGroup.session.id,
-    0, // tty_nr
-    -1, // tpgid
+    terminal?.rdev ?? 0,
+    terminal?.foreground ?? -1,
     flags,
     0, // minflt
     0, // cminflt

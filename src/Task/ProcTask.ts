@@ -15,7 +15,7 @@ import { maps, smaps, smapsRollup } from "./ProcMaps.ts"
 import { MemoryInode, auxv, checkInspect, checkMemory, cmdline, environ } from "./ProcMemory.ts"
 import { checkMounts, mountinfo, mounts, mountstats } from "./ProcMounts.ts"
 import { namespaceDirectory } from "./ProcNamespaces.ts"
-import { limits, stat, stateOf, statm, status, usageOf } from "./ProcStatus.ts"
+import { type ControllingTerminal, limits, stat, stateOf, statm, status, usageOf } from "./ProcStatus.ts"
 import {
   type Report,
   Subject,
@@ -171,7 +171,6 @@ const COMMON: ReadonlyArray<readonly [name: string, make: Make]> = [
   ["comm", file(({ task }) => `${task.commandName}\n`, { write: writeComm })],
   ["syscall", file(syscall, { mode: 0o400 })],
   ["cmdline", file(cmdline)],
-  ["stat", file(stat)],
   ["statm", file(statm)],
   ["maps", file(maps, { check: checkInspect })],
   ["mem", (filesystem, subject) => new MemoryInode(filesystem, subject)],
@@ -203,6 +202,8 @@ const THREAD: ReadonlyArray<readonly [name: string, make: Make]> = [["children",
 export interface ProcContext {
   readonly filesystem: PseudoFs
   readonly namespaces: ReadonlyMap<string, Location>
+  /** The controlling terminal of a session. */
+  readonly terminalOf: (session: number) => ControllingTerminal | undefined
 }
 
 /** Makes the directories of tasks, and keeps each as long as its task. */
@@ -243,8 +244,12 @@ export class TaskDirectories {
 
   /** A directory of files that are made when they are first looked for. */
   #directory(subject: Subject, table: ReadonlyArray<readonly [name: string, make: Make]>): Inode {
-    const { filesystem, namespaces } = this.#context
+    const { filesystem, namespaces, terminalOf } = this.#context
     const makers = new Map(table)
+    makers.set(
+      "stat",
+      file((of, caller) => stat(of, caller, terminalOf(of.group.processGroup.session.id)))
+    )
     makers.set("ns", (_filesystem, of) => namespaceDirectory(filesystem, of, namespaces))
     const made = new Map<string, Inode>()
     const get = (name: string): Inode | undefined => {

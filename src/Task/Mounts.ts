@@ -69,7 +69,7 @@ export const mountAll = Effect.fnUntraced(function* (
   vfs.special = devices
   const devFs = new DevFs({ device: vfs.newDevice(), clock: vfs.clock, devices })
   yield* mountAt(system, caller, "/dev", devFs)
-  yield* mountAt(system, caller, "/proc", makeProcFs(system))
+  yield* mountAt(system, caller, "/proc", makeProcFs(system, (session) => devices.terminalOf(session)))
   yield* mountAt(system, caller, "/sys", makeSysFs(system))
   yield* mountAt(system, caller, "/dev/shm", new TmpFs({ device: vfs.newDevice(), clock: vfs.clock }))
   for (const bind of plan.binds) {

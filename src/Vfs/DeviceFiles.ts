@@ -77,6 +77,17 @@ export class DeviceFiles implements SpecialFiles {
     return undefined
   }
 
+  /** The terminal that `session` controls, for /proc: its device number and foreground process group. */
+  terminalOf(session: number): { readonly rdev: number; readonly foreground: number } | undefined {
+    for (const [index, { owner }] of this.#ptys) {
+      if (owner.session === session) return { rdev: makedev(SLAVE_MAJOR, index), foreground: owner.foreground }
+    }
+    for (const [rdev, { tty }] of this.#terminals) {
+      if (tty?.session === session) return { rdev, foreground: tty.foreground }
+    }
+    return undefined
+  }
+
   /** Lets go of the terminals. */
   dispose(): void {
     for (const terminal of this.#terminals.values()) terminal.release()

@@ -2,6 +2,8 @@
  * Making, naming and connecting sockets: socket(2), socketpair(2), bind(2), listen(2), accept(2), connect(2),
  * shutdown(2), getsockname(2), getpeername(2). Only AF_UNIX exists; sending and receiving is in SysSocketMessage.
  */
+import { HostStdio } from "../Vfs/HostStdio.ts"
+import { fileOf } from "./Blocking.ts"
 import {
   EADDRINUSE,
   EAFNOSUPPORT,
@@ -211,12 +213,22 @@ export const shutdown = declare("shutdown", [fd("sockfd"), oneOf("how", SHUT_NAM
 
 const ADDRESS_OUT = [fd("sockfd"), address("addr"), address("addrlen")] as const
 
+/** The address of a standard stream that is a socket of the host's. */
+const hostSocketName = (task: Task, file: HostStdio, of: "own" | "peer", pointer: number, length: number): number => {
+  const name = file.socketName(of)
+  return typeof name === "number" ? name : writeAddress(task, pointer, length, name)
+}
+
 export const getsockname = declare("getsockname", ADDRESS_OUT, (task, fdNumber, pointer, length) => {
+  const stream = fileOf(task, fdNumber)
+  if (stream instanceof HostStdio) return hostSocketName(task, stream, "own", pointer, length)
   const file = socketOf(task, fdNumber)
   return typeof file === "number" ? file : writeAddress(task, pointer, length, encodeName(file.name))
 })
 
 export const getpeername = declare("getpeername", ADDRESS_OUT, (task, fdNumber, pointer, length) => {
+  const stream = fileOf(task, fdNumber)
+  if (stream instanceof HostStdio) return hostSocketName(task, stream, "peer", pointer, length)
   const file = socketOf(task, fdNumber)
   if (typeof file === "number") return file
   return file.peer === undefined ? -ENOTCONN : writeAddress(task, pointer, length, encodeName(file.peer.name))

@@ -1,6 +1,8 @@
 /**
  * getsockopt(2), setsockopt(2): level SOL_SOCKET.
  */
+import { HostStdio } from "../Vfs/HostStdio.ts"
+import { fileOf } from "./Blocking.ts"
 import { EDOM, EFAULT, EINVAL, ENOPROTOOPT, EOPNOTSUPP } from "../Abi/Errno.ts"
 import * as S from "../Abi/Socket.ts"
 import { nanosOfTimeval, Timeval, timevalOfNanos } from "../Abi/Time.ts"
@@ -71,13 +73,14 @@ export const getsockopt = declare(
   "getsockopt",
   [...ARGUMENTS, address("optlen")],
   (task, fdNumber, level, option, pointer, lengthPointer) => {
-    const file = socketOf(task, fdNumber)
+    const stream = fileOf(task, fdNumber)
+    const file = stream instanceof HostStdio ? stream : socketOf(task, fdNumber)
     if (typeof file === "number") return file
     if (level !== S.SOL_SOCKET) return -EOPNOTSUPP
     const room = task.memory.readU32(lengthPointer)
     if (room < 0) return -EFAULT
     if (room > 0x7fff_ffff) return -EINVAL
-    const value = optionOf(file, option)
+    const value = file instanceof HostStdio ? file.socketOption(level, option, room) : optionOf(file, option)
     if (typeof value === "number") return value
     const part = value.subarray(0, room)
     if (task.memory.copyOut(pointer, part) < 0) return -EFAULT

@@ -35,7 +35,11 @@ const native = {
   ioctl: bind<[number, number, Uint8Array | null, number], number>(
     "int sentry_stdio_ioctl(int fd, uint32_t request, uint8_t *buffer, int64_t value)"
   ),
-  detach: bind<[number], number>("int sentry_stdio_detach(int fd)")
+  detach: bind<[number], number>("int sentry_stdio_detach(int fd)"),
+  socketName: bind<[number, number, Uint8Array], number>("int sentry_socket_name(int fd, int peer, uint8_t *into)"),
+  socketOption: bind<[number, number, number, Uint8Array, number], number>(
+    "int sentry_socket_option(int fd, int level, int option, uint8_t *into, int room)"
+  )
 }
 
 /**
@@ -129,6 +133,20 @@ export class HostStdio extends OpenFileDescription {
     this.#detach = options.detach
     this.#tty = options.tty
     this.#origin = options.origin
+  }
+
+  /** A socket's own address, or its peer's, as getsockname(2) gives it; -ENOTSOCK for another stream. */
+  socketName(of: "own" | "peer"): Uint8Array | number {
+    const address = new Uint8Array(128) // struct sockaddr_storage
+    const size = native.socketName(this.#fd, of === "peer" ? 1 : 0, address)
+    return size < 0 ? size : address.subarray(0, size)
+  }
+
+  /** getsockopt(2) of at most `room` bytes; -ENOTSOCK for another stream. */
+  socketOption(level: number, option: number, room: number): Uint8Array | number {
+    const value = new Uint8Array(Math.min(room, 4096))
+    const size = native.socketOption(this.#fd, level, option, value, value.length)
+    return size < 0 ? size : value.subarray(0, size)
   }
 
   /**

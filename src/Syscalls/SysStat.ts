@@ -10,7 +10,7 @@ import {
   AT_SYMLINK_NOFOLLOW
 } from "../Abi/At.ts"
 import { major, minor } from "../Abi/Device.ts"
-import { EBADF, EINVAL, ENOENT, ENOSYS } from "../Abi/Errno.ts"
+import { EBADF, EINVAL, ENOENT } from "../Abi/Errno.ts"
 import { isSymlink } from "../Abi/FileMode.ts"
 import { ACCESS_NAMES, AT_NAMES, FACCESSAT_NAMES, STATX_NAMES } from "../Abi/FileNames.ts"
 import * as S from "../Abi/StatStruct.ts"
@@ -28,6 +28,7 @@ import {
 } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import { checkAccess, withRealIds } from "../Vfs/Attributes.ts"
+import type { FilesystemStatus } from "../Vfs/Filesystem.ts"
 import { Location } from "../Vfs/Mount.ts"
 import { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import { mayAccess } from "../Vfs/Permission.ts"
@@ -210,16 +211,28 @@ export const readlinkat = declare(
 /** The kernel takes the buffer size as an int. */
 const asInt = (length: number): number => (length % 0x1_0000_0000) | 0
 
-const copyOutStatfs = (task: Task, address: number, place: Location | number): number => {
-  if (typeof place === "number") return place
-  const { mount } = place
-  const status = mount.filesystem.status()
+/** What statfs(2) says of the filesystems that pipes, sockets and the like live in: only what kind it is. */
+const anonymousStatus = (file: OpenFileDescription): FilesystemStatus => {
+  const name = file.describe()
+  const type = name.startsWith("pipe:") ? PIPEFS_MAGIC : name.startsWith("socket:") ? SOCKFS_MAGIC : ANON_INODE_FS_MAGIC
+  const nothing = { blocks: 0, blocksFree: 0, blocksAvailable: 0, files: 0, filesFree: 0 }
+  return { type, blockSize: 4096, nameLength: 255, ...nothing }
+}
+
+const PIPEFS_MAGIC = 0x50495045
+const SOCKFS_MAGIC = 0x534f434b
+const ANON_INODE_FS_MAGIC = 0x09041934
+
+const copyOutStatfs = (task: Task, address: number, target: Location | OpenFileDescription | number): number => {
+  if (typeof target === "number") return target
+  const mount = (target instanceof Location ? target : target.location())?.mount
+  const status = mount?.filesystem.status() ?? (target instanceof Location ? -EINVAL : anonymousStatus(target))
   if (typeof status === "number") return status
   const restrictions =
-    (mount.refusesWrites ? S.ST_RDONLY : 0) |
-    (mount.noSuid ? S.ST_NOSUID : 0) |
-    (mount.noDevices ? S.ST_NODEV : 0) |
-    (mount.noExecute ? S.ST_NOEXEC : 0)
+    (mount?.refusesWrites === true ? S.ST_RDONLY : 0) |
+    (mount?.noSuid === true ? S.ST_NOSUID : 0) |
+    (mount?.noDevices === true ? S.ST_NODEV : 0) |
+    (mount?.noExecute === true ? S.ST_NOEXEC : 0)
   return task.memory.copyOut(
     address,
     S.StatfsStruct.encode({
@@ -230,7 +243,7 @@ const copyOutStatfs = (task: Task, address: number, place: Location | number): n
       f_bavail: status.blocksAvailable,
       f_files: status.files,
       f_ffree: status.filesFree,
-      f_fsid: mount.filesystem.device,
+      f_fsid: mount?.filesystem.device ?? 0,
       f_namelen: status.nameLength,
       f_frsize: status.blockSize,
       f_flags: S.ST_VALID | S.ST_RELATIME | restrictions,
@@ -244,15 +257,12 @@ const STATFS_SPARE = new Uint8Array(32)
 const statfsBuffer: Argument<number> = struct("buf", "statfs", "out")
 
 export const statfs = declare("statfs", [string("path"), statfsBuffer], (task, path, buffer) =>
-  copyOutStatfs(task, buffer, locationTarget(task, AT_FDCWD, path, { follow: true }, -ENOSYS))
+  copyOutStatfs(task, buffer, fileTarget(task, AT_FDCWD, path, { follow: true }))
 )
 
-export const fstatfs = declare("fstatfs", [fd("fd"), statfsBuffer], (task, fdNumber, buffer) => {
-  const file = task.fds.get(fdNumber)
-  if (file === undefined) return -EBADF
-  const place = file.location()
-  return copyOutStatfs(task, buffer, place ?? task.system.vfs.unnamedFiles)
-})
+export const fstatfs = declare("fstatfs", [fd("fd"), statfsBuffer], (task, fdNumber, buffer) =>
+  copyOutStatfs(task, buffer, task.fds.get(fdNumber) ?? -EBADF)
+)
 
 export const sysStat: ReadonlyArray<Syscall> = [
   stat,

@@ -10,7 +10,8 @@ import type { FileData } from "./RegularFile.ts"
 import type { Stat } from "./Stat.ts"
 
 export class HostData implements FileData {
-  readonly fd: number
+  /** -1 once closed. */
+  fd: number
   readonly #inode: HostInode
   #open = true
   appendedTo = 0
@@ -91,5 +92,6 @@ export class HostData implements FileData {
     this.#inode.openFiles.delete(this)
     this.#inode.filesystem.openData.delete(this)
     Host.close(this.fd)
+    this.fd = -1
   }
 }

@@ -54,7 +54,8 @@ export class HostFs extends Filesystem {
   readonly #ours = new Map<string, HostInode>()
   /** Everything open on behalf of descriptions. Atomic: HostData. */
   readonly openData = new Set<HostData>()
-  readonly #top: number
+  /** Descriptor of the root directory; -1 once disposed, so that a late call cannot meet a number used anew. */
+  #top: number
 
   private constructor(top: number, root: Stat, name: string | undefined, options: HostFsOptions) {
     super()
@@ -200,5 +201,6 @@ export class HostFs extends Filesystem {
     for (const fd of this.#directories.values()) Host.close(fd)
     this.#directories.clear()
     Host.close(this.#top)
+    this.#top = -1
   }
 }

@@ -149,7 +149,8 @@ export class ArrayContent implements Content {
 const EMPTY = new Uint8Array(0)
 
 export class MemfdContent implements Content {
-  readonly fd: number
+  /** -1 once disposed. */
+  fd: number
   readonly #budget: MemoryBudget
   /** Bytes of the budget taken. */
   #taken = 0
@@ -208,6 +209,7 @@ export class MemfdContent implements Content {
     this.#budget.take(-this.#taken)
     this.#taken = 0
     Host.close(this.fd)
+    this.fd = -1
   }
 
   /** What the file really occupies counts: a sparse file is small. */

@@ -72,6 +72,14 @@ export const operation: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ _tag: fc.constant("rmdir" as const), path }) },
   { weight: 3, arbitrary: fc.record({ _tag: fc.constant("unlink" as const), path }) },
   { weight: 6, arbitrary: fc.record({ _tag: fc.constant("rename" as const), from: path, to: path }) },
+  // one above the other
+  {
+    weight: 2,
+    arbitrary: fc.tuple(plainPath, name, fc.boolean()).map(([above, name, up]) => {
+      const below = `${above}/${name}`
+      return { _tag: "rename" as const, from: up ? below : above, to: up ? above : below }
+    })
+  },
   {
     weight: 4,
     arbitrary: fc.record({ _tag: fc.constant("rename2" as const), from: name, to: name, flags: fc.constantFrom(1, 2) })

@@ -361,7 +361,7 @@ a, b = socket.socketpair(); socket.send_fds(a, [b'x'], [1]); print(len(socket.re
   node("hello", "console.log('hello', process.version.split('.').length, process.argv.length)"),
   node(
     "timers",
-    "setTimeout(() => console.log('b'), 30); setImmediate(() => console.log('a')); process.nextTick(() => console.log('0'))"
+    "setTimeout(() => console.log('b'), 500); setImmediate(() => console.log('a')); process.nextTick(() => console.log('0'))"
   ),
   node(
     "fs",

@@ -18,7 +18,7 @@ import { type Result, declare, oneOf, pid, struct } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import { type Usage, groupUsage, taskUsage } from "../Task/ThreadGroup.ts"
 import { hasCapability } from "../Vfs/Credentials.ts"
-import { rusageOf } from "./Usage.ts"
+import { rusageOf } from "./ResourceUsage.ts"
 
 /** fs.nr_open: no limit on descriptors may exceed it. */
 export const NR_OPEN = 1_048_576n

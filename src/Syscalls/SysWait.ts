@@ -27,7 +27,7 @@ import { PidFd } from "../Task/PidFd.ts"
 import { type Result, address, declare, flags, oneOf, pid, struct } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import { type WaitSelector, wait } from "../Task/TaskWait.ts"
-import { rusageOf } from "./Usage.ts"
+import { rusageOf } from "./ResourceUsage.ts"
 
 const WAIT4_OPTIONS = WNOHANG | WUNTRACED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL
 const WAITID_OPTIONS = WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL

@@ -263,7 +263,7 @@ describe("Strace", () => {
       userTicks: 0,
       systemTicks: 0
     })
-    observer.signal(task, { _tag: "Fault", signo: 11, code: 1, address: 8n })
+    observer.signal(task, { _tag: "Fault", signo: 11, code: 1, address: 8n, access: "unknown" })
     observer.signal(task, { _tag: "Kill", signo: 14, code: 0x80, pid: 0, uid: 0 })
     observer.signal(task, { _tag: "Queue", signo: 35, code: -1, pid: 9, uid: 1, value: 5n })
     observer.exited(task, { _tag: "Signaled", signal: 11, coreDumped: true })

@@ -1,7 +1,7 @@
 /**
  * The same program under strace(1) and under `--strace`: but for addresses and process ids the lines must be equal.
  */
-import { spawnSync } from "node:child_process"
+import { spawnSync, type SpawnSyncOptions } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -36,7 +36,7 @@ describe.skipIf(!canTrace)("--strace and strace", { timeout: 60_000 }, () => {
 
   const compare = (filter: string, ...command: ReadonlyArray<string>): void => {
     const [theirs, ours] = [join(log, "theirs"), join(log, "ours")]
-    const options = { stdio: ["ignore", "pipe", "pipe"], timeout: 20_000 } as const
+    const options: SpawnSyncOptions = { stdio: ["ignore", "pipe", "pipe"], timeout: 20_000 }
     spawnSync("strace", ["-f", "-o", theirs, "-e", `trace=${filter}`, ...command], options)
     spawnSync(process.execPath, [MAIN, "run", `--strace=${filter}`, "--strace-log", ours, ...command], options)
     assert.deepStrictEqual(normalise(readFileSync(ours, "latin1")), normalise(readFileSync(theirs, "latin1")))

@@ -82,7 +82,9 @@ export const mknod = (vfs: Vfs, caller: Caller, start: Location, path: string, m
   if (typeof free === "number") return free
   const denied = mayCreate(free.walk.at.dentry, caller.credentials)
   if (denied < 0) return denied
-  if ((type === S_IFCHR || type === S_IFBLK) && !hasCapability(caller.credentials, CAP_MKNOD)) return -EPERM
+  // device 0:0 is no device but an overlay's whiteout, which anybody may make
+  const device = type === S_IFBLK || (type === S_IFCHR && rdev !== 0)
+  if (device && !hasCapability(caller.credentials, CAP_MKNOD)) return -EPERM
   const directory = free.walk.at.dentry.inode!
   const node = newNode(caller, directory, (type === 0 ? S_IFREG : type) | (mode & 0o7777), rdev)
   return appear(free, directory.create(free.walk.last, node))

@@ -7,7 +7,20 @@
 import { R_OK, W_OK, X_OK } from "../Abi/At.ts"
 import { CAP_FSETID } from "../Abi/Capability.ts"
 import { makedev } from "../Abi/Device.ts"
-import { EACCES, EEXIST, EISDIR, ELOOP, ENOENT, ENOTDIR, ENXIO, EPERM, EROFS, ETXTBSY, EXDEV } from "../Abi/Errno.ts"
+import {
+  EACCES,
+  EEXIST,
+  EFBIG,
+  EISDIR,
+  ELOOP,
+  ENOENT,
+  ENOTDIR,
+  ENXIO,
+  EPERM,
+  EROFS,
+  ETXTBSY,
+  EXDEV
+} from "../Abi/Errno.ts"
 import {
   S_IFBLK,
   S_IFCHR,
@@ -46,6 +59,7 @@ import { PathFile } from "./PathFile.ts"
 import { PathWalk } from "./PathWalk.ts"
 import { PendingOpen } from "./PendingOpen.ts"
 import { mayAccess, ownerOrCapable, withoutPrivileges } from "./Permission.ts"
+import { MAX_FILE_SIZE } from "./RegularFile.ts"
 import { TmpFs } from "./TmpFs.ts"
 
 /** Opens what is not a file of any filesystem. */
@@ -265,6 +279,7 @@ export class Vfs {
 
   /** Changes the size, and takes set-id bits away where a write would. Permissions have been checked. */
   truncate(caller: Caller, inode: Inode, size: number): number {
+    if (size > MAX_FILE_SIZE) return -EFBIG
     const mode = withoutPrivileges(inode, caller.credentials)
     const changes: AttributeChanges = mode === undefined ? { size } : { size, mode }
     return inode.setAttributes(changes)

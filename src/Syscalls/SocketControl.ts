@@ -1,7 +1,7 @@
 /**
  * Control messages of sendmsg(2) and recvmsg(2), cmsg(3), unix(7): descriptors and credentials that travel.
  */
-import { EBADF, EFAULT, EINVAL, ENOBUFS, EPERM } from "../Abi/Errno.ts"
+import { EBADF, EFAULT, EINVAL, ENOBUFS, EPERM, ETOOMANYREFS } from "../Abi/Errno.ts"
 import { CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN } from "../Abi/Capability.ts"
 import { RLIMIT_NOFILE } from "../Abi/Resource.ts"
 import {
@@ -19,6 +19,9 @@ import { hasCapability } from "../Vfs/Credentials.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import type { Outgoing } from "../Vfs/SocketUnix.ts"
 import { credentialsOf } from "./SocketAddress.ts"
+
+/** Most descriptors in flight in one sandbox, however many a task may open. */
+const MAX_IN_FLIGHT = 65_536
 
 /** Longest control buffer, net.core.optmem_max. */
 const MAX_CONTROL = 131_072
@@ -38,6 +41,9 @@ const mayClaim = (task: Task, claimed: Ucred): boolean => {
 
 const takeDescriptors = (task: Task, numbers: Int32Array, rights: Array<OpenFileDescription>): number => {
   if (numbers.length + rights.length > SCM_MAX_FD) return -EINVAL
+  // Differs from Linux: no capability lifts this limit, since what is in flight is the kernel's memory.
+  const limit = task.threadGroup.limits.soft(RLIMIT_NOFILE)
+  if (numbers.length > 0 && task.system.anonymous.inFlight.count > Math.min(limit, MAX_IN_FLIGHT)) return -ETOOMANYREFS
   for (const number of numbers) {
     const file = task.fds.get(number)
     if (file === undefined) return -EBADF

@@ -54,7 +54,7 @@ const make = (task: Task, type: number, flagBits: number): UnixSocket => {
   const stat = task.system.anonymous.attributes("socket", task.credentials)
   // An AF_UNIX raw socket is a datagram socket, "for historical reasons".
   const kind = type === SOCK_RAW ? SOCK_DGRAM : type
-  return new UnixSocket(stat, kind, flagBits & SOCK_NONBLOCK, credentialsOf(task))
+  return new UnixSocket(stat, kind, flagBits & SOCK_NONBLOCK, credentialsOf(task), task.system.anonymous.inFlight)
 }
 
 /** 0, -EINVAL for unknown flags, -EAFNOSUPPORT, -ESOCKTNOSUPPORT, -EPROTONOSUPPORT. */

@@ -20,7 +20,7 @@ const DEFAULT_SLOTS = 16
 /** /proc/sys/fs/pipe-max-size. */
 const MAX_BYTES = 1024 * 1024
 /** Pages kept for the next write, so that a busy pipe does not allocate. */
-const SPARE_PAGES = 2
+const SPARE_PAGES = 16
 
 interface Slot {
   readonly page: Uint8Array

@@ -8,6 +8,11 @@ import type { UnixSocket } from "./SocketUnix.ts"
 /** `sun_path` of an address: a path with its NUL, or an abstract name that starts with one. Undefined: unnamed. */
 export type SocketName = Uint8Array | undefined
 
+/** How many descriptors are in messages that nobody has received: what ETOOMANYREFS limits. One per sandbox. */
+export interface InFlight {
+  count: number
+}
+
 export interface Message {
   readonly data: Uint8Array
   /** Bytes of `data` already read (streams). */

@@ -24,7 +24,14 @@ import { FIONREAD } from "../Abi/Termios.ts"
 import type { UserMemory } from "../Memory/UserMemory.ts"
 import { WaitQueue } from "../Sync/WaitQueue.ts"
 import { OpenFileDescription } from "./OpenFileDescription.ts"
-import { MAX_STREAM_CHUNK, type Message, messageCharge, type Received, type SocketName } from "./SocketMessage.ts"
+import {
+  type InFlight,
+  MAX_STREAM_CHUNK,
+  type Message,
+  messageCharge,
+  type Received,
+  type SocketName
+} from "./SocketMessage.ts"
 import type { Stat } from "./Stat.ts"
 
 /** net.core.wmem_default. */
@@ -47,6 +54,7 @@ export class UnixSocket extends OpenFileDescription {
   /** SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET. */
   readonly type: number
   readonly #stat: Stat
+  readonly #inFlight: InFlight
   /** Of its maker: what goes with a plain write(2). */
   readonly credentials: Ucred
   /** SO_PEERCRED. */
@@ -82,8 +90,9 @@ export class UnixSocket extends OpenFileDescription {
   readonly options = new Map<number, number>()
 
   /** `statusFlags`: O_NONBLOCK or 0. */
-  constructor(stat: Stat, type: number, statusFlags: number, credentials: Ucred) {
+  constructor(stat: Stat, type: number, statusFlags: number, credentials: Ucred, inFlight: InFlight = { count: 0 }) {
     super(O_RDWR | statusFlags)
+    this.#inFlight = inFlight
     this.#stat = stat
     this.type = type
     this.credentials = credentials
@@ -294,6 +303,7 @@ export class UnixSocket extends OpenFileDescription {
   }
 
   #enqueue(sender: UnixSocket, data: Uint8Array, { credentials, rights }: Outgoing): void {
+    this.#inFlight.count += rights.length
     const charge = messageCharge(data.length, this.#isPacket ? "packet" : "stream")
     sender.#charged += charge
     this.#queue.push({ data, offset: 0, sender, charge, from: sender.name, credentials, rights })
@@ -330,7 +340,7 @@ export class UnixSocket extends OpenFileDescription {
     const { data, from, credentials } = message
     const count = Math.min(data.length, into.length)
     into.set(data.subarray(0, count))
-    const rights = takeRights(message, peek)
+    const rights = this.#takeRights(message, peek)
     if (!peek) this.#dequeue()
     return { count, length: data.length, from, credentials, rights }
   }
@@ -351,7 +361,7 @@ export class UnixSocket extends OpenFileDescription {
       into.set(part, count)
       count += part.length
       const carried = message.rights.length > 0
-      if (carried) rights = takeRights(message, peek)
+      if (carried) rights = this.#takeRights(message, peek)
       if (peek) index++
       else {
         message.offset += part.length
@@ -361,6 +371,14 @@ export class UnixSocket extends OpenFileDescription {
       if (carried) break
     }
     return { count, length: count, from, credentials, rights }
+  }
+
+  #takeRights(message: Message, peek: boolean): ReadonlyArray<OpenFileDescription> {
+    const { rights } = message
+    if (peek) return rights.map((file) => file.retain())
+    message.rights = []
+    this.#inFlight.count -= rights.length
+    return rights
   }
 
   override read(into: Uint8Array): number {
@@ -427,7 +445,7 @@ export class UnixSocket extends OpenFileDescription {
     }
     const unread = [...this.#queue]
     while (this.#queue.length > 0) this.#dequeue()
-    for (const { rights } of unread) for (const file of rights) file.release()
+    for (const message of unread) for (const file of this.#takeRights(message, false)) file.release()
     this.room.notify(WRITABLE)
   }
 
@@ -436,13 +454,6 @@ export class UnixSocket extends OpenFileDescription {
     if (this.#peer !== undefined) this.#peer.#error = ECONNRESET
     this.release()
   }
-}
-
-const takeRights = (message: Message, peek: boolean): ReadonlyArray<OpenFileDescription> => {
-  const { rights } = message
-  if (peek) return rights.map((file) => file.retain())
-  message.rights = []
-  return rights
 }
 
 const sameWriter = (a: Ucred, b: Ucred): boolean => a.pid === b.pid && a.uid === b.uid && a.gid === b.gid

@@ -75,6 +75,12 @@ export const IOCTL_NAMES = [
   ["FIOQSIZE", FIOQSIZE]
 ] as const
 
+/** Of c_lflag: input comes in lines. */
+export const ICANON = 0o2
+/** Indices of c_cc. */
+export const VTIME = 5
+export const VMIN = 6
+
 /** The kernel's `struct termios`, 36 bytes; not glibc's. */
 export const KernelTermios = Struct.make("termios", {
   c_iflag: Struct.u32,

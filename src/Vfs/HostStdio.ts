@@ -232,7 +232,16 @@ export class HostStdio extends OpenFileDescription {
 
   override read(into: Uint8Array): number {
     if (!this.#ready(POLLIN)) return -EAGAIN
-    return Number(native.read(this.#dataFd, into, into.length, this.#access === "socket" ? 1 : 0))
+    const count = Number(native.read(this.#dataFd, into, into.length, this.#access === "socket" ? 1 : 0))
+    return count === -EAGAIN && this.#tty !== undefined && this.#readsNothing() ? 0 : count
+  }
+
+  /** Raw mode with VMIN and VTIME 0, where a read without input is not a reason to wait: termios(3). */
+  #readsNothing(): boolean {
+    const raw = new Uint8Array(64)
+    if (native.ioctl(this.#fd, T.TCGETS, raw, 0) < 0) return false
+    const { c_lflag, c_cc } = T.KernelTermios.decode(raw)
+    return (c_lflag & T.ICANON) === 0 && c_cc[T.VMIN] === 0 && c_cc[T.VTIME] === 0
   }
 
   override write(from: Uint8Array): number {

@@ -7,7 +7,7 @@
  * Differs from Linux: VTIME is not looked at, nor are parity, case mapping and delays.
  */
 import { SIGINT, SIGQUIT, SIGTSTP } from "../Abi/Signal.ts"
-import { KernelTermios } from "../Abi/Termios.ts"
+import { ICANON, KernelTermios, VMIN } from "../Abi/Termios.ts"
 
 // c_iflag
 const ISTRIP = 0o40
@@ -22,7 +22,6 @@ const ONLCR = 0o4
 const OCRNL = 0o10
 // c_lflag
 const ISIG = 0o1
-const ICANON = 0o2
 const ECHO = 0o10
 const ECHOE = 0o20
 const ECHOK = 0o40
@@ -37,7 +36,6 @@ const VQUIT = 1
 const VERASE = 2
 const VKILL = 3
 const VEOF = 4
-const VMIN = 6
 const VSTART = 8
 const VSTOP = 9
 const VSUSP = 10

@@ -4,12 +4,11 @@
  * Differs from Linux: it takes the signals of the process that made it, also when a forked child reads from it.
  */
 import { EAGAIN, EINVAL } from "../Abi/Errno.ts"
-import { O_RDWR } from "../Abi/OpenFlags.ts"
 import { POLLIN } from "../Abi/Poll.ts"
+import { AnonymousFile } from "../Vfs/AnonymousFile.ts"
 import type { SigInfo } from "../Abi/SigInfo.ts"
 import { type SignalSet, UNBLOCKABLE } from "../Abi/Signal.ts"
 import * as Struct from "../Abi/Struct.ts"
-import { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import type { Stat } from "../Vfs/Stat.ts"
 import type { Task } from "./Task.ts"
 import { dequeueSignal } from "./TaskSignals.ts"
@@ -104,35 +103,21 @@ const encode = (info: SigInfo): Uint8Array => {
   }
 }
 
-export class SignalFd extends OpenFileDescription {
+export class SignalFd extends AnonymousFile {
   readonly #owner: Task
-  readonly #stat: Stat
   /** Atomic: setMask. */
   #mask: SignalSet = 0n
 
   /** `statusFlags`: O_NONBLOCK or 0. */
   constructor(owner: Task, stat: Stat, mask: SignalSet, statusFlags: number) {
-    super(O_RDWR | statusFlags, owner.threadGroup.signalArrivals)
+    super("signalfd", stat, statusFlags, owner.threadGroup.signalArrivals)
     this.#owner = owner
-    this.#stat = stat
     this.setMask(mask)
   }
 
   setMask(mask: SignalSet): void {
     this.#mask = mask & ~UNBLOCKABLE
     this.waiters.notify(POLLIN)
-  }
-
-  override get pollable(): boolean {
-    return true
-  }
-
-  override stat(): Stat {
-    return this.#stat
-  }
-
-  override describe(): string {
-    return "anon_inode:[signalfd]"
   }
 
   override read(into: Uint8Array): number {

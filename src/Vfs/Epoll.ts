@@ -8,10 +8,10 @@
  */
 import { EBADF, EEXIST, EINVAL, ELOOP, ENOENT, EPERM } from "../Abi/Errno.ts"
 import { EPOLLET, EPOLLEXCLUSIVE, EPOLLONESHOT, EPOLLWAKEUP } from "../Abi/EpollFlags.ts"
-import { O_RDWR } from "../Abi/OpenFlags.ts"
 import { POLLERR, POLLHUP, POLLIN, POLLOUT, READABLE } from "../Abi/Poll.ts"
+import { AnonymousFile } from "./AnonymousFile.ts"
 import type { Waiter } from "../Sync/WaitQueue.ts"
-import { OpenFileDescription } from "./OpenFileDescription.ts"
+import type { OpenFileDescription } from "./OpenFileDescription.ts"
 import type { Stat } from "./Stat.ts"
 
 const PRIVATE = (EPOLLET | EPOLLEXCLUSIVE | EPOLLONESHOT | EPOLLWAKEUP) >>> 0
@@ -74,8 +74,7 @@ export interface EpollEvent {
   readonly data: bigint
 }
 
-export class EpollDescription extends OpenFileDescription {
-  readonly #stat: Stat
+export class EpollDescription extends AnonymousFile {
   readonly #registrations = new Map<OpenFileDescription, Map<number, Registration>>()
   /** What may be ready, in order of arrival. */
   readonly #ready = new Set<Registration>()
@@ -83,25 +82,7 @@ export class EpollDescription extends OpenFileDescription {
   readonly #watchers = new Map<EpollDescription, number>()
 
   constructor(stat: Stat) {
-    super(O_RDWR)
-    this.#stat = stat
-  }
-
-  override get pollable(): boolean {
-    return true
-  }
-
-  override stat(): Stat {
-    return this.#stat
-  }
-
-  /** Accepted and without effect, as in Linux. */
-  override seek(_offset: number, _whence: number): number {
-    return 0
-  }
-
-  override describe(): string {
-    return "anon_inode:[eventpoll]"
+    super("eventpoll", stat, 0)
   }
 
   override readiness(): number {

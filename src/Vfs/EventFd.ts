@@ -2,46 +2,26 @@
  * eventfd(2): a 64-bit counter. A read takes all of it (or 1, EFD_SEMAPHORE), a write adds.
  */
 import { EAGAIN, EINVAL } from "../Abi/Errno.ts"
-import { O_RDWR } from "../Abi/OpenFlags.ts"
 import { POLLERR, POLLIN, POLLOUT, READABLE, WRITABLE } from "../Abi/Poll.ts"
-import { OpenFileDescription } from "./OpenFileDescription.ts"
+import { AnonymousFile } from "./AnonymousFile.ts"
 import type { Stat } from "./Stat.ts"
 
 const MAX = 0xffff_ffff_ffff_ffffn
 
-export class EventFd extends OpenFileDescription {
-  readonly #stat: Stat
+export class EventFd extends AnonymousFile {
   readonly #semaphore: boolean
   /** Atomic: read, write, add. */
   #count: bigint
 
   /** `statusFlags`: O_NONBLOCK or 0. */
   constructor(stat: Stat, initial: number, semaphore: boolean, statusFlags: number) {
-    super(O_RDWR | statusFlags)
-    this.#stat = stat
+    super("eventfd", stat, statusFlags)
     this.#semaphore = semaphore
     this.#count = BigInt(initial)
   }
 
   get count(): bigint {
     return this.#count
-  }
-
-  override get pollable(): boolean {
-    return true
-  }
-
-  override stat(): Stat {
-    return this.#stat
-  }
-
-  /** Accepted and without effect, as in Linux. */
-  override seek(_offset: number, _whence: number): number {
-    return 0
-  }
-
-  override describe(): string {
-    return "anon_inode:[eventfd]"
   }
 
   override read(into: Uint8Array): number {

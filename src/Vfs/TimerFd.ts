@@ -4,11 +4,10 @@
  * How often it expired follows from the time of the look; a timer runs only to tell waiters of the next expiry.
  */
 import { EAGAIN, EINVAL } from "../Abi/Errno.ts"
-import { O_RDWR } from "../Abi/OpenFlags.ts"
 import { READABLE } from "../Abi/Poll.ts"
+import { AnonymousFile } from "./AnonymousFile.ts"
 import type { Cancel } from "../Time/Timers.ts"
 import type { AnonymousFiles } from "./AnonymousFiles.ts"
-import { OpenFileDescription } from "./OpenFileDescription.ts"
 import type { Stat } from "./Stat.ts"
 
 /** A setting: nanoseconds until the next expiry (0: disarmed) and between later ones (0: only one). */
@@ -17,9 +16,8 @@ export interface TimerSetting {
   readonly interval: bigint
 }
 
-export class TimerFd extends OpenFileDescription {
+export class TimerFd extends AnonymousFile {
   readonly #files: AnonymousFiles
-  readonly #stat: Stat
   /** CLOCK_* it was made with. */
   readonly clock: number
   /** CLOCK_MONOTONIC of the next expiry that has not been counted; undefined while disarmed. */
@@ -31,27 +29,9 @@ export class TimerFd extends OpenFileDescription {
 
   /** `statusFlags`: O_NONBLOCK or 0. */
   constructor(files: AnonymousFiles, stat: Stat, clock: number, statusFlags: number) {
-    super(O_RDWR | statusFlags)
+    super("timerfd", stat, statusFlags)
     this.#files = files
-    this.#stat = stat
     this.clock = clock
-  }
-
-  override get pollable(): boolean {
-    return true
-  }
-
-  override stat(): Stat {
-    return this.#stat
-  }
-
-  /** Accepted and without effect, as in Linux. */
-  override seek(_offset: number, _whence: number): number {
-    return 0
-  }
-
-  override describe(): string {
-    return "anon_inode:[timerfd]"
   }
 
   /** What is left: timerfd_gettime(2). */

@@ -30,7 +30,7 @@ struct slot {
 	_Atomic uint32_t interrupt; /* set by JS before it signals the thread; cleared by who sees the stop first */
 	uint32_t pid;
 	uint32_t tid;
-	uint32_t unused;
+	uint32_t running; /* the tracer's own: whether it has let the thread run */
 };
 
 enum request {

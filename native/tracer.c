@@ -8,8 +8,8 @@
  * is for stub code that the tracer itself has started (inject.c).
  *
  * Waiting. Tracer and guests share a CPU, so as long as the tracer spins no guest runs: it spins only while JS has an
- * event that it hasn't dealt with, and not for long; otherwise it sleeps in waitpid. To wake it there JS signals the
- * bell, a traced process whose stop makes waitpid return. waitpid looks at this thread's children only (__WNOTHREAD):
+ * event that it hasn't dealt with, and not for long (longer if no guest wants to run); otherwise it sleeps in waitpid.
+ * To wake it there JS signals the bell, a traced process whose stop makes waitpid return. waitpid looks at this thread's children only (__WNOTHREAD):
  * the embedding process's own children are none of our business.
  */
 #include <elf.h>
@@ -26,7 +26,7 @@
 
 #include "tracer.h"
 
-enum { SPIN_LONG = 40000, SPIN_SHORT = 3000, PATIENCE = 4 }; /* ns, ns, times in a row */
+enum { SPIN_ALONE = 250000, SPIN_LONG = 40000, SPIN_SHORT = 3000, PATIENCE = 4 }; /* ns, ns, ns, times in a row */
 
 #ifndef SYS_SECCOMP
 #define SYS_SECCOMP 1 /* si_code of SIGSYS, which older C libraries lack */
@@ -67,6 +67,7 @@ static bool commands_waiting(struct tracer *t)
 static bool await_command(struct tracer *t)
 {
 	struct control *c = t->control;
+	bool alone = t->resumes && t->running == 0;
 
 	if (t->spinning && affinity_together(t) && !atomic_load(&c->js_sleeping)) {
 		cpu_set_t allowed = affinity_part(t);
@@ -77,8 +78,8 @@ static bool await_command(struct tracer *t)
 			break;
 		for (int i = 0; i < 8; i++)
 			__builtin_ia32_pause();
-		if (now() - t->published > t->spin_limit) {
-			if (++t->spin_misses >= PATIENCE)
+		if (now() - t->published > (alone ? SPIN_ALONE : t->spin_limit)) {
+			if (!alone && ++t->spin_misses >= PATIENCE)
 				t->spin_limit = SPIN_SHORT;
 			break;
 		}
@@ -105,8 +106,17 @@ bool tracer_alive(struct tracer *t, uint32_t index)
 	return tid > 0 && t->by_tid[tid] == TID_SLOT + index;
 }
 
+static void set_running(struct tracer *t, uint32_t index, bool running)
+{
+	struct slot *s = &t->control->slots[index];
+
+	t->running += (uint32_t)running - s->running;
+	s->running = running;
+}
+
 static void stop(struct tracer *t, uint32_t index, enum stop kind)
 {
+	set_running(t, index, false);
 	t->control->slots[index].stop = kind;
 	tracer_publish(t, index);
 }
@@ -142,6 +152,8 @@ static void resume(struct tracer *t, uint32_t index)
 		stop(t, index, STOP_FAULT);
 		return;
 	}
+	set_running(t, index, true);
+	t->resumes = true;
 	ptrace(PTRACE_SYSEMU, s->tid, 0, 0);
 }
 
@@ -271,6 +283,7 @@ static int release(struct tracer *t, struct block *b)
 {
 	struct slot *s = &t->control->slots[b->slot];
 
+	set_running(t, b->slot, false);
 	t->by_tid[s->tid] = TID_EXITING;
 	if (b->flags)
 		kill((pid_t)s->pid, SIGKILL);

@@ -29,6 +29,8 @@ struct tracer {
 	uint32_t command_tail;
 	uint32_t spin_limit;  /* ns to wait awake for JS's answer */
 	uint32_t spin_misses; /* waits in vain in a row */
+	uint32_t running;     /* guest threads that we have let run */
+	bool resumes;         /* they run only when we let them: not so on the fast platform */
 	uint64_t published;   /* ns: when the last event was published */
 	uint32_t xstate_size;
 	bool spinning; /* more than one CPU */

@@ -22,6 +22,8 @@ export interface EventSource {
   readonly ready: () => boolean
   /** True while an event can be expected without anything done here: a guest runs, or a request is under way. */
   readonly busy: () => boolean
+  /** True while an answer is due within some tens of µs, which is worth waiting for awake whatever the past says. */
+  readonly prompt?: () => boolean
   /** Asks to be woken by the pipe. False, and no wake-up, if an event waits already. */
   readonly arm: () => boolean
   /** Takes that back. */
@@ -40,8 +42,9 @@ export const AfterBatch = Context.Reference<() => boolean>("effect-sentry/Platfo
 const BATCH = 256
 /** How long a slice may last, in ms: the longest that the event loop waits for us. */
 const SLICE = 2
-/** How long to wait awake, in ms; and how many times in vain before giving that up. */
+/** How long to wait awake, in ms: for a guest, for a prompt answer; and how many times in vain before giving that up. */
 const SPIN = 0.05
+const SPIN_PROMPT = 0.25
 const PATIENCE = 4
 
 /** What the pump knows of one source. */
@@ -150,22 +153,26 @@ export class Pump {
     return this.#canSpin && this.#misses < PATIENCE
   }
 
-  /** Waits awake, if a guest runs. True if that brought an event. */
+  /** Waits awake, if a guest runs or an answer is due. True if that brought an event. */
   #spin(): boolean {
     if (this.#ready()) return true
     let busy = false
-    for (const { source } of this.#members) busy ||= source.busy()
-    if (!busy || !this.#spins()) return false
-    const end = performance.now() + SPIN
+    let prompt = false
+    for (const { source } of this.#members) {
+      busy ||= source.busy()
+      prompt ||= source.prompt?.() === true
+    }
+    if (!this.#canSpin || !(prompt || (busy && this.#misses < PATIENCE))) return false
+    const end = performance.now() + (prompt ? SPIN_PROMPT : SPIN)
     do {
       for (let i = 0; i < 100; i++) {
         if (this.#ready()) {
-          this.#misses = 0
+          if (!prompt) this.#misses = 0
           return true
         }
       }
     } while (performance.now() < end)
-    this.#misses++
+    if (!prompt) this.#misses++
     return false
   }
 

@@ -147,8 +147,10 @@ export class Tracer implements EventSource {
   #slotsUsed = 0
   #commandHead = 0
   #eventTail = 0
-  /** Guest threads that run, and requests under way. */
+  /** Guest threads that run. */
   #running = 0
+  /** Requests under way or waiting for a block. */
+  #requests = 0
   #onClosed: (() => void) | undefined
   closed = false
 
@@ -215,7 +217,7 @@ export class Tracer implements EventSource {
   request(fill: (block: Block) => void, onDone: (result: number, block: Block) => void): void {
     if (this.#onClosed !== undefined) return onDone(-ESRCH, this.#quietBlock)
     const waiting: Waiting = { fill, onDone }
-    this.#running++
+    this.#requests++
     const free = this.#freeBlocks.pop()
     if (free === undefined) this.#queued.push(waiting)
     else this.#startRequest(this.#blocks[free]!, waiting)
@@ -243,7 +245,7 @@ export class Tracer implements EventSource {
   #onDone(b: Block): void {
     const waiting = this.#underWay[b.index]!
     this.#underWay[b.index] = undefined
-    this.#running--
+    this.#requests--
     waiting.onDone(b.result, b)
     const next = this.#queued.shift()
     if (next === undefined) this.#freeBlocks.push(b.index)
@@ -253,7 +255,7 @@ export class Tracer implements EventSource {
   /** Ends every stub. Threads that run are reported killed; then `onClosed` is called from the pump. */
   close(onClosed: () => void): void {
     this.#onClosed = onClosed
-    this.#running++
+    this.#requests++
     this.#quietBlock.start(Request.close, 0)
     this.#post(ENTRY_BLOCK + this.#quietBlock.index)
   }
@@ -313,7 +315,11 @@ export class Tracer implements EventSource {
   }
 
   busy(): boolean {
-    return this.#running > 0
+    return this.#running > 0 || this.#requests > 0
+  }
+
+  prompt(): boolean {
+    return this.#requests > 0
   }
 
   arm(): boolean {

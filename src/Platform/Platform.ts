@@ -90,7 +90,10 @@ export interface PlatformContext {
   readonly clone: (addressSpace: "share" | "copy") => Effect.Effect<PlatformContext, PlatformFailed>
   /** CPU time the thread has used so far, nanoseconds. */
   readonly cpuTime: () => bigint
-  /** Ends the thread; the last thread of an address space ends that too. Idempotent, uninterruptible. */
+  /**
+   * Ends the thread; the last thread of an address space ends that too, maybe a moment after this is done. Idempotent,
+   * uninterruptible.
+   */
   readonly release: Effect.Effect<void>
 }
 

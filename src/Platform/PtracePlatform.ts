@@ -351,14 +351,16 @@ class PtraceContext implements PlatformContext, StopListener {
           const { contexts } = this.addressSpace
           contexts.delete(this)
           if (this.addressSpace.lastStopped === this) this.addressSpace.lastStopped = undefined
-          return request(
-            this.#host,
+          // nobody waits for it: the tracer does it before whatever is ordered later
+          this.#host.tracer.request(
             (block) => {
               block.start(Request.release, this.slot)
               block.setFlags(contexts.size === 0 ? 1 : 0)
             },
             () => this.#host.tracer.freeSlot(this.slot)
           )
+          this.#host.pump.hold()
+          return Effect.void
         })
       )
     })

@@ -17,7 +17,7 @@ import { ProcessGroup, Session } from "./ProcessGroup.ts"
 import type { ResourceLimits } from "./ResourceLimits.ts"
 import type { System } from "./System.ts"
 import { Task } from "./Task.ts"
-import { loadFresh, openExecutable } from "./TaskExec.ts"
+import { loadInto, openExecutable } from "./TaskExec.ts"
 import { ThreadGroup } from "./ThreadGroup.ts"
 
 /** The first program could not be started: execve(2) or chdir(2) failed. */
@@ -67,12 +67,13 @@ export const makeFirstTask = Effect.fnUntraced(function* (
     stackLimit: limits.soft(RLIMIT_STACK)
   })
   if (typeof prepared === "number") return yield* new StartFailed({ errno: -prepared, path: program.path })
-  const loaded = yield* loadFresh(system, caller, prepared)
+  const context = yield* system.platform.makeContext
+  const loaded = yield* loadInto(context, system, caller, prepared)
   if (typeof loaded === "number") return yield* new StartFailed({ errno: -loaded, path: program.path })
   return yield* taskSet.mutex.section(() => {
     const group = makeGroup(system, limits)
     group.hasJobControlParent = program.hasJobControlParent ?? false
-    return makeTask(system, group, loaded, fs, program, credentials)
+    return makeTask(system, group, context, loaded, fs, program, credentials)
   })
 })
 
@@ -102,7 +103,8 @@ const makeGroup = ({ taskSet, timekeeper }: System, limits: ResourceLimits): Thr
 const makeTask = (
   system: System,
   group: ThreadGroup,
-  loaded: { readonly context: PlatformContext; readonly program: Loader.LoadedProgram },
+  context: PlatformContext,
+  loaded: Loader.LoadedProgram,
   fs: FsContext,
   { stdio }: StartOptions,
   credentials: Credentials
@@ -117,12 +119,12 @@ const makeTask = (
     system,
     tid: group.tgid,
     threadGroup: group,
-    context: loaded.context,
-    memoryManager: loaded.program.memoryManager,
+    context,
+    memoryManager: loaded.memoryManager,
     fds,
     fs,
     credentials,
-    commandName: loaded.program.commandName
+    commandName: loaded.commandName
   })
   group.leader = task
   group.tasks.add(task)

@@ -5,6 +5,7 @@
  * the task moves over.
  */
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, X_OK } from "../Abi/At.ts"
 import { EACCES, EAGAIN, EBADF, EINVAL, ELOOP, ENOENT, ENOTDIR, ETXTBSY } from "../Abi/Errno.ts"
 import { isDirectory, isRegular, isSymlink } from "../Abi/FileMode.ts"
@@ -92,13 +93,13 @@ const visiblePath = ({ dir, path }: ExecRequest): string => {
 /** personality(2): addresses as they were last time. */
 const ADDR_NO_RANDOMIZE = 0x4_0000
 
-/** Loads a prepared program into a fresh context: a context without a program is released again. */
-export const loadFresh = Effect.fnUntraced(function* (
+/** Loads a prepared program into a fresh context, which is released again if that fails. */
+export const loadInto = Effect.fnUntraced(function* (
+  context: PlatformContext,
   system: System,
   caller: Caller & { readonly personality?: number },
   prepared: Loader.PreparedProgram
-): Effect.fn.Return<{ context: PlatformContext; program: Loader.LoadedProgram } | number, PlatformFailed> {
-  const context = yield* system.platform.makeContext
+): Effect.fn.Return<Loader.LoadedProgram | number, PlatformFailed> {
   const program = yield* Loader.commit(prepared, {
     context,
     platform: system.platform,
@@ -108,8 +109,7 @@ export const loadFresh = Effect.fnUntraced(function* (
     randomize: ((caller.personality ?? 0) & ADDR_NO_RANDOMIZE) === 0,
     hardware: system.hardware
   })
-  if (typeof program !== "number") return { context, program }
-  yield* context.release
+  if (typeof program === "number") yield* context.release
   return program
 })
 
@@ -128,6 +128,8 @@ export const execute = Effect.fnUntraced(function* (
     program.release()
     return strings
   }
+  // the host makes it while we read the program
+  const making = yield* Effect.forkChild(task.system.platform.makeContext, { startImmediately: true })
   const prepared = Loader.prepare({
     open: (path) => {
       const opened = program ?? openExecutable(task.system, task, task.fs.workingDirectory, path, true)
@@ -139,18 +141,23 @@ export const execute = Effect.fnUntraced(function* (
     stackLimit: group.limits.soft(RLIMIT_STACK),
     pathInaccessible: visible !== request.path && task.fds.closeOnExec(request.dir) === true
   })
-  if (typeof prepared === "number") return prepared
+  const context = yield* Fiber.join(making)
+  if (typeof prepared === "number") {
+    yield* context.release
+    return prepared
+  }
   if (!(yield* takeOver(task))) {
     Loader.release(prepared)
+    yield* context.release
     return -EAGAIN
   }
-  const loaded = yield* loadFresh(task.system, task, prepared)
+  const loaded = yield* loadInto(context, task.system, task, prepared)
   if (typeof loaded === "number") {
     // the old program is beyond return: as Linux has it, this one dies of what it tried
     yield* group.handlers.mutex.section(() => killGroup(group, signaled(SIGSEGV, false)))
     return loaded
   }
-  yield* moveTo(task, loaded.context, loaded.program)
+  yield* moveTo(task, context, loaded)
   return 0
 })
 

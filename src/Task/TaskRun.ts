@@ -17,12 +17,22 @@ import { finishSyscall, handleSyscall } from "./TaskSyscall.ts"
 
 /** The whole life of a task. Ends when it is dead. */
 export const run = Effect.fnUntraced(function* (task: Task): Effect.fn.Return<void, PlatformFailed> {
-  const handler = (): boolean => handleSyscall(task)
+  const handler = (): boolean => answer(task)
   while (task.runState !== Dead) {
     if (task.stops.stopped) yield* task.stops.wait
     task.runState = yield* step(task, handler)
   }
 })
+
+/** A defect in a handler ends this sandbox with a report: the fiber dies of it, not the pump, which others share. */
+const answer = (task: Task): boolean => {
+  try {
+    return handleSyscall(task)
+  } catch (defect) {
+    task.call.effect = Effect.die(defect)
+    return false
+  }
+}
 
 const step = (task: Task, handler: () => boolean): Effect.Effect<RunState, PlatformFailed> => {
   switch (task.runState._tag) {

@@ -59,6 +59,8 @@ export interface KernelOptions {
   readonly credentials: Credentials
   readonly limits?: ResourceLimits
   readonly timekeeper?: Timekeeper
+  /** In what order everything runs; the default is first in, first out. */
+  readonly runQueue?: RunQueue
   readonly entropy?: Entropy
   readonly observer?: SyscallObserver
   readonly onEvent?: (event: KernelEvent) => void
@@ -95,7 +97,7 @@ const VERSION = "#1 SMP PREEMPT_DYNAMIC effect-sentry"
 export const make = Effect.fnUntraced(function* (
   options: KernelOptions
 ): Effect.fn.Return<Kernel, PlatformFailed | MountFailed, Scope.Scope> {
-  const runQueue = new RunQueue()
+  const runQueue = options.runQueue ?? new RunQueue()
   const services = yield* Layer.build(options.platform.pipe(Layer.provide(Layer.succeed(AfterBatch, runQueue.drain))))
   const platform = Context.get(services, Platform)
   const timekeeper = options.timekeeper ?? hostTimekeeper
@@ -112,6 +114,8 @@ export const make = Effect.fnUntraced(function* (
   let first: ThreadGroup | undefined
   const taskSet = new TaskSet()
   const features = platform.extendedState.features & ~AMX_FEATURES
+  // without tiles the processor need not be asked: frames carry everything
+  const frameSize = features === platform.extendedState.features ? platform.extendedState.size : xstateSize(features)
 
   const killAll = (): void => {
     for (const group of taskSet.groups.values()) {
@@ -136,7 +140,7 @@ export const make = Effect.fnUntraced(function* (
     syscalls: linuxTable,
     uts: { hostname: options.hostname ?? "sandbox", domainname: "(none)", release: RELEASE, version: VERSION },
     bootTime: timekeeper.monotonic(),
-    frameState: { features, size: xstateSize(features) },
+    frameState: { features, size: frameSize },
     hardware: readHardware(),
     cpuCount: availableParallelism(),
     observer: options.observer,

@@ -14,7 +14,7 @@ import { Reg } from "../Abi/Registers.ts"
 import { makeLayout, pageAlign, pageStart, randomizeHeap } from "../Memory/AddressLayout.ts"
 import { MemoryManager } from "../Memory/MemoryManager.ts"
 import { anonymous, VMA_GROWSDOWN } from "../Memory/Vma.ts"
-import type { PlatformContext } from "../Platform/Platform.ts"
+import type { BinaryFormat, PlatformContext } from "../Platform/Platform.ts"
 import type { Entropy } from "../Time/Entropy.ts"
 import type { Credentials } from "../Vfs/Credentials.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
@@ -62,6 +62,8 @@ export interface PrepareRequest {
   readonly stackLimit: number
   /** The path names a close-on-exec descriptor: no script can be read through it. */
   readonly pathInaccessible?: boolean
+  /** What the platform can run besides ELF. */
+  readonly binaryFormat?: BinaryFormat | undefined
 }
 
 /** A program that can be loaded. Holds open files until `commit` or `release`. */
@@ -162,6 +164,10 @@ const prepareElf = (
   head: Uint8Array,
   argv: ReadonlyArray<string>
 ): PreparedProgram | number => {
+  const own = request.binaryFormat?.(head)
+  if (own !== undefined) {
+    return { request, program: { file, ...own }, interpreter: undefined, argv, executableStack: false }
+  }
   if (!hasElfMagic(head)) return -ENOEXEC
   const header = decodeHeader(head)
   if (!isLoadable(header) || typeof file.mappable() === "number") return -ENOEXEC

@@ -6,12 +6,13 @@
  * kernel answers most system calls inside `SyscallHandler`, synchronously, without waking the task's fiber; only the
  * rest end the switch.
  *
- * Implementations are Layers: `PtracePlatform`, later a shared-memory and a simulated one.
+ * Implementations are Layers: `PtracePlatform`, `SimulatedPlatform`, later a shared-memory one.
  */
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type { Elf64Ehdr, Elf64Phdr } from "../Abi/Elf.ts"
 import type { Registers } from "../Abi/Registers.ts"
 
 /** The host refused something the platform cannot do without, or a stub ended on its own. Ends the sandbox. */
@@ -147,9 +148,23 @@ export interface AddressSpace {
   readonly write: (address: number, from: Uint8Array) => number
   /** How much of it is in the host's memory now, and was at most, KiB. */
   readonly residentSet: () => ResidentSet
+  /**
+   * Puts `desired` in place of `expected` in a word of 32 bits, if it holds that, atomically towards guest threads that
+   * run: what the word held, or -EFAULT if it cannot be written or is not aligned. Needs a stopped thread in the address
+   * space. Absent where no guest thread runs while the kernel does.
+   */
+  readonly compareExchange?: (address: number, expected: number, desired: number) => number
   /** As `write`, also into pages the guest cannot write (ptrace POKE, breakpoints). */
   readonly writeForced: (address: number, from: Uint8Array) => number
 }
+
+/**
+ * Recognises an executable file of the platform's own, besides ELF, by its first bytes: the ELF headers of the program
+ * that it stands for, or undefined. The segments of such a program must need nothing of the file (`p_filesz` 0).
+ */
+export type BinaryFormat = (
+  head: Uint8Array
+) => { readonly header: Elf64Ehdr; readonly programHeaders: ReadonlyArray<Elf64Phdr> } | undefined
 
 /** Runs guests. */
 export class Platform extends Context.Service<
@@ -163,6 +178,8 @@ export class Platform extends Context.Service<
     readonly extendedState: { readonly size: number; readonly features: bigint }
     /** A fresh, empty address space with one stopped thread in it, extended state as after execve. */
     readonly makeContext: Effect.Effect<PlatformContext, PlatformFailed>
+    /** Programs that only this platform can run. */
+    readonly binaryFormat?: BinaryFormat
   }
 >()("effect-sentry/Platform/Platform") {}
 

@@ -9,6 +9,9 @@
 import type * as Fiber from "effect/Fiber"
 import type * as Scheduler from "effect/Scheduler"
 
+/** Picks what runs next: an index below `count`, the number of those that could, in order of arrival. */
+export type Choose = (count: number) => number
+
 /** At most this many tasks run before the event loop of the embedding service gets its turn. */
 const BATCH = 2048
 
@@ -18,6 +21,12 @@ export class RunQueue implements Scheduler.Scheduler {
   #head = 0
   #armed = false
   #draining = false
+  readonly #choose: Choose | undefined
+
+  /** Without `choose`, first in, first out. Any choice is a legal order: nothing relies on arrival but fairness. */
+  constructor(choose?: Choose) {
+    this.#choose = choose
+  }
 
   shouldYield(fiber: Fiber.Fiber<unknown, unknown>): boolean {
     return fiber.currentOpCount >= fiber.cache.maxOpsBeforeYield
@@ -50,9 +59,7 @@ export class RunQueue implements Scheduler.Scheduler {
     let budget = BATCH
     try {
       while (this.#head < this.#queue.length && budget-- > 0) {
-        const task = this.#queue[this.#head]!
-        this.#head++
-        task()
+        this.#next()()
       }
     } finally {
       this.#draining = false
@@ -65,6 +72,16 @@ export class RunQueue implements Scheduler.Scheduler {
       }
     }
     return this.#head < this.#queue.length
+  }
+
+  /** Takes the next task out. There is one. */
+  #next(): () => void {
+    const first = this.#head++
+    if (this.#choose === undefined) return this.#queue[first]!
+    const index = first + this.#choose(this.#queue.length - first)
+    const task = this.#queue[index]!
+    this.#queue.copyWithin(first + 1, first, index)
+    return task
   }
 
   readonly #onImmediate = (): void => {

@@ -64,7 +64,8 @@ export const makeFirstTask = Effect.fnUntraced(function* (
     path: program.path,
     argv: program.argv,
     envp: program.envp,
-    stackLimit: limits.soft(RLIMIT_STACK)
+    stackLimit: limits.soft(RLIMIT_STACK),
+    binaryFormat: system.platform.binaryFormat
   })
   if (typeof prepared === "number") return yield* new StartFailed({ errno: -prepared, path: program.path })
   const context = yield* system.platform.makeContext

@@ -9,6 +9,7 @@ import { kernelSigInfo } from "../Abi/SigInfo.ts"
 import type { Credentials } from "../Vfs/Credentials.ts"
 import { DevFs } from "../Vfs/DevFs.ts"
 import { DeviceFiles } from "../Vfs/DeviceFiles.ts"
+import type { Filesystem } from "../Vfs/Filesystem.ts"
 import { FsContext } from "../Vfs/FsContext.ts"
 import { HostFs } from "../Vfs/HostFs.ts"
 import type { Caller } from "../Vfs/Inode.ts"
@@ -27,9 +28,14 @@ export interface Bind {
   readonly readOnly: boolean
 }
 
+/** A root that is empty memory: needs nothing of the host. */
+export interface EmptyRoot {
+  readonly _tag: "Empty"
+}
+
 export interface MountPlan {
-  /** The host directory that becomes "/", never written to. */
-  readonly root: string
+  /** The host directory that becomes "/", never written to; or none. */
+  readonly root: string | EmptyRoot
   readonly binds: ReadonlyArray<Bind>
 }
 
@@ -48,9 +54,7 @@ export const mountAll = Effect.fnUntraced(function* (
   credentials: Credentials
 ): Effect.fn.Return<DevFs, MountFailed> {
   const { vfs } = system
-  const lower = HostFs.open(plan.root, { writable: false, volatile: false })
-  if (typeof lower === "number") return yield* new MountFailed({ path: plan.root, errno: -lower })
-  const root = vfs.mountRoot(new OverlayFs({ lower, clock: vfs.clock }))
+  const root = vfs.mountRoot(yield* rootFilesystem(system, plan.root))
   const caller: Caller = { fs: new FsContext(root), credentials, tid: 0, threadGroup: { tgid: 0 } }
   const devices = new DeviceFiles({
     entropy: system.entropy,
@@ -69,7 +73,12 @@ export const mountAll = Effect.fnUntraced(function* (
   vfs.special = devices
   const devFs = new DevFs({ device: vfs.newDevice(), clock: vfs.clock, devices })
   yield* mountAt(system, caller, "/dev", devFs)
-  yield* mountAt(system, caller, "/proc", makeProcFs(system, (session) => devices.terminalOf(session)))
+  yield* mountAt(
+    system,
+    caller,
+    "/proc",
+    makeProcFs(system, (session) => devices.terminalOf(session))
+  )
   yield* mountAt(system, caller, "/sys", makeSysFs(system))
   yield* mountAt(system, caller, "/dev/shm", new TmpFs({ device: vfs.newDevice(), clock: vfs.clock }))
   for (const bind of plan.binds) {
@@ -78,6 +87,16 @@ export const mountAll = Effect.fnUntraced(function* (
     yield* mountAt(system, caller, bind.target, source, bind.readOnly)
   }
   return devFs
+})
+
+const rootFilesystem = Effect.fnUntraced(function* (
+  { vfs }: System,
+  root: MountPlan["root"]
+): Effect.fn.Return<Filesystem, MountFailed> {
+  if (typeof root === "object") return new TmpFs({ device: vfs.newDevice(), clock: vfs.clock, mode: 0o755 })
+  const lower = HostFs.open(root, { writable: false, volatile: false })
+  if (typeof lower === "number") return yield* new MountFailed({ path: root, errno: -lower })
+  return new OverlayFs({ lower, clock: vfs.clock })
 })
 
 /** Mounts `filesystem` at `path`, which is made if it is missing (in the overlay: the host sees nothing of it). */

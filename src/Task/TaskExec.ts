@@ -139,7 +139,8 @@ export const execute = Effect.fnUntraced(function* (
     path: visible,
     ...strings,
     stackLimit: group.limits.soft(RLIMIT_STACK),
-    pathInaccessible: visible !== request.path && task.fds.closeOnExec(request.dir) === true
+    pathInaccessible: visible !== request.path && task.fds.closeOnExec(request.dir) === true,
+    binaryFormat: task.system.platform.binaryFormat
   })
   const context = yield* Fiber.join(making)
   if (typeof prepared === "number") {

@@ -8,6 +8,11 @@ export interface Timekeeper {
   readonly monotonic: () => bigint
   /** CLOCK_REALTIME, nanoseconds since 1970. */
   readonly realtime: () => bigint
+  /**
+   * Calls `run` once `monotonic` shows `deadline`; returns how to take that back. Without it the host's timers are used:
+   * for a clock that follows the host's.
+   */
+  readonly alarm?: (deadline: bigint, run: () => void) => () => void
 }
 
 const clock = bind<[id: number], number | bigint>("int64_t sentry_clock(int id)")

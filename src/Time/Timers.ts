@@ -25,6 +25,7 @@ export class Timers {
   readonly #entries: Array<Entry> = []
   #timeout: NodeJS.Timeout | undefined
   #immediate: NodeJS.Immediate | undefined
+  #silence: Cancel | undefined
 
   constructor(timekeeper: Timekeeper) {
     this.#timekeeper = timekeeper
@@ -57,12 +58,18 @@ export class Timers {
     clearImmediate(this.#immediate)
     this.#timeout = undefined
     this.#immediate = undefined
+    this.#silence?.()
+    this.#silence = undefined
   }
 
   #arm(): void {
     this.#disarm()
     const first = this.#entries[0]
     if (first === undefined) return
+    if (this.#timekeeper.alarm !== undefined) {
+      this.#silence = this.#timekeeper.alarm(first.deadline, this.#onTick)
+      return
+    }
     const remaining = first.deadline - this.#timekeeper.monotonic()
     const wholeMilliseconds = Number(remaining / MILLISECOND)
     if (wholeMilliseconds >= 2) {

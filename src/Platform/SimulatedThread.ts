@@ -1,0 +1,205 @@
+/**
+ * One thread of a simulated guest: a stack of generators driven by registers.
+ *
+ * The kernel knows such a thread by its registers alone, as any other: it sets rax, points rip at a handler, takes rip
+ * back by two bytes to restart a call. So each function has an address, and each running generator a *site*, the address
+ * at which it waits for its call to return. What a switch does follows from rip:
+ *
+ *     a site         the call has returned: that generator goes on (those above it were left by rt_sigreturn)
+ *     a site − 2     the `syscall` instruction before it is executed again, from the registers
+ *     a function     it starts: a program after execve, a handler after a signal
+ *     anything else  nothing is mapped there: a fault
+ */
+import * as Effect from "effect/Effect"
+import { Reg, Registers, registersSize } from "../Abi/Registers.ts"
+import { SEGV_MAPERR, SIGSEGV } from "../Abi/Signal.ts"
+import { sysno } from "../Abi/Sysno.ts"
+import type { FaultOutcome, PlatformContext, SwitchOutcome, SyscallHandler } from "./Platform.ts"
+import { Guest } from "./SimulatedGuest.ts"
+import { SimulatedMemory } from "./SimulatedMemory.ts"
+import type { Code, Machine, Steps } from "./SimulatedProcess.ts"
+
+/** x87 and SSE only: the legacy area and the XSAVE header. */
+export const extendedState = { size: 576, features: 3n }
+
+/** Where the code of all programs is said to be: functions, then sites. */
+export const TEXT = 0x40_0000
+export const TEXT_SIZE = 0x20_0000
+const SITES = TEXT + 0x10_0000
+const CODE_SIZE = 16
+const SITE_COUNT = (TEXT + TEXT_SIZE - SITES) / CODE_SIZE - 1
+
+/** The length of the `syscall` instruction. */
+const SYSCALL_LENGTH = 2
+/** What a system call costs on the threads' own clock, nanoseconds: the cpu time of a program is its calls. */
+const CALL_TIME = 1000n
+/** x87 control word and MXCSR after execve(2). */
+const INITIAL_FCW = 0x37f
+const INITIAL_MXCSR = 0x1f80
+
+/** What the threads of one platform share. */
+export interface Host {
+  readonly code: CodeTable
+  /** System calls of one thread in a row, before others get their turn. */
+  readonly slice: number
+}
+
+/** The functions that have addresses. Grows only. */
+export class CodeTable {
+  readonly #addresses = new Map<Code["run"], number>()
+  readonly #code: Array<Code> = []
+
+  addressOf(code: Code): number {
+    const known = this.#addresses.get(code.run)
+    if (known !== undefined) return known
+    const address = TEXT + CODE_SIZE * (this.#code.push(code) - 1)
+    if (address >= SITES) throw new Error("too many functions have addresses: define handlers once, outside loops")
+    this.#addresses.set(code.run, address)
+    return address
+  }
+
+  at(address: number): Code | undefined {
+    return this.#code[(address - TEXT) / CODE_SIZE]
+  }
+}
+
+/** A function that runs. */
+interface Activation {
+  readonly kind: Code["_tag"]
+  readonly steps: Steps<number | void>
+  readonly site: number
+  /** At its start: what its end goes back to. */
+  readonly stackPointer: number
+}
+
+const syscallOutcome = Effect.succeed<SwitchOutcome>({ _tag: "Syscall" })
+
+/** Owner of everything: the task's fiber. */
+export class SimulatedThread implements PlatformContext, Machine {
+  readonly addressSpace: SimulatedMemory
+  readonly registers = new Registers(new ArrayBuffer(registersSize), 0)
+  nextChild: Code | undefined
+  readonly #host: Host
+  readonly #guest: Guest = new Guest(this)
+  readonly #activations: Array<Activation> = []
+  #extendedState = new Uint8Array(extendedState.size)
+  #sites = 0
+  #calls = 0
+
+  constructor(host: Host, memory: SimulatedMemory) {
+    this.#host = host
+    this.addressSpace = memory
+    const view = new DataView(this.#extendedState.buffer)
+    view.setUint16(0, INITIAL_FCW, true)
+    view.setUint32(24, INITIAL_MXCSR, true)
+  }
+
+  get memory(): SimulatedMemory {
+    return this.addressSpace
+  }
+
+  readonly addressOf = (code: Code): number => this.#host.code.addressOf(code)
+
+  readonly switch = (handler: SyscallHandler): Effect.Effect<SwitchOutcome> => Effect.suspend(() => this.#run(handler))
+
+  readonly readExtendedState = Effect.sync(() => this.#extendedState.slice())
+
+  readonly writeExtendedState = (image: Uint8Array): Effect.Effect<void> =>
+    Effect.sync(() => {
+      this.#extendedState = image.slice()
+    })
+
+  readonly clone = (addressSpace: "share" | "copy"): Effect.Effect<SimulatedThread> =>
+    Effect.sync(() => {
+      const code = this.nextChild
+      const parent = this.#activations.at(-1)
+      if (code === undefined || code._tag === "Handler" || parent === undefined) {
+        throw new Error("a simulated program has to say what its child runs: use Guest.fork, clone or thread")
+      }
+      const child = new SimulatedThread(
+        this.#host,
+        addressSpace === "share" ? this.addressSpace : this.addressSpace.copy()
+      )
+      child.registers.restore(this.registers.words)
+      child.#extendedState = this.#extendedState.slice()
+      child.#sites = this.#sites
+      child.#guest.initialStack = this.#guest.initialStack
+      // it waits where the parent does: both come back from clone(2)
+      child.#activations.push({ kind: code._tag, steps: code.run(child.#guest), site: parent.site, stackPointer: 0 })
+      return child
+    })
+
+  readonly cpuTime = (): bigint => BigInt(this.#calls) * CALL_TIME
+
+  readonly release = Effect.void
+
+  #run(handler: SyscallHandler): Effect.Effect<SwitchOutcome> {
+    for (let left = this.#host.slice; left > 0; left--) {
+      const fault = this.#advance()
+      if (fault !== undefined) return Effect.succeed(fault)
+      this.#calls++
+      if (!handler()) return syscallOutcome
+    }
+    return Effect.andThen(Effect.yieldNow, this.switch(handler))
+  }
+
+  /** Runs up to the next system call, which is then in the registers; or to a fault. */
+  #advance(): FaultOutcome | undefined {
+    const rip = this.registers.ulong(Reg.rip)
+    for (let index = this.#activations.length - 1; index >= 0; index--) {
+      const activation = this.#activations[index]!
+      if (rip !== activation.site && rip !== activation.site - SYSCALL_LENGTH) continue
+      this.#activations.length = index + 1 // what was above it is not gone back to
+      return rip === activation.site ? this.#step(activation) : this.#repeat(activation)
+    }
+    const code = this.#host.code.at(rip)
+    return code === undefined
+      ? { _tag: "Fault", signal: SIGSEGV, code: SEGV_MAPERR, address: BigInt(rip), access: "execute" }
+      : this.#step(this.#begin(code))
+  }
+
+  #begin(code: Code): Activation {
+    this.#sites++
+    const site = SITES + CODE_SIZE * (1 + (this.#sites % SITE_COUNT))
+    const stackPointer = this.registers.ulong(Reg.rsp)
+    const activation = { kind: code._tag, steps: this.#start(code, stackPointer), site, stackPointer }
+    this.#activations.push(activation)
+    return activation
+  }
+
+  #start(code: Code, stackPointer: number): Steps<number | void> {
+    if (code._tag === "Handler") {
+      const details = this.#guest.details(this.registers.ulong(Reg.rsi))
+      return code.run(this.#guest, this.registers.int(Reg.rdi), details)
+    }
+    this.#guest.initialStack = stackPointer
+    return code.run(this.#guest)
+  }
+
+  #step(activation: Activation): FaultOutcome | undefined {
+    const { registers } = this
+    const { done, value } = activation.steps.next(registers.long(Reg.rax))
+    registers.set(Reg.rip, activation.site)
+    if (done === true) this.#end(activation, typeof value === "number" ? value : 0)
+    else if (typeof value === "object") return value
+    return undefined
+  }
+
+  /** What a function's caller would do: a handler's frame goes, a thread or a process ends. */
+  #end({ kind, stackPointer }: Activation, status: number): void {
+    const { registers } = this
+    if (kind === "Handler") {
+      registers.set(Reg.rsp, stackPointer + 8) // its return address is taken off
+      registers.set(Reg.orig_rax, sysno.rt_sigreturn)
+      return
+    }
+    registers.set(Reg.orig_rax, kind === "Thread" ? sysno.exit : sysno.exit_group)
+    registers.set(Reg.rdi, status)
+  }
+
+  /** The kernel has gone back before the instruction: number in rax, arguments as they were. */
+  #repeat({ site }: Activation): undefined {
+    this.registers.words[Reg.orig_rax] = this.registers.words[Reg.rax]!
+    this.registers.set(Reg.rip, site)
+  }
+}

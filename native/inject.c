@@ -18,7 +18,7 @@
 
 #include "tracer.h"
 
-extern const char stub_code[], stub_run[], stub_syscall[];
+extern const char stub_code[], stub_run[], stub_syscall[], stub_exchange[];
 
 /* Waits for a stop of `tid` by signal `wanted` raised by the host (not sent); lets everything else pass. */
 static int await_stop(struct tracer *t, pid_t tid, int wanted)
@@ -84,6 +84,36 @@ int64_t inject_orders(struct tracer *t, pid_t tid, const struct order *orders, u
 	}
 	memset(t->orders, 0, count * sizeof *orders);
 	return result;
+}
+
+/*
+ * REQUEST_EXCHANGE: a compare-and-exchange by the thread itself, the only way that is atomic towards its siblings and
+ * respects page protections. data: the expected and the new value; afterwards, the value that was there.
+ */
+int inject_exchange(struct tracer *t, struct block *b)
+{
+	pid_t tid = (pid_t)t->control->slots[b->slot].tid;
+	struct user_regs_struct regs = neutral;
+	uint32_t values[2];
+	int result;
+
+	if (b->address > STUB_BASE - sizeof values[0] || b->address % sizeof values[0] != 0)
+		return -EFAULT;
+	memcpy(values, b->data, sizeof values);
+	regs.rip = STUB_CODE + (uint64_t)(stub_exchange - stub_code);
+	regs.rdi = b->address;
+	regs.rax = values[0];
+	regs.rcx = values[1];
+	if (ptrace(PTRACE_SETREGS, tid, 0, &regs) < 0 || ptrace(PTRACE_CONT, tid, 0, 0) < 0)
+		return -errno;
+	result = await_stop(t, tid, SIGTRAP);
+	if (result < 0)
+		return result;
+	if (ptrace(PTRACE_GETREGS, tid, 0, &regs) < 0)
+		return -errno;
+	values[0] = (uint32_t)regs.rax;
+	memcpy(b->data, values, sizeof values[0]);
+	return 0;
 }
 
 /* Starts exit(2) in the thread and doesn't wait: it is reaped when it is gone. So it can't use the order page, which

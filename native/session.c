@@ -95,8 +95,8 @@ static int start_thread(struct tracer *t)
 
 /*
  * Starts a tracer. `cpu`: where it and its stubs run, or -1. out: address and size of struct control, the tracer's
- * handle, its stage if that failed, xstate size, the read end of the pipe that wakes JS, which is the caller's, and the
- * address of the calling thread's CPU number or 0. 0 or -errno.
+ * handle, its stage if that failed, xstate size, the read end of the pipe that wakes JS, which is the caller's, the
+ * address of the calling thread's CPU number or 0, and that of the order page. 0 or -errno.
  */
 EXPORT int sentry_tracer_start(const char *stub_path, int cpu, int spinning, uint64_t *out)
 {
@@ -140,6 +140,7 @@ EXPORT int sentry_tracer_start(const char *stub_path, int cpu, int spinning, uin
 	out[4] = t->xstate_size;
 	out[5] = (uint64_t)t->wake_read_fd;
 	out[6] = affinity_own_cpu();
+	out[7] = (uint64_t)t->orders;
 	return 0;
 }
 

@@ -41,7 +41,9 @@ enum request {
 	REQUEST_GET_XSTATE,
 	REQUEST_SET_XSTATE,
 	REQUEST_POKE, /* write size bytes of data at address, whatever the page protections */
-	REQUEST_CLOSE /* end everything; the last request */
+	REQUEST_CLOSE, /* end everything; the last request */
+	REQUEST_THREAD, /* the fast platform's, see systrap.c */
+	REQUEST_EXCHANGE /* compare and exchange the word at address; data: expected, desired; then: found */
 };
 
 /* One host system call for a stub to make. */

@@ -16,13 +16,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "systrap.h"
 #include "tracer.h"
 
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE 0x0010
 #endif
 
-extern const char stub_code[], stub_code_end[];
+extern const char stub_code[], stub_code_end[], systrap_code[], systrap_code_end[];
 
 /* Moves a descriptor out of the way of those that the zygote is started with. */
 static int high(int fd)
@@ -44,6 +45,9 @@ static int open_code(struct tracer *t)
 	if (t->code_fd < 0)
 		return -errno;
 	if (write(t->code_fd, stub_code, size) != (ssize_t)size)
+		return -EIO;
+	size = (size_t)(systrap_code_end - systrap_code); /* the fast platform's, behind it */
+	if (write(t->code_fd, systrap_code, size) != (ssize_t)size)
 		return -EIO;
 	if (fcntl(t->code_fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		return -errno;
@@ -109,11 +113,13 @@ static int become_stub(void *argument)
 	struct child *c = argument;
 	char *const arguments[] = {(char *)c->name, NULL}, *const environment[] = {NULL};
 
+	int wake_fd = fcntl(c->t->wake_fd, F_DUPFD, 16); /* from where none of the others is put */
+
 	c->stage = STAGE_TRACE;
 	if (ptrace(PTRACE_TRACEME, 0, 0, 0) == 0) {
 		c->stage = STAGE_SPAWN;
 		if (dup2(c->t->drain_fd, STUB_FD_SOCKET) >= 0 && dup2(c->t->code_fd, STUB_FD_CODE) >= 0 &&
-		    dup2(c->t->order_fd, STUB_FD_ORDERS) >= 0)
+		    dup2(c->t->order_fd, STUB_FD_ORDERS) >= 0 && dup2(wake_fd, SYSTRAP_FD_WAKE) >= 0)
 			execve(c->t->stub_path, arguments, environment);
 	}
 	c->error = -errno;

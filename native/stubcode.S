@@ -3,6 +3,7 @@
  *
  * stub_code:  the zygote jumps here when it has installed its filter; drops everything below the stub, and parks.
  * stub_run:   makes r14 system calls from the order list at r15, up to the first that fails, and parks.
+ * stub_exchange: puts ecx in place of eax in the word at rdi, if that holds eax, and parks; eax holds what was there.
  * "Parks" is a breakpoint, which the tracer sees; rax holds the last result.
  *
  * A guest that jumps here gains nothing: whatever it executes runs under PTRACE_SYSEMU, this code's `syscall` too.
@@ -11,8 +12,8 @@
 
 	.section .rodata
 	.balign 4096
-	.globl stub_code, stub_run, stub_syscall, stub_code_end
-	.hidden stub_code, stub_run, stub_syscall, stub_code_end
+	.globl stub_code, stub_run, stub_syscall, stub_exchange, stub_code_end
+	.hidden stub_code, stub_run, stub_syscall, stub_exchange, stub_code_end
 stub_code:
 	mov $11, %eax			/* munmap(0, STUB_BASE) */
 	xor %edi, %edi
@@ -37,6 +38,11 @@ stub_syscall:
 	dec %r14
 	jnz 1b
 2:	int3
+	ud2
+	.balign 64
+stub_exchange:
+	lock cmpxchg %ecx, (%rdi)
+	int3
 	ud2
 	.balign 4096, 0xcc
 stub_code_end:

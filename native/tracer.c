@@ -344,8 +344,10 @@ static int request(struct tracer *t, struct block *b)
 		return extended_state(t, b);
 	case REQUEST_POKE:
 		return poke(t, b);
+	case REQUEST_EXCHANGE:
+		return inject_exchange(t, b);
 	default:
-		return -EINVAL;
+		return systrap_request(t, b);
 	}
 }
 

@@ -67,6 +67,7 @@ void spawn_close(struct tracer *);
 /* inject.c: each is zero or more, or -errno (-ESRCH: the stub is gone) */
 int64_t inject_orders(struct tracer *, pid_t tid, const struct order *, uint32_t count);
 int inject_request(struct tracer *, struct block *);
+int inject_exchange(struct tracer *, struct block *);
 int inject_thread(struct tracer *, pid_t from, uint64_t clone_flags, pid_t *tid);
 void inject_exit(pid_t tid);
 void inject_drain(struct tracer *);
@@ -76,6 +77,9 @@ uint64_t affinity_own_cpu(void);
 bool affinity_together(const struct tracer *);
 cpu_set_t affinity_part(const struct tracer *);
 void affinity_rejoin(const struct tracer *, const cpu_set_t *);
+
+/* systrap.c */
+int systrap_request(struct tracer *, struct block *);
 
 /* tracer.c */
 void tracer_serve(struct tracer *);

@@ -34,7 +34,7 @@ export interface RunArguments {
 }
 
 /** Platforms by the names that --platform takes. */
-export const PLATFORMS = ["ptrace"] as const
+export const PLATFORMS = ["ptrace", "systrap"] as const
 export type PlatformName = (typeof PLATFORMS)[number]
 
 /** Why the argument list is refused: "CAUSE: what to do", one line. */

@@ -12,6 +12,7 @@ import * as Exit from "effect/Exit"
 import * as Signal from "../Abi/Signal.ts"
 import type { ExitStatus } from "../Abi/Wait.ts"
 import * as PtracePlatform from "../Platform/PtracePlatform.ts"
+import * as SystrapPlatform from "../Platform/SystrapPlatform.ts"
 import type { SentryError } from "../Sentry/Errors.ts"
 import * as Sandbox from "../Sentry/Sandbox.ts"
 import { StraceObserver } from "../Syscalls/Strace.ts"
@@ -175,7 +176,7 @@ const observer = (options: RunArguments): StraceObserver | Failed | undefined =>
 const sandboxed = Effect.fnUntraced(function* (options: RunArguments, strace: StraceObserver | undefined) {
   const readiness = yield* HostReadiness.make
   const kernel = yield* Sandbox.makeKernel({
-    platform: PtracePlatform.layer,
+    platform: options.platform === "systrap" ? SystrapPlatform.layer : PtracePlatform.layer,
     platformName: options.platform,
     rootfs: options.rootfs === undefined ? "/" : resolve(options.rootfs),
     mounts: options.binds.map((bind) => ({ ...bind, source: resolve(bind.source) })),

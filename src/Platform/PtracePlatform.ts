@@ -14,10 +14,11 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { ENOMEM, ESRCH } from "../Abi/Errno.ts"
+import { EFAULT, ENOMEM, ESRCH } from "../Abi/Errno.ts"
 import { Reg, Registers } from "../Abi/Registers.ts"
 import { SIGBUS, SIGSEGV, SIGTRAP, SI_KERNEL } from "../Abi/Signal.ts"
 import { faultAccess } from "./FaultAccess.ts"
+import { exchangeGuest } from "./GuestExchange.ts"
 import { clip, readGuest, writeGuest } from "./GuestMemory.ts"
 import { checkChange, encodeChanges } from "./StubCalls.ts"
 import { residentSet, threadCpuTime } from "./HostUsage.ts"
@@ -135,6 +136,11 @@ class PtraceAddressSpace implements AddressSpace {
     return tid === 0 ? 0 : writeGuest(tid, address, from)
   }
 
+  readonly compareExchange = (address: number, expected: number, desired: number): number => {
+    const worker = this.#worker()
+    return worker === undefined ? -EFAULT : exchangeGuest(this.#host.tracer, worker.slot, address, expected, desired)
+  }
+
   readonly writeForced = (address: number, from: Uint8Array): number => {
     const size = clip(address, from.length)
     let done = 0
@@ -162,6 +168,8 @@ class PtraceContext implements PlatformContext, StopListener {
   readonly #host: Host
   #state: "stopped" | "running" | "interrupting" | "dead" = "stopped"
   #released = false
+  /** The handler runs: the thread is stopped although the switch goes on. */
+  #answering = false
   /** Owner: the fiber in `switch`. */
   #handler: SyscallHandler = () => false
   #resume: (outcome: Effect.Effect<SwitchOutcome>) => void = () => undefined
@@ -187,7 +195,7 @@ class PtraceContext implements PlatformContext, StopListener {
 
   /** Whether the thread is stopped, so that it can make host system calls. */
   get usable(): boolean {
-    return this.#state === "stopped" && !this.#released
+    return (this.#state === "stopped" || this.#answering) && !this.#released
   }
 
   readonly switch = (handler: SyscallHandler): Effect.Effect<SwitchOutcome, PlatformFailed> =>
@@ -226,7 +234,7 @@ class PtraceContext implements PlatformContext, StopListener {
       if (this.#state !== "dead") this.#onKilled()
     } else if (this.#state === "running") {
       if (stop === Stop.fault) this.#finish(Effect.succeed(this.#fault()))
-      else this.#answer(this.#handler())
+      else this.#answer()
     } else if (this.#state === "interrupting") {
       this.#undo(stop)
       this.#stopped()
@@ -234,8 +242,12 @@ class PtraceContext implements PlatformContext, StopListener {
     }
   }
 
-  /** After the handler, which may have interrupted the very fiber that runs this thread. */
-  #answer(answered: boolean): void {
+  /** The handler may interrupt the very fiber that runs this thread. */
+  #answer(): void {
+    this.#answering = true
+    this.addressSpace.lastStopped = this
+    const answered = this.#handler()
+    this.#answering = false
     if (this.#interrupting()) {
       if (!answered) this.#kept = syscallOutcome
       this.#host.tracer.clearInterrupt(this.slot)

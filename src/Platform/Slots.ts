@@ -71,7 +71,9 @@ export const Request = {
   getExtendedState: 4,
   setExtendedState: 5,
   poke: 6,
-  close: 7
+  close: 7,
+  thread: 8,
+  exchange: 9
 } as const
 export type Request = (typeof Request)[keyof typeof Request]
 

@@ -30,28 +30,33 @@ const messageSize = 256
 const ordersPerChange = 3
 
 /** 0, or the errno for a range that is not inside guest memory. Written so that NaN fails too. */
-const checkRange = (address: number, length: number): number => {
+const checkRange = (address: number, length: number, limit: number): number => {
   if (!(Number.isSafeInteger(address) && Number.isSafeInteger(length) && address >= 0 && length >= 0)) return EINVAL
-  return address + length <= stubBase ? 0 : ENOMEM
+  return address + length <= limit ? 0 : ENOMEM
 }
 
-/** 0, or the errno, positive, for a change that must not be made: it reaches beyond guest memory. */
-export const checkChange = (change: MappingChange): number => {
-  if (change._tag !== "Remap") return checkRange(change.address, change.length)
-  return checkRange(change.address, change.oldLength) || checkRange(change.newAddress, change.newLength)
+/** 0, or the errno, positive, for a change that must not be made: it reaches beyond guest memory, to `limit`. */
+export const checkChange = (change: MappingChange, limit: number = stubBase): number => {
+  if (change._tag !== "Remap") return checkRange(change.address, change.length, limit)
+  return checkRange(change.address, change.oldLength, limit) || checkRange(change.newAddress, change.newLength, limit)
 }
 
 /**
  * Writes changes from index `from` on into `block`: as many as fit and `checkChange` allows, and at least the first.
  * The index of the first that isn't in it.
  */
-export const encodeChanges = (changes: ReadonlyArray<MappingChange>, from: number, block: Block): number => {
+export const encodeChanges = (
+  changes: ReadonlyArray<MappingChange>,
+  from: number,
+  block: Block,
+  limit: number = stubBase
+): number => {
   let openFd = -1
   let next = from
   for (; next < changes.length; next++) {
     const change = changes[next]!
     const fd = change._tag === "Map" && change.backing !== undefined ? change.backing.fd : -1
-    if (block.orderCount + ordersPerChange >= count.orders || checkChange(change) !== 0) break
+    if (block.orderCount + ordersPerChange >= count.orders || checkChange(change, limit) !== 0) break
     if (fd !== openFd) {
       if (fd >= 0 && block.fdCount === count.fds) break
       if (openFd >= 0) block.addOrder(sysno.close, STUB_FD)

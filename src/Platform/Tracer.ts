@@ -110,15 +110,18 @@ export interface TracerHandle {
   readonly extendedStateSize: number
   /** Where the number of the CPU that the main thread runs on is kept; 0 if it isn't. */
   readonly cpuAddress: bigint
+  /** The page that every stub sees at STUB_ORDERS. */
+  readonly ordersAddress: bigint
 }
 
 /** Starts the thread and its stub processes: a few ms. `cpu` -1: not pinned. On failure an errno and a stage. */
 export const startTracer = (
   cpu: number,
-  spinning: boolean
+  spinning: boolean,
+  stub = "stub"
 ): { readonly started: TracerHandle } | { readonly errno: number; readonly stage: number } => {
   const out = new BigUint64Array(8)
-  const result = startNative(Buffer.from(`${nativeDirectory()}/stub\0`, "utf8"), cpu, spinning ? 1 : 0, out)
+  const result = startNative(Buffer.from(`${nativeDirectory()}/${stub}\0`, "utf8"), cpu, spinning ? 1 : 0, out)
   if (result !== 0) return { errno: -result, stage: Number(out[3]) }
   return {
     started: {
@@ -126,7 +129,8 @@ export const startTracer = (
       address: out[0]!,
       wakeFd: Number(out[5]),
       extendedStateSize: Number(out[4]),
-      cpuAddress: out[6]!
+      cpuAddress: out[6]!,
+      ordersAddress: out[7]!
     }
   }
 }

@@ -1,11 +1,12 @@
 /**
- * What one system call costs on the ptrace platform when its handler answers at once: a guest that calls getpid(2) in
+ * What one system call costs on a platform (argument: "ptrace" or "systrap") when its handler answers at once: a guest that calls getpid(2) in
  * a loop. Prints µs a call: the best of several runs, the median, and the worst.
  */
 import * as Effect from "effect/Effect"
 import { Reg } from "../../src/Abi/Registers.ts"
 import { Platform } from "../../src/Platform/Platform.ts"
-import { layer } from "../../src/Platform/PtracePlatform.ts"
+import * as PtracePlatform from "../../src/Platform/PtracePlatform.ts"
+import * as SystrapPlatform from "../../src/Platform/SystrapPlatform.ts"
 
 const CODE = 0x10000
 const CALLS = 20_000
@@ -35,4 +36,4 @@ const program = Effect.gen(function* () {
   yield* context.release
 })
 
-await Effect.runPromise(program.pipe(Effect.provide(layer)))
+await Effect.runPromise(program.pipe(Effect.provide(process.argv[2] === "systrap" ? SystrapPlatform.layer : PtracePlatform.layer)))

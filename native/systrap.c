@@ -1,0 +1,90 @@
+/*
+ * The sentry's native side of the fast platform: the memory shared with guests, wake-ups, and the start of guest
+ * threads. Everything else about stubs is the tracer's (tracer.c), for whom the service thread of an address space is
+ * a slot that is always stopped.
+ */
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "systrap.h"
+#include "tracer.h"
+
+#define REGION_SIZE ((size_t)SYSTRAP_SLOT * SYSTRAP_SLOT_COUNT)
+
+/* Memory for the slots of one address space: its address here, and a descriptor. 0 or -errno. */
+EXPORT int sentry_systrap_region(uint64_t *out)
+{
+	int fd = memfd_create("sentry-slots", MFD_CLOEXEC | MFD_ALLOW_SEALING), error;
+	void *p = MAP_FAILED;
+
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, REGION_SIZE) == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
+		p = mmap(NULL, REGION_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	error = errno;
+	if (p == MAP_FAILED) {
+		close(fd);
+		return -error;
+	}
+	out[0] = (uint64_t)p;
+	out[1] = (uint64_t)fd;
+	return 0;
+}
+
+/* The stub has it now. */
+EXPORT void sentry_systrap_close(int fd)
+{
+	close(fd);
+}
+
+EXPORT void sentry_systrap_unmap(uint64_t address)
+{
+	munmap((void *)address, REGION_SIZE);
+}
+
+/* Wakes the guest thread that sleeps on the word at `address`. */
+EXPORT void sentry_systrap_wake(uint64_t address)
+{
+	syscall(SYS_futex, address, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+/* A clone of the service thread becomes the guest thread of the slot at `b->address` in its address space: strictly
+ * filtered, no longer traced, and about to make its first report. Its host tid or -errno. */
+static int start_thread(struct tracer *t, struct block *b)
+{
+	struct user_regs_struct regs = {.orig_rax = ~0ull, .cs = 0x33, .ss = 0x2b, .eflags = 0x202};
+	const struct order orders[] = {
+		{SYS_sigaltstack, {b->address + offsetof(struct systrap_slot, stack)}},
+		{SYS_set_tid_address, {b->address + offsetof(struct systrap_slot, alive)}},
+		{SYS_seccomp, {SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, SYSTRAP_CODE + SYSTRAP_AT_FILTER}},
+	};
+	pid_t tid;
+	int64_t result = inject_thread(t, (pid_t)t->control->slots[b->slot].tid, STUB_CLONE_THREAD, &tid);
+
+	if (result < 0)
+		return (int)result;
+	result = inject_orders(t, tid, orders, sizeof orders / sizeof *orders);
+	if (result < 0)
+		inject_exit(tid);
+	if (result < 0)
+		return (int)result;
+	regs.rip = SYSTRAP_CODE + SYSTRAP_AT_BIRTH;
+	if (ptrace(PTRACE_SETREGS, tid, 0, &regs) < 0 || ptrace(PTRACE_DETACH, tid, 0, 0) < 0)
+		return -errno;
+	return (int)tid;
+}
+
+/* Requests of the fast platform. */
+int systrap_request(struct tracer *t, struct block *b)
+{
+	return b->kind == REQUEST_THREAD ? start_thread(t, b) : -EINVAL;
+}

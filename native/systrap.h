@@ -1,0 +1,83 @@
+/*
+ * The fast platform's share of a guest's address space: code that guest threads run instead of system calls, and one
+ * slot of memory a guest thread, which they share with the sentry. Shared by C and assembly;
+ * src/Platform/SystrapLayout.ts states the same numbers, test/Platform/SystrapLayout.test.ts compares.
+ *
+ *     SYSTRAP_SLOTS   read-write, a file of its own for each address space, mapped by the sentry too
+ *     SYSTRAP_CODE    read-execute, sealed: systrapentry.S and systrapcode.c
+ *     STUB_BASE …     as on the ptrace platform: stub.h
+ */
+#ifndef SENTRY_SYSTRAP_H
+#define SENTRY_SYSTRAP_H
+
+#include "stub.h"
+
+#define SYSTRAP_BASE 0x7ffffe000000 /* what guests can map ends here */
+#define SYSTRAP_SLOTS 0x7ffffe000000
+#define SYSTRAP_SLOT 0x2000 /* bytes of a slot */
+#define SYSTRAP_SLOT_COUNT 2048
+#define SYSTRAP_CODE 0x7fffffff0000
+#define SYSTRAP_CODE_SIZE 0x4000
+
+/* Offsets in the code. */
+#define SYSTRAP_AT_PARK 0x000    /* the zygote: unmaps all but us, and parks */
+#define SYSTRAP_AT_BIRTH 0x080   /* a new guest thread: makes a system call that no guest can make */
+#define SYSTRAP_AT_RETURN 0x0c0  /* rt_sigreturn */
+#define SYSTRAP_AT_CALL 0x100    /* futex, write to the wake-up pipe, exit */
+#define SYSTRAP_AT_HANDLER 0x140 /* of all signals */
+#define SYSTRAP_AT_FILTER 0x180  /* struct sock_fprog of guest threads */
+#define SYSTRAP_FILTER_LENGTH 22
+/* Just past the only two `syscall` instructions from where a guest thread's system calls get through. */
+#define SYSTRAP_IP_RETURN (SYSTRAP_CODE + 0x0c9)
+#define SYSTRAP_IP_CALL (SYSTRAP_CODE + 0x120)
+
+/* The write end of the pipe that wakes the sentry, in every stub. */
+#define SYSTRAP_FD_WAKE 7
+
+/* In the order page, which guests can only read: what the sentry tells all guest threads. */
+#define SYSTRAP_NOTICE (STUB_ORDERS + 0xf00)
+
+#ifndef __ASSEMBLER__
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/user.h>
+
+struct systrap_notice {
+	_Atomic uint32_t sleeping; /* the sentry sleeps: whoever publishes an event writes a byte to the pipe */
+	_Atomic uint32_t spin;     /* how often to look for the answer before going to sleep */
+};
+
+/* Who has the turn. The guest thread sets EVENT, the sentry the rest. */
+enum systrap_state {
+	SYSTRAP_RUN,   /* the guest thread's turn: it runs, or is about to */
+	SYSTRAP_EVENT, /* the sentry's: there is an event */
+	SYSTRAP_PARKED /* the sentry's, and it will be long: sleep */
+};
+
+enum systrap_command { SYSTRAP_GO, SYSTRAP_EXIT };
+
+/* The rest of the slot is the thread's signal stack. All of it can be written by every thread of the address space. */
+struct systrap_slot {
+	struct user_regs_struct regs;
+	_Atomic uint32_t state;
+	_Atomic uint32_t sleeping; /* the guest thread waits by futex */
+	uint32_t signal;           /* what stopped it */
+	int32_t code;
+	uint32_t nr; /* SIGSYS: the system call */
+	uint32_t error; /* SIGSEGV: the processor's error code */
+	uint64_t address;
+	uint32_t fpstate; /* where the extended state is in the slot */
+	uint32_t command;
+	_Atomic uint32_t alive; /* cleared by the host when the thread has ended */
+	uint32_t unused;
+	struct {
+		uint64_t sp;
+		uint32_t flags, pad;
+		uint64_t size;
+	} stack; /* for sigaltstack(2) */
+};
+
+#define SYSTRAP_STACK_OFFSET 512
+_Static_assert(sizeof(struct systrap_slot) <= SYSTRAP_STACK_OFFSET, "the stack begins behind it");
+#endif
+#endif

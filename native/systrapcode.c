@@ -1,0 +1,132 @@
+/*
+ * What guest threads of the fast platform run instead of system calls. Linked to a fixed address (SYSTRAP_CODE), mapped
+ * read-execute from a sealed memfd. No data, no thread-local storage, no vector registers.
+ *
+ * A system call outside this code is trapped by the thread's seccomp filter: SIGSYS, whose handler runs on the signal
+ * stack in the thread's slot. It copies the registers to the slot, hands the turn to the sentry, waits for it to
+ * come back, and returns with the registers that it then finds there. Faults and interrupts take the same way. All
+ * signals are blocked meanwhile: an interrupt of a thread that waits here is delivered when it goes on.
+ *
+ * The extended state is in the signal frame, above the handler's stack, where the sentry can read and write it.
+ */
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/futex.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+
+#include "systrap.h"
+
+#ifndef SYS_SECCOMP
+#define SYS_SECCOMP 1
+#endif
+
+#define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
+#define HIGH(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field) + 4)
+#define RETURN(action) BPF_STMT(BPF_RET | BPF_K, action)
+/* Instruction `at` goes on at `yes` or `no`. */
+#define IF(at, value, yes, no) \
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(value), (yes) - (at)-1, (no) - (at)-1)
+enum { TRAP = 20, ALLOW };
+
+/* What a guest thread may really do. The place it comes from is no protection: guests can jump there. What is allowed
+ * from there is harmless by itself. */
+__attribute__((used)) const struct sock_filter systrap_filter[] = {
+	LOAD(arch),
+	IF(1, AUDIT_ARCH_X86_64, 2, TRAP),
+	HIGH(instruction_pointer),
+	IF(3, SYSTRAP_CODE >> 32, 4, TRAP),
+	LOAD(instruction_pointer),
+	IF(5, SYSTRAP_IP_RETURN, 7, 6),
+	IF(6, SYSTRAP_IP_CALL, 7, TRAP),
+	LOAD(nr),
+	IF(8, SYS_rt_sigreturn, ALLOW, 9),
+	IF(9, SYS_exit, ALLOW, 10),
+	IF(10, SYS_futex, 18, 11),
+	IF(11, SYS_write, 12, TRAP),
+	LOAD(args[0]),
+	IF(13, SYSTRAP_FD_WAKE, 14, TRAP),
+	HIGH(args[2]),
+	IF(15, 0, 16, TRAP),
+	LOAD(args[2]),
+	IF(17, 1, ALLOW, TRAP),
+	LOAD(args[1]),
+	IF(19, FUTEX_WAIT, ALLOW, TRAP),
+	RETURN(SECCOMP_RET_TRAP),
+	RETURN(SECCOMP_RET_ALLOW),
+};
+_Static_assert(sizeof systrap_filter / sizeof *systrap_filter == SYSTRAP_FILTER_LENGTH, "systrapentry.S counts on it");
+
+long systrap_call(long nr, long a, long b, long c, long d);
+
+#define NOTICE ((const struct systrap_notice *)SYSTRAP_NOTICE)
+
+/* Waits for our turn: awake at first, unless the sentry says that it will be long. */
+static void await_turn(struct systrap_slot *s)
+{
+	uint32_t state;
+
+	for (uint32_t left = atomic_load_explicit(&NOTICE->spin, memory_order_relaxed); left > 0; left--) {
+		state = atomic_load_explicit(&s->state, memory_order_acquire);
+		if (state == SYSTRAP_RUN)
+			return;
+		if (state == SYSTRAP_PARKED)
+			break;
+		__builtin_ia32_pause();
+	}
+	atomic_store(&s->sleeping, 1); /* seq_cst, before state is read; the sentry does the reverse */
+	while ((state = atomic_load(&s->state)) != SYSTRAP_RUN)
+		systrap_call(SYS_futex, (long)&s->state, FUTEX_WAIT, state, 0);
+	atomic_store_explicit(&s->sleeping, 0, memory_order_relaxed);
+}
+
+static void publish(struct systrap_slot *s)
+{
+	atomic_store(&s->state, SYSTRAP_EVENT); /* seq_cst, before sleeping is read; the sentry does the reverse */
+	if (atomic_load_explicit(&NOTICE->sleeping, memory_order_relaxed))
+		systrap_call(SYS_write, SYSTRAP_FD_WAKE, (long)s, 1, 0);
+}
+
+/* Registers that are the same in both structures. */
+#define GENERAL(_)                                                                                             \
+	_(r15, REG_R15) _(r14, REG_R14) _(r13, REG_R13) _(r12, REG_R12) _(rbp, REG_RBP) _(rbx, REG_RBX)        \
+	_(r11, REG_R11) _(r10, REG_R10) _(r9, REG_R9) _(r8, REG_R8) _(rax, REG_RAX) _(rcx, REG_RCX)            \
+	_(rdx, REG_RDX) _(rsi, REG_RSI) _(rdi, REG_RDI) _(rip, REG_RIP) _(eflags, REG_EFL) _(rsp, REG_RSP)
+
+__attribute__((used)) void systrap_handler(int signal, siginfo_t *info, ucontext_t *context)
+{
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+	struct systrap_slot *s = (struct systrap_slot *)(here & ~(uintptr_t)(SYSTRAP_SLOT - 1));
+	greg_t *g = context->uc_mcontext.gregs;
+	uint64_t segments = (uint64_t)g[REG_CSGSFS];
+
+#define SAVE(name, index) s->regs.name = (uint64_t)g[index];
+	GENERAL(SAVE)
+	s->regs.cs = segments & 0xffff;
+	s->regs.gs = segments >> 16 & 0xffff;
+	s->regs.fs = segments >> 32 & 0xffff;
+	s->regs.ss = segments >> 48;
+	s->regs.orig_rax = ~0ull;
+	s->regs.fs_base = __builtin_ia32_rdfsbase64();
+	s->regs.gs_base = __builtin_ia32_rdgsbase64();
+	s->signal = (uint32_t)signal;
+	s->code = info->si_code;
+	s->address = (uint64_t)info->si_addr; /* for SIGSYS: where the call was made */
+	s->error = (uint32_t)g[REG_ERR];
+	if (signal == SIGSYS && info->si_code == SYS_SECCOMP) {
+		s->nr = (uint32_t)info->si_syscall;
+		s->regs.orig_rax = info->si_arch == AUDIT_ARCH_X86_64 ? s->regs.rax : 0xffffffffu;
+	}
+	s->fpstate = (uint32_t)((uintptr_t)context->uc_mcontext.fpregs - (uintptr_t)s);
+	publish(s);
+	await_turn(s);
+	if (s->command == SYSTRAP_EXIT)
+		systrap_call(SYS_exit, 0, 0, 0, 0);
+#define RESTORE(name, index) g[index] = (greg_t)s->regs.name;
+	GENERAL(RESTORE)
+	__builtin_ia32_wrfsbase64(s->regs.fs_base);
+	__builtin_ia32_wrgsbase64(s->regs.gs_base);
+}

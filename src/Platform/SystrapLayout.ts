@@ -1,0 +1,41 @@
+/**
+ * Where things are in the memory that the fast platform shares with its guests: native/systrap.h in TypeScript.
+ * test/Platform/SystrapLayout.test.ts compares both.
+ */
+
+/** First byte of the slots, where guest memory ends. */
+export const systrapBase = 0x7fff_fe00_0000
+
+/** Bytes of a slot, and how many an address space has. */
+export const slotSize = 8192
+export const slotCount = 2048
+
+/** `struct systrap_slot`: one guest thread. Its registers come first. */
+export const field = {
+  state: 216,
+  sleeping: 220,
+  signal: 224,
+  code: 228,
+  nr: 232,
+  error: 236,
+  address: 240,
+  fpstate: 248,
+  command: 252,
+  alive: 256,
+  stack_sp: 264,
+  stack_flags: 272,
+  stack_size: 280
+} as const
+
+/** The signal stack: from here to the end of the slot. */
+export const stackOffset = 512
+
+/** `enum systrap_state` */
+export const State = { run: 0, event: 1, parked: 2 } as const
+
+/** `enum systrap_command` */
+export const Command = { go: 0, exit: 1 } as const
+
+/** `struct systrap_notice`, in the order page. */
+export const notice = { sleeping: 0xf00, spin: 0xf04 } as const
+export const orderPageSize = 4096

@@ -1,0 +1,411 @@
+/**
+ * The fast platform: guests' system calls are trapped by seccomp inside their own process and answered through shared
+ * memory, without a system call of either side where both are awake.
+ *
+ * An address space is a copy of a zygote, as on the ptrace platform, but the thread that the tracer holds, its *service
+ * thread*, never runs guest code: it makes the mapping changes, and its death is the address space's. Guest threads
+ * are its clones and not traced. A seccomp filter traps their system calls (SIGSYS), native/systrapcode.c puts the
+ * registers into the thread's slot and waits for the reply there. Interrupts are a signal with the same handler.
+ *
+ * A thread's life, as this side sees it:
+ *
+ *     born ──first event──▶ stopped ──switch──▶ running ──event──▶ stopped
+ *                                                  │ fiber interrupted
+ *                                                  ▼
+ *                                             interrupting ──any event──▶ stopped   (from anywhere: dead, when killed)
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { ENOMEM, ESRCH } from "../Abi/Errno.ts"
+import { Reg, type Registers } from "../Abi/Registers.ts"
+import { SIGSEGV, SIGTRAP } from "../Abi/Signal.ts"
+import { threadCpuTime } from "./HostUsage.ts"
+import { bind, view } from "./Native.ts"
+import { Platform, type PlatformContext, PlatformFailed, type SwitchOutcome, type SyscallHandler } from "./Platform.ts"
+import { AfterBatch, SharedPump } from "./Pump.ts"
+import { Request, stages } from "./Slots.ts"
+import { isWayward } from "./SystrapInterrupt.ts"
+import { orderPageSize, slotSize, systrapBase } from "./SystrapLayout.ts"
+import { type Runner, SystrapSource } from "./SystrapSource.ts"
+import { failed, type Host, newSpace, request, type SystrapSpace } from "./SystrapSpace.ts"
+import { SystrapThread } from "./SystrapThread.ts"
+import { startTracer, Tracer } from "./Tracer.ts"
+
+const cpuCount = bind<[], number>("int sentry_cpu_count()")
+const pickCpu = bind<[], number>("int sentry_cpu_pick()")
+const interruptNative = bind<[pid: number, tid: number], number>("int sentry_tracer_interrupt(int pid, int tid)")
+
+/** How long an interrupted thread may take until its mask is looked at, ms. */
+const INTERRUPT_PATIENCE = 250
+
+const syscallOutcome = Effect.succeed<SwitchOutcome>({ _tag: "Syscall" })
+const killedOutcome = Effect.succeed<SwitchOutcome>({ _tag: "Killed" })
+/** What the processor says of registers it doesn't load. */
+const unloadable = Effect.succeed<SwitchOutcome>({
+  _tag: "Fault",
+  signal: SIGSEGV,
+  code: 0x80,
+  address: 0n,
+  access: "unknown"
+})
+
+class SystrapContext implements PlatformContext, Runner {
+  readonly addressSpace: SystrapSpace
+  readonly thread: SystrapThread
+  readonly registers: Registers
+  readonly tid: number
+  index = 0
+  readonly #host: Host
+  #state: "born" | "stopped" | "running" | "interrupting" | "dead" = "born"
+  #released = false
+  #onBorn: (() => void) | undefined
+  /** Owner: the fiber in `switch`. */
+  #handler: SyscallHandler = () => false
+  #resume: (outcome: Effect.Effect<SwitchOutcome>) => void = () => undefined
+  #onInterrupted: () => void = () => undefined
+  #patience: NodeJS.Timeout | undefined
+  /** An event that raced with an interrupt and can't be made to happen again. */
+  #kept: Effect.Effect<SwitchOutcome> | undefined
+  /** A system call of that kind, which the handler hasn't seen. */
+  #keptCall = false
+
+  /** A thread that is about to make its first report. */
+  constructor(addressSpace: SystrapSpace, offset: number, tid: number) {
+    this.#host = addressSpace.host
+    this.addressSpace = addressSpace
+    this.thread = new SystrapThread(addressSpace.region, offset)
+    this.registers = this.thread.registers
+    this.tid = tid
+    addressSpace.contexts.add(this)
+    this.#host.source.add(this)
+  }
+
+  /** Done when the thread has reported, or has died. */
+  readonly birth: Effect.Effect<void> = Effect.uninterruptible(
+    Effect.callback<void>((resume) => {
+      if (this.#state !== "born") return resume(Effect.void)
+      this.#onBorn = () => resume(Effect.void)
+      this.#host.pump.hold()
+    })
+  )
+
+  hasEvent(): boolean {
+    return this.thread.hasEvent()
+  }
+
+  readonly switch = (handler: SyscallHandler): Effect.Effect<SwitchOutcome, PlatformFailed> =>
+    Effect.callback<SwitchOutcome>((resume) => {
+      if (this.#state === "dead" || this.#released) return resume(killedOutcome)
+      if (this.#kept !== undefined) {
+        const kept = this.#kept
+        this.#kept = undefined
+        return resume(kept)
+      }
+      if (this.#keptCall) {
+        this.#keptCall = false
+        if (!handler()) return resume(syscallOutcome)
+      }
+      if (!this.thread.isLoadable()) return resume(unloadable)
+      this.#state = "running"
+      this.#handler = handler
+      this.#resume = resume
+      this.#host.source.add(this)
+      this.thread.reply()
+      this.#host.pump.hold()
+      return this.#interrupt
+    })
+
+  /** Stops the thread if it runs; done when it has. */
+  readonly #interrupt: Effect.Effect<void> = Effect.callback<void>((resume) => {
+    if (this.#state !== "running") return resume(Effect.void)
+    this.#state = "interrupting"
+    this.#onInterrupted = () => resume(Effect.void)
+    if (interruptNative(this.addressSpace.pid, this.tid) < 0) return this.onKilled() // it has ended itself
+    this.#patience = setTimeout(this.#whenLate, INTERRUPT_PATIENCE)
+    this.#host.pump.hold()
+  })
+
+  /** A thread that has managed to block the signal is killed with its process; any other is just slow. */
+  readonly #whenLate = (): void => {
+    this.#patience = undefined
+    if (this.#state !== "interrupting") return
+    const { pid } = this.addressSpace
+    if (isWayward(pid, this.tid)) process.kill(pid, "SIGKILL")
+    else this.#patience = setTimeout(this.#whenLate, INTERRUPT_PATIENCE)
+  }
+
+  onEvent(): boolean {
+    const { thread } = this
+    const kind = thread.take()
+    if (this.#state === "running") {
+      if (kind === "call" || kind === "vsyscall") return this.#answer(this.#handler())
+      if (kind !== "fault") return this.#goOn() // an interrupt that came too late, or nothing
+      this.#finish(Effect.succeed(thread.fault()))
+    } else if (this.#state === "interrupting") {
+      this.#undo(kind)
+      this.#stopped()
+      this.#onInterrupted()
+    } else if (this.#state === "born") {
+      this.#stopped()
+      this.#onBorn?.()
+    }
+    return false
+  }
+
+  /** After the handler, which may have interrupted the very fiber that runs this thread. */
+  #answer(answered: boolean): boolean {
+    if (this.#isInterrupting()) {
+      if (!answered) this.#kept = syscallOutcome
+      this.#stopped()
+      this.#onInterrupted()
+      return false
+    }
+    if (answered) return this.#goOn()
+    this.#finish(syscallOutcome)
+    return false
+  }
+
+  #goOn(): boolean {
+    if (this.thread.isLoadable()) {
+      this.thread.reply()
+      return true
+    }
+    this.#finish(unloadable)
+    return false
+  }
+
+  #isInterrupting(): boolean {
+    return this.#state === "interrupting"
+  }
+
+  #stopped(): void {
+    if (this.#patience !== undefined) clearTimeout(this.#patience)
+    this.#patience = undefined
+    this.#state = "stopped"
+    this.thread.park()
+    this.#host.source.remove(this)
+  }
+
+  #finish(outcome: Effect.Effect<SwitchOutcome>): void {
+    this.#stopped()
+    this.#resume(outcome)
+  }
+
+  /** The thread is gone. */
+  onKilled(): void {
+    const before = this.#state
+    if (before === "dead") return
+    if (before !== "stopped") this.#stopped()
+    this.#state = "dead"
+    if (before === "running") this.#resume(killedOutcome)
+    else if (before === "interrupting") this.#onInterrupted()
+    else if (before === "born") this.#onBorn?.()
+  }
+
+  /**
+   * An interrupted thread stopped otherwise just before: as on the ptrace platform, the event must not have happened.
+   * The signal is still pending, and reported, as a stray, when the thread goes on.
+   */
+  #undo(kind: string): void {
+    if (kind === "vsyscall") this.#keptCall = true
+    else if (kind === "call") {
+      const { registers } = this
+      registers.words[Reg.rip]! -= 2n // every instruction that makes a system call has two bytes
+      registers.set(Reg.rax, this.thread.nr)
+      registers.set(Reg.orig_rax, -1) // it is in no system call
+    } else if (kind === "fault") {
+      const fault = this.thread.fault()
+      if (fault.signal === SIGTRAP) this.#kept = Effect.succeed(fault)
+    }
+  }
+
+  readonly readExtendedState: Effect.Effect<Uint8Array, PlatformFailed> = Effect.sync(() => {
+    const { offset, size, features } = this.#host.extendedState
+    const image = this.thread.extendedState(offset, size).slice()
+    image.fill(0, SOFTWARE, FXSAVE)
+    if (image.length > FXSAVE) new DataView(image.buffer).setBigUint64(SOFTWARE, features, true)
+    return image
+  })
+
+  readonly writeExtendedState = (image: Uint8Array): Effect.Effect<void, PlatformFailed> =>
+    Effect.sync(() => {
+      const { offset, size } = this.#host.extendedState
+      const frame = this.thread.extendedState(offset, size)
+      if (frame.length === 0) return // the platform is closed
+      frame.set(image.subarray(0, SOFTWARE))
+      frame.set(image.subarray(FXSAVE, size), FXSAVE)
+    })
+
+  readonly clone = (addressSpace: "share" | "copy"): Effect.Effect<PlatformContext, PlatformFailed> =>
+    Effect.uninterruptible(
+      Effect.gen({ self: this }, function* () {
+        const host = this.#host
+        if (this.#state === "dead") return yield* failed("clone", ESRCH)
+        const { service } = this.addressSpace
+        const space =
+          addressSpace === "share"
+            ? this.addressSpace
+            : yield* newSpace(host, (block) => {
+                block.start(Request.clone, service)
+                block.setFlags(1)
+              })
+        const context = yield* newThread(space)
+        context.registers.restore(this.registers.words)
+        const { offset, size } = host.extendedState
+        const frame = context.thread.extendedState(offset, size)
+        if (frame.length > 0) frame.set(this.thread.extendedState(offset, size))
+        return context
+      })
+    )
+
+  readonly cpuTime = (): bigint => threadCpuTime(this.tid)
+
+  readonly release: Effect.Effect<void> = Effect.uninterruptible(
+    Effect.suspend(() => {
+      if (this.#released) return Effect.void
+      return Effect.andThen(
+        this.#interrupt,
+        Effect.suspend(() => {
+          if (this.#released) return Effect.void
+          this.#released = true
+          const space = this.addressSpace
+          space.contexts.delete(this)
+          if (space.contexts.size === 0) return space.end
+          if (this.#state === "stopped") {
+            this.thread.exit()
+            space.region.giveBack(this.thread.offset)
+          }
+          return Effect.void
+        })
+      )
+    })
+  )
+}
+
+/** The FXSAVE area's size, and where in it software keeps what it likes: XCR0 for us and ptrace, more for the host. */
+const FXSAVE = 512
+const SOFTWARE = 464
+
+/** A new thread in the address space, stopped. */
+const newThread = Effect.fnUntraced(function* (space: SystrapSpace): Effect.fn.Return<SystrapContext, PlatformFailed> {
+  const { host, region } = space
+  const offset = space.dead ? undefined : region.take()
+  if (offset === undefined) return yield* failed("make a thread: no more slots", ENOMEM)
+  let context: SystrapContext | undefined
+  const result = yield* request(
+    host,
+    (block) => {
+      block.start(Request.thread, space.service)
+      block.setData(new Uint8Array(0), systrapBase + offset)
+    },
+    (tid) => {
+      if (tid > 0) context = new SystrapContext(space, offset, tid)
+    }
+  )
+  if (context === undefined) {
+    region.giveBack(offset, true)
+    if (space.contexts.size === 0) yield* space.end
+    return yield* failed("make a thread", -result)
+  }
+  yield* context.birth
+  return context
+})
+
+/** Where the guests run. */
+export interface Options {
+  /** The CPU that the tracer and all guest threads share; by default one is chosen. "none": any. */
+  readonly cpu?: number | "none"
+}
+
+const startFailed = (errno: number, stage: number): PlatformFailed => {
+  const operation = `systrap platform: ${stages[stage] ?? "start"}`
+  if (errno >= 2000) return new PlatformFailed({ operation, errno: 0, detail: `killed by signal ${errno - 2000}` })
+  if (errno >= 1000) {
+    const detail = `native/systrapstub.c failed at its step ${errno - 1000}`
+    return new PlatformFailed({ operation, errno: 0, detail })
+  }
+  return new PlatformFailed({
+    operation,
+    errno,
+    detail: `errno ${errno}; \`effect-sentry doctor\` tests what is needed`
+  })
+}
+
+/** How often a guest thread looks for its answer before it sleeps, where there is another CPU to answer on. */
+const GUEST_SPIN = 1000
+
+const open = Effect.fnUntraced(function* (options: Options) {
+  const afterBatch = yield* AfterBatch
+  const sharedPump = yield* SharedPump
+  const cpus = cpuCount()
+  const started = yield* Effect.try({
+    try: () => {
+      const cpu = options.cpu === "none" ? -1 : (options.cpu ?? pickCpu())
+      return startTracer(cpu, cpus > 1, "systrapstub")
+    },
+    catch: (cause) => new PlatformFailed({ operation: "load the native library", errno: 0, detail: String(cause) })
+  })
+  if (!("started" in started)) return yield* startFailed(started.errno, started.stage)
+  const handle = started.started
+  const tracer = new Tracer(handle)
+  const orderPage = view(handle.ordersAddress, orderPageSize)
+  const source = new SystrapSource(tracer, orderPage, cpus, cpus > 1 ? GUEST_SPIN : 0)
+  const pump = sharedPump.add(source, handle.wakeFd, afterBatch)
+  const host: Host = { tracer, source, pump, spaces: new Set(), extendedState: { offset: 0, size: 0, features: 0n } }
+  return { host, orderPage }
+})
+
+const close = ({ host, orderPage }: { host: Host; orderPage: ArrayBuffer }): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => {
+    host.tracer.close(() => {
+      host.pump.close()
+      for (const space of [...host.spaces]) space.forget()
+      orderPage.transfer()
+      host.tracer.free()
+      resume(Effect.void)
+    })
+    host.pump.hold()
+  })
+
+/** Reads off the first frame where the host puts the extended state: `struct _fpx_sw_bytes` says how much there is. */
+const learnExtendedState = (host: Host, probe: SystrapContext): boolean => {
+  const offset = probe.thread.extendedStateOffset
+  const frame = probe.thread.extendedState(offset, slotSize - offset)
+  if (frame.length < FXSAVE) return false
+  const software = new DataView(frame.buffer, frame.byteOffset + SOFTWARE)
+  const features = software.getBigUint64(8, true)
+  const size = software.getUint32(16, true)
+  host.extendedState = { offset, size, features }
+  return size >= FXSAVE && offset + size <= slotSize
+}
+
+const make = Effect.fnUntraced(function* (options: Options) {
+  const { host } = yield* Effect.acquireRelease(open(options), close)
+  const makeContext = Effect.uninterruptible(
+    Effect.gen(function* () {
+      const space = yield* newSpace(host, (block) => block.start(Request.create, 0))
+      const context = yield* newThread(space)
+      context.registers.words.fill(0n)
+      context.registers.set(Reg.cs, 0x33)
+      context.registers.set(Reg.ss, 0x2b)
+      context.registers.set(Reg.eflags, 0x202)
+      return context
+    })
+  )
+  const probe = yield* makeContext
+  const learnt = learnExtendedState(host, probe)
+  yield* probe.release
+  if (!learnt) {
+    const detail = "the signal frame has no extended state: use --platform ptrace"
+    return yield* new PlatformFailed({ operation: "systrap platform: read the extended state", errno: 0, detail })
+  }
+  const { size, features } = host.extendedState
+  return Platform.of({ name: "systrap", taskSize: systrapBase, extendedState: { size, features }, makeContext })
+})
+
+/** The fast platform with other than default options. Its scope's end kills every guest. */
+export const layerWith = (options: Options): Layer.Layer<Platform, PlatformFailed> =>
+  Layer.effect(Platform, make(options))
+
+/** The fast platform. */
+export const layer: Layer.Layer<Platform, PlatformFailed> = layerWith({})

@@ -1,0 +1,95 @@
+/**
+ * Where the events of the fast platform come from: the state words of the guest threads that run, read directly.
+ *
+ * There is no ring that guests could fill or forge: whose turn it is, is a word in each thread's own slot, and only the
+ * few threads that run at the moment are looked at. What concerns whole stubs (a request is done, a stub has died) comes
+ * from the tracer.
+ */
+import type { EventSource } from "./Pump.ts"
+import { notice } from "./SystrapLayout.ts"
+import type { Tracer } from "./Tracer.ts"
+
+/** A guest thread that runs. */
+export interface Runner {
+  /** Its place in the list of those; kept by the source. */
+  index: number
+  /** Whether it has an event. */
+  readonly hasEvent: () => boolean
+  /** Deals with it. True if the thread runs on, and no fiber has been woken. */
+  readonly onEvent: () => boolean
+}
+
+/** How often to look again at once for the next event, before fibers and the event loop have their turn. */
+const LINGER = 300
+
+export class SystrapSource implements EventSource {
+  readonly #tracer: Tracer
+  readonly #notice: Int32Array
+  readonly #running: Array<Runner> = []
+  /** CPUs that guests and we have together. */
+  readonly #cpus: number
+
+  constructor(tracer: Tracer, orderPage: ArrayBuffer, cpus: number, spin: number) {
+    this.#tracer = tracer
+    this.#notice = new Int32Array(orderPage)
+    this.#cpus = cpus
+    this.#notice[notice.spin >> 2] = spin
+  }
+
+  add(runner: Runner): void {
+    runner.index = this.#running.length
+    this.#running.push(runner)
+  }
+
+  remove(runner: Runner): void {
+    const last = this.#running.pop()!
+    if (last !== runner) {
+      this.#running[runner.index] = last
+      last.index = runner.index
+    }
+  }
+
+  drain(limit: number): number {
+    let handled = this.#tracer.drain(limit)
+    const running = this.#running
+    let linger = running.length < this.#cpus ? LINGER : 1
+    let left = handled > 0 ? 1 : linger
+    while (left > 0 && handled < limit) {
+      left--
+      for (let i = 0; i < running.length; i++) {
+        const runner = running[i]!
+        if (!runner.hasEvent()) continue
+        handled++
+        if (runner.onEvent()) left = linger
+        else linger = left = 1
+      }
+    }
+    return handled
+  }
+
+  settle(): void {
+    this.#tracer.settle()
+  }
+
+  ready(): boolean {
+    const running = this.#running
+    for (let i = 0; i < running.length; i++) if (running[i]!.hasEvent()) return true
+    return this.#tracer.ready()
+  }
+
+  busy(): boolean {
+    return this.#running.length > 0 || this.#tracer.busy()
+  }
+
+  arm(): boolean {
+    Atomics.store(this.#notice, notice.sleeping >> 2, 1) // before the state words are read; guests do the reverse
+    if (this.#tracer.arm() && !this.ready()) return true
+    this.disarm()
+    return false
+  }
+
+  disarm(): void {
+    Atomics.store(this.#notice, notice.sleeping >> 2, 0)
+    this.#tracer.disarm()
+  }
+}

@@ -1,0 +1,206 @@
+/**
+ * Address spaces of the fast platform: a stub process with its service thread, and the memory it shares with the sentry.
+ */
+import * as Effect from "effect/Effect"
+import { EFAULT, ENOMEM, ESRCH } from "../Abi/Errno.ts"
+import { exchangeGuest } from "./GuestExchange.ts"
+import { clip, readGuest, writeGuest } from "./GuestMemory.ts"
+import { residentSet } from "./HostUsage.ts"
+import { type AddressSpace, type MappingChange, PlatformFailed, type ResidentSet } from "./Platform.ts"
+import type { PumpHandle } from "./Pump.ts"
+import { count, Request, slot, Stop } from "./Slots.ts"
+import { checkChange, encodeChanges } from "./StubCalls.ts"
+import { slotCount, slotSize, systrapBase } from "./SystrapLayout.ts"
+import { SystrapRegion } from "./SystrapRegion.ts"
+import type { SystrapSource } from "./SystrapSource.ts"
+import type { Block, StopListener, Tracer } from "./Tracer.ts"
+
+const PROT_READ_WRITE = 3
+
+/** A thread, as its address space sees it. */
+export interface Inhabitant {
+  /** Told when the process is gone. */
+  readonly onKilled: () => void
+}
+
+/** What one platform's contexts share. */
+export interface Host {
+  readonly tracer: Tracer
+  readonly source: SystrapSource
+  readonly pump: PumpHandle
+  readonly spaces: Set<SystrapSpace>
+  /** The extended state in every slot, known since the first thread; an Effect's fiber sets it before guests run. */
+  extendedState: { offset: number; size: number; features: bigint }
+}
+
+export const failed = (operation: string, errno: number): PlatformFailed =>
+  new PlatformFailed({ operation, errno, detail: `the host answered errno ${errno}` })
+
+/** A request to the tracer; its result, zero or more, or -errno. Uninterruptible: the block is in use until then. */
+export const request = (
+  host: Host,
+  fill: (block: Block) => void,
+  onDone?: (result: number, block: Block) => void
+): Effect.Effect<number> =>
+  Effect.uninterruptible(
+    Effect.callback<number>((resume) => {
+      host.tracer.request(fill, (result, block) => {
+        onDone?.(result, block)
+        resume(Effect.succeed(result))
+      })
+      host.pump.hold()
+    })
+  )
+
+export class SystrapSpace implements AddressSpace, StopListener {
+  readonly host: Host
+  readonly region: SystrapRegion
+  /** The service thread's slot with the tracer, and its host pid, which is the process's. */
+  readonly service: number
+  readonly pid: number
+  /** Atomic: the contexts' constructor and release. */
+  readonly contexts = new Set<Inhabitant>()
+  dead = false
+
+  constructor(host: Host, region: SystrapRegion, service: number) {
+    this.host = host
+    this.region = region
+    this.service = service
+    this.pid = host.tracer.slotWord(service, slot.pid)
+    host.spaces.add(this)
+    host.tracer.listen(service, this)
+  }
+
+  onStop(): void {
+    if (this.host.tracer.slotWord(this.service, slot.stop) !== Stop.killed) return
+    this.dead = true
+    for (const context of this.contexts) context.onKilled()
+  }
+
+  readonly change = (changes: ReadonlyArray<MappingChange>): Effect.Effect<number, PlatformFailed> =>
+    changes.length === 0 ? Effect.succeed(0) : this.#changeFrom(changes, 0)
+
+  #changeFrom(changes: ReadonlyArray<MappingChange>, from: number): Effect.Effect<number, PlatformFailed> {
+    return Effect.suspend(() => {
+      const refused = checkChange(changes[from]!, systrapBase)
+      if (refused !== 0) return Effect.succeed(-refused)
+      if (this.dead) return Effect.succeed(-ESRCH)
+      let next = from
+      return request(this.host, (block) => {
+        block.start(Request.orders, this.service)
+        next = encodeChanges(changes, from, block, systrapBase)
+      }).pipe(
+        Effect.flatMap((result) =>
+          result < 0 || next === changes.length ? Effect.succeed(result) : this.#changeFrom(changes, next)
+        )
+      )
+    })
+  }
+
+  readonly read = (address: number, into: Uint8Array): number =>
+    this.dead ? 0 : readGuest(this.pid, address, into, systrapBase)
+
+  readonly write = (address: number, from: Uint8Array): number =>
+    this.dead ? 0 : writeGuest(this.pid, address, from, systrapBase)
+
+  readonly residentSet = (): ResidentSet => residentSet(this.pid)
+
+  readonly compareExchange = (address: number, expected: number, desired: number): number =>
+    this.dead ? -EFAULT : exchangeGuest(this.host.tracer, this.service, address, expected, desired, systrapBase)
+
+  readonly writeForced = (address: number, from: Uint8Array): number => {
+    const size = clip(address, from.length, systrapBase)
+    let done = 0
+    while (done < size && !this.dead) {
+      const chunk = from.subarray(done, Math.min(size, done + count.data))
+      const written = this.host.tracer.requestNow((block) => {
+        block.start(Request.poke, this.service)
+        block.setData(chunk, address + done)
+      })
+      if (written <= 0) break
+      done += written
+      if (written < chunk.length) break
+    }
+    return done
+  }
+
+  /** Ends the process and forgets everything about it. */
+  readonly end: Effect.Effect<void> = Effect.suspend(() =>
+    request(
+      this.host,
+      (block) => {
+        block.start(Request.release, this.service)
+        block.setFlags(1)
+      },
+      () => {
+        this.dead = true
+        this.host.tracer.freeSlot(this.service)
+        this.forget()
+      }
+    )
+  )
+
+  /** Lets go of the shared memory. */
+  forget(): void {
+    if (this.host.spaces.delete(this)) this.region.close()
+  }
+}
+
+/** Gives a service thread's process its region. */
+const mapRegion = (host: Host, service: number, fd: number): Effect.Effect<number> =>
+  request(host, (block) => {
+    block.start(Request.orders, service)
+    encodeChanges(
+      [
+        {
+          _tag: "Map",
+          address: systrapBase,
+          length: slotSize * slotCount,
+          protection: PROT_READ_WRITE,
+          shared: true,
+          backing: { fd, offset: 0 },
+          populate: false
+        }
+      ],
+      0,
+      block
+    )
+  })
+
+/** A new address space without threads, made as `fill` says: from the zygote, or as a copy of another. */
+export const newSpace = Effect.fnUntraced(function* (
+  host: Host,
+  fill: (block: Block) => void
+): Effect.fn.Return<SystrapSpace, PlatformFailed> {
+  const operation = "make an address space"
+  const service = host.tracer.takeSlot()
+  if (service === undefined) return yield* failed(operation, ENOMEM)
+  const region = SystrapRegion.open()
+  if (typeof region === "number") {
+    host.tracer.freeSlot(service)
+    return yield* failed(operation, -region)
+  }
+  let space: SystrapSpace | undefined
+  const made = yield* request(
+    host,
+    (block) => {
+      fill(block)
+      block.setNewSlot(service)
+    },
+    (result) => {
+      if (result >= 0) space = new SystrapSpace(host, region, service)
+    }
+  )
+  if (space === undefined) {
+    host.tracer.freeSlot(service)
+    region.close()
+    return yield* failed(operation, -made)
+  }
+  const mapped = yield* mapRegion(host, service, region.fd)
+  region.closeFd()
+  if (mapped < 0) {
+    yield* space.end
+    return yield* failed(operation, -mapped)
+  }
+  return space
+})

@@ -1,0 +1,31 @@
+import { assert, it } from "@effect/vitest"
+import { execFileSync } from "node:child_process"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { field, notice, slotCount, slotSize, stackOffset, systrapBase } from "../../src/Platform/SystrapLayout.ts"
+
+const STUB_ORDERS = 0x7fff_ffff_d000
+
+it("SystrapLayout.ts says what native/systrap.h says", () => {
+  const native = fileURLToPath(new URL("../../native", import.meta.url))
+  const directory = mkdtempSync(join(tmpdir(), "systrap-"))
+  const offsets = Object.entries(field).map(
+    ([name, at]) =>
+      `_Static_assert(offsetof(struct systrap_slot, ${name.replace("_", name.startsWith("stack") ? "." : "_")}) == ${at}, "${name}");`
+  )
+  const numbers = Object.entries({
+    SYSTRAP_BASE: systrapBase,
+    SYSTRAP_SLOT: slotSize,
+    SYSTRAP_SLOT_COUNT: slotCount,
+    SYSTRAP_STACK_OFFSET: stackOffset,
+    SYSTRAP_NOTICE: STUB_ORDERS + notice.sleeping,
+    "SYSTRAP_NOTICE + offsetof(struct systrap_notice, spin)": STUB_ORDERS + notice.spin
+  }).map(([name, value]) => `_Static_assert(${name} == ${value}, "${name}");`)
+  const file = join(directory, "layout.c")
+  writeFileSync(file, [`#include "systrap.h"`, ...offsets, ...numbers, "int main(void) { return 0; }"].join("\n"))
+  execFileSync("gcc", ["-std=c11", "-D_GNU_SOURCE", `-I${native}`, "-fsyntax-only", file])
+  rmSync(directory, { recursive: true })
+  assert.isAbove(offsets.length, 5)
+})

@@ -13,8 +13,8 @@ import type { SimulatedMemory } from "./SimulatedMemory.ts"
 /** A computation that makes system calls. It gives up the processor for a call (undefined) or a fault. */
 export type Steps<A> = Generator<FaultOutcome | undefined, A, number>
 
-/** A program, or what a child or thread runs. Returning ends it with that status. */
-export type Program = (sys: Guest) => Steps<number>
+/** A program, or what a child or thread runs. Returning ends it with that status. One without calls may be a function. */
+export type Program = (sys: Guest) => Steps<number> | number
 
 /** siginfo_t, as far as handlers look at it. */
 export interface SignalDetails {
@@ -29,8 +29,8 @@ export interface SignalDetails {
   readonly address: bigint
 }
 
-/** A signal handler. Returning goes back to what was interrupted. */
-export type Handler = (sys: Guest, signo: number, details: SignalDetails) => Steps<void>
+/** A signal handler. Returning goes back to what was interrupted. One without calls may be a function. */
+export type Handler = (sys: Guest, signo: number, details: SignalDetails) => Steps<void> | void
 
 /** A function that has an address. */
 export type Code =

@@ -63,14 +63,21 @@ export class CodeTable {
   }
 }
 
+/** What is left of a function. */
+type Rest = Pick<Steps<number | void>, "next">
+
 /** A function that runs. */
 interface Activation {
   readonly kind: Code["_tag"]
-  readonly steps: Steps<number | void>
+  readonly rest: Rest
   readonly site: number
   /** At its start: what its end goes back to. */
   readonly stackPointer: number
 }
+
+/** What a function that makes no calls gave is where its steps would have led. */
+const restOf = (result: Rest | number | void): Rest =>
+  typeof result === "object" ? result : { next: () => ({ done: true, value: result }) }
 
 const syscallOutcome = Effect.succeed<SwitchOutcome>({ _tag: "Syscall" })
 
@@ -125,7 +132,12 @@ export class SimulatedThread implements PlatformContext, Machine {
       child.#sites = this.#sites
       child.#guest.initialStack = this.#guest.initialStack
       // it waits where the parent does: both come back from clone(2)
-      child.#activations.push({ kind: code._tag, steps: code.run(child.#guest), site: parent.site, stackPointer: 0 })
+      child.#activations.push({
+        kind: code._tag,
+        rest: restOf(code.run(child.#guest)),
+        site: parent.site,
+        stackPointer: 0
+      })
       return child
     })
 
@@ -162,12 +174,12 @@ export class SimulatedThread implements PlatformContext, Machine {
     this.#sites++
     const site = SITES + CODE_SIZE * (1 + (this.#sites % SITE_COUNT))
     const stackPointer = this.registers.ulong(Reg.rsp)
-    const activation = { kind: code._tag, steps: this.#start(code, stackPointer), site, stackPointer }
+    const activation = { kind: code._tag, rest: restOf(this.#start(code, stackPointer)), site, stackPointer }
     this.#activations.push(activation)
     return activation
   }
 
-  #start(code: Code, stackPointer: number): Steps<number | void> {
+  #start(code: Code, stackPointer: number): Rest | number | void {
     if (code._tag === "Handler") {
       const details = this.#guest.details(this.registers.ulong(Reg.rsi))
       return code.run(this.#guest, this.registers.int(Reg.rdi), details)
@@ -178,7 +190,7 @@ export class SimulatedThread implements PlatformContext, Machine {
 
   #step(activation: Activation): FaultOutcome | undefined {
     const { registers } = this
-    const { done, value } = activation.steps.next(registers.long(Reg.rax))
+    const { done, value } = activation.rest.next(registers.long(Reg.rax))
     registers.set(Reg.rip, activation.site)
     if (done === true) this.#end(activation, typeof value === "number" ? value : 0)
     else if (typeof value === "object") return value

@@ -7,7 +7,8 @@ import * as Exit from "effect/Exit"
 import { type ExitStatus, waitStatus } from "../../src/Abi/Wait.ts"
 import { O_CREAT, O_WRONLY } from "../../src/Abi/OpenFlags.ts"
 import * as Kernel from "../../src/Kernel.ts"
-import type { Program } from "../../src/Platform/SimulatedProcess.ts"
+import type { Guest } from "../../src/Platform/SimulatedGuest.ts"
+import type { Program, Steps } from "../../src/Platform/SimulatedProcess.ts"
 import { imageOf, layer } from "../../src/Platform/SimulatedPlatform.ts"
 import { type Choose, RunQueue } from "../../src/Sync/RunQueue.ts"
 import type { SyscallObserver } from "../../src/Task/SyscallObserver.ts"
@@ -66,6 +67,8 @@ export interface SimulationOptions {
   /** Runs beside the programs once the first has been started. */
   readonly beside?: (kernel: Kernel.Kernel) => Effect.Effect<void>
   readonly observer?: SyscallObserver
+  /** Whether it is all right that everybody waits for ever; else that throws. */
+  readonly mayHang?: boolean
 }
 
 export interface Simulated {
@@ -87,6 +90,13 @@ const install = ({ system: { vfs } }: Kernel.Kernel, path: string, name: string)
   if (!(file instanceof OpenFileDescription)) throw new Error(`cannot install ${path}`)
   file.write(imageOf(name))
   file.release()
+}
+
+/** pipe(2) that does not fail: [reading end, writing end]. */
+export const pipe = function* (sys: Guest): Steps<readonly [number, number]> {
+  const ends = yield* sys.pipe()
+  if (typeof ends === "number") throw new Error(`pipe: ${ends}`)
+  return ends
 }
 
 /** Runs a sandbox until its first program has ended, or nothing can happen any more. */
@@ -142,6 +152,7 @@ export const simulate = (options: SimulationOptions): Simulated => {
   while (runQueue.drain()) {
     // what ends with it
   }
+  if (result === undefined && options.mayHang !== true) throw new Error("everybody waits, and for nothing")
   if (result !== undefined && Exit.isFailure(result)) throw new Error(String(result.cause))
   return {
     exit: result?.value,

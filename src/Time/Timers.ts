@@ -1,9 +1,10 @@
 /**
- * Runs things later: one sorted list of deadlines over one host timer.
+ * Runs things later: one sorted list of deadlines over one alarm, the host's or the timekeeper's own.
  *
- * Node's timers count whole milliseconds and never fire early, so the last stretch before a deadline is awaited turn by
- * turn of the event loop: a sleep of 100 µs takes about that and not a millisecond more.
+ * Being woken takes the host some tens of µs: the alarm is set that much early, and if it was quick the rest is awaited
+ * turn by turn of the event loop.
  */
+import { HostAlarm } from "./HostAlarm.ts"
 import type { Timekeeper } from "./Timekeeper.ts"
 
 /** Stops what was scheduled; harmless afterwards. */
@@ -15,20 +16,20 @@ interface Entry {
   cancelled: boolean
 }
 
-const MILLISECOND = 1_000_000n
-/** Longest time setTimeout takes; a later deadline is looked at again then. */
-const MAX_DELAY = 2_000_000_000
+/** How long being woken takes, about, nanoseconds. */
+const WAKE_UP = 80_000n
 
 export class Timers {
   readonly #timekeeper: Timekeeper
   /** Ascending by deadline; equal ones in order of arrival. */
   readonly #entries: Array<Entry> = []
-  #timeout: NodeJS.Timeout | undefined
+  readonly #alarm: HostAlarm
   #immediate: NodeJS.Immediate | undefined
   #silence: Cancel | undefined
 
   constructor(timekeeper: Timekeeper) {
     this.#timekeeper = timekeeper
+    this.#alarm = new HostAlarm(this.#onTick)
   }
 
   /** Calls `run` once CLOCK_MONOTONIC reaches `deadline` (nanoseconds), from the event loop, never at once. */
@@ -51,12 +52,11 @@ export class Timers {
   close(): void {
     this.#entries.length = 0
     this.#disarm()
+    this.#alarm.close()
   }
 
   #disarm(): void {
-    clearTimeout(this.#timeout)
     clearImmediate(this.#immediate)
-    this.#timeout = undefined
     this.#immediate = undefined
     this.#silence?.()
     this.#silence = undefined
@@ -65,17 +65,12 @@ export class Timers {
   #arm(): void {
     this.#disarm()
     const first = this.#entries[0]
-    if (first === undefined) return
     if (this.#timekeeper.alarm !== undefined) {
-      this.#silence = this.#timekeeper.alarm(first.deadline, this.#onTick)
-      return
-    }
-    const remaining = first.deadline - this.#timekeeper.monotonic()
-    const wholeMilliseconds = Number(remaining / MILLISECOND)
-    if (wholeMilliseconds >= 2) {
-      this.#timeout = setTimeout(this.#onTick, Math.min(wholeMilliseconds - 1, MAX_DELAY))
-    } else {
+      if (first !== undefined) this.#silence = this.#timekeeper.alarm(first.deadline, this.#onTick)
+    } else if (first !== undefined && first.deadline - this.#timekeeper.monotonic() < WAKE_UP) {
       this.#immediate = setImmediate(this.#onTick)
+    } else {
+      this.#alarm.set(first && first.deadline - WAKE_UP)
     }
   }
 

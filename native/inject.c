@@ -18,7 +18,7 @@
 
 #include "tracer.h"
 
-extern const char stub_code[], stub_run[], stub_syscall[], stub_exchange[];
+extern const char stub_code[], stub_run[], stub_syscall[], stub_exchange[], stub_update[];
 
 /* Waits for a stop of `tid` by signal `wanted` raised by the host (not sent); lets everything else pass. */
 static int await_stop(struct tracer *t, pid_t tid, int wanted)
@@ -86,24 +86,30 @@ int64_t inject_orders(struct tracer *t, pid_t tid, const struct order *orders, u
 	return result;
 }
 
+/* How often a stub tries to change a word that others keep changing. */
+#define UPDATE_TRIES (1 << 20)
+
 /*
- * REQUEST_EXCHANGE: a compare-and-exchange by the thread itself, the only way that is atomic towards its siblings and
- * respects page protections. data: the expected and the new value; afterwards, the value that was there.
+ * REQUEST_EXCHANGE: an atomic change of a word by the thread itself, the only way that is atomic towards its siblings and
+ * respects page protections. data: the expected and the new value; or (flags = 1) mask, flip and sum of an update.
+ * Afterwards data holds the value that was there. 0 or -errno.
  */
 int inject_exchange(struct tracer *t, struct block *b)
 {
 	pid_t tid = (pid_t)t->control->slots[b->slot].tid;
 	struct user_regs_struct regs = neutral;
-	uint32_t values[2];
+	uint32_t values[3];
 	int result;
 
 	if (b->address > STUB_BASE - sizeof values[0] || b->address % sizeof values[0] != 0)
 		return -EFAULT;
 	memcpy(values, b->data, sizeof values);
-	regs.rip = STUB_CODE + (uint64_t)(stub_exchange - stub_code);
+	regs.rip = STUB_CODE + (uint64_t)((b->flags ? stub_update : stub_exchange) - stub_code);
 	regs.rdi = b->address;
-	regs.rax = values[0];
-	regs.rcx = values[1];
+	regs.rax = regs.rsi = values[0];
+	regs.rcx = regs.rdx = values[1];
+	regs.r8 = values[2];
+	regs.r9 = UPDATE_TRIES;
 	if (ptrace(PTRACE_SETREGS, tid, 0, &regs) < 0 || ptrace(PTRACE_CONT, tid, 0, 0) < 0)
 		return -errno;
 	result = await_stop(t, tid, SIGTRAP);
@@ -113,7 +119,7 @@ int inject_exchange(struct tracer *t, struct block *b)
 		return -errno;
 	values[0] = (uint32_t)regs.rax;
 	memcpy(b->data, values, sizeof values[0]);
-	return 0;
+	return regs.r9 == 0 ? -EAGAIN : 0;
 }
 
 /* Starts exit(2) in the thread and doesn't wait: it is reaped when it is gone. So it can't use the order page, which

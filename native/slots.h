@@ -43,7 +43,7 @@ enum request {
 	REQUEST_POKE, /* write size bytes of data at address, whatever the page protections */
 	REQUEST_CLOSE, /* end everything; the last request */
 	REQUEST_THREAD, /* the fast platform's, see systrap.c */
-	REQUEST_EXCHANGE /* compare and exchange the word at address; data: expected, desired; then: found */
+	REQUEST_EXCHANGE /* change the word at address atomically, see inject.c */
 };
 
 /* One host system call for a stub to make. */

@@ -4,6 +4,8 @@
  * stub_code:  the zygote jumps here when it has installed its filter; drops everything below the stub, and parks.
  * stub_run:   makes r14 system calls from the order list at r15, up to the first that fails, and parks.
  * stub_exchange: puts ecx in place of eax in the word at rdi, if that holds eax, and parks; eax holds what was there.
+ * stub_update: puts ((old & esi) ^ edx) + r8d in place of the word at rdi, in at most r9d tries, and parks; eax holds the
+ *              old word; r9d is 0 if others changed it all the while.
  * "Parks" is a breakpoint, which the tracer sees; rax holds the last result.
  *
  * A guest that jumps here gains nothing: whatever it executes runs under PTRACE_SYSEMU, this code's `syscall` too.
@@ -12,8 +14,8 @@
 
 	.section .rodata
 	.balign 4096
-	.globl stub_code, stub_run, stub_syscall, stub_exchange, stub_code_end
-	.hidden stub_code, stub_run, stub_syscall, stub_exchange, stub_code_end
+	.globl stub_code, stub_run, stub_syscall, stub_exchange, stub_update, stub_code_end
+	.hidden stub_code, stub_run, stub_syscall, stub_exchange, stub_update, stub_code_end
 stub_code:
 	mov $11, %eax			/* munmap(0, STUB_BASE) */
 	xor %edi, %edi
@@ -43,6 +45,19 @@ stub_syscall:
 stub_exchange:
 	lock cmpxchg %ecx, (%rdi)
 	int3
+	ud2
+	.balign 64
+stub_update:
+	mov (%rdi), %eax
+1:	mov %eax, %ecx
+	and %esi, %ecx
+	xor %edx, %ecx
+	add %r8d, %ecx
+	lock cmpxchg %ecx, (%rdi)
+	je 2f
+	dec %r9d
+	jnz 1b
+2:	int3
 	ud2
 	.balign 4096, 0xcc
 stub_code_end:

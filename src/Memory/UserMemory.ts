@@ -84,6 +84,22 @@ export class UserMemory {
     return this.copyOut(address, this.#scratch.subarray(0, 4))
   }
 
+  /** `AddressSpace.compareExchange`: what the word held, perhaps not `expected`, or -EFAULT. */
+  compareExchange(address: number, expected: number, desired: number): number {
+    const exchange = this.#space.compareExchange
+    if (exchange !== undefined) return exchange(address, expected, desired)
+    const found = this.readU32(address)
+    return found === expected && this.writeU32(address, desired) < 0 ? -EFAULT : found
+  }
+
+  /** `AddressSpace.updateWord`: the value before, or -EFAULT, or -EAGAIN. */
+  update(address: number, mask: number, flip: number, sum: number): number {
+    const update = this.#space.updateWord
+    if (update !== undefined) return update(address, mask, flip, sum)
+    const found = this.readU32(address)
+    return found >= 0 && this.writeU32(address, (((found & mask) ^ flip) + sum) >>> 0) < 0 ? -EFAULT : found
+  }
+
   /** 0 or -EFAULT; `value` within ±2^53. */
   writeU64(address: number, value: number): number {
     this.#view.setUint32(0, value >>> 0, true)

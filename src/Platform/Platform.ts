@@ -154,6 +154,11 @@ export interface AddressSpace {
    * space. Absent where no guest thread runs while the kernel does.
    */
   readonly compareExchange?: (address: number, expected: number, desired: number) => number
+  /**
+   * Puts `((old & mask) ^ flip) + sum` in place of the old value of a word, with the same guarantees: the old value, or
+   * -EFAULT, or -EAGAIN if the guest changed it all the while.
+   */
+  readonly updateWord?: (address: number, mask: number, flip: number, sum: number) => number
   /** As `write`, also into pages the guest cannot write (ptrace POKE, breakpoints). */
   readonly writeForced: (address: number, from: Uint8Array) => number
 }

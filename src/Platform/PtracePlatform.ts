@@ -18,7 +18,7 @@ import { EFAULT, ENOMEM, ESRCH } from "../Abi/Errno.ts"
 import { Reg, Registers } from "../Abi/Registers.ts"
 import { SIGBUS, SIGSEGV, SIGTRAP, SI_KERNEL } from "../Abi/Signal.ts"
 import { faultAccess } from "./FaultAccess.ts"
-import { exchangeGuest } from "./GuestExchange.ts"
+import { exchangeGuest, updateGuest } from "./GuestExchange.ts"
 import { clip, readGuest, writeGuest } from "./GuestMemory.ts"
 import { checkChange, encodeChanges } from "./StubCalls.ts"
 import { residentSet, threadCpuTime } from "./HostUsage.ts"
@@ -139,6 +139,11 @@ class PtraceAddressSpace implements AddressSpace {
   readonly compareExchange = (address: number, expected: number, desired: number): number => {
     const worker = this.#worker()
     return worker === undefined ? -EFAULT : exchangeGuest(this.#host.tracer, worker.slot, address, expected, desired)
+  }
+
+  readonly updateWord = (address: number, mask: number, flip: number, sum: number): number => {
+    const worker = this.#worker()
+    return worker === undefined ? -EFAULT : updateGuest(this.#host.tracer, worker.slot, address, mask, flip, sum)
   }
 
   readonly writeForced = (address: number, from: Uint8Array): number => {

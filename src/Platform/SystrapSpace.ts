@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import { EFAULT, ENOMEM, ESRCH } from "../Abi/Errno.ts"
-import { exchangeGuest } from "./GuestExchange.ts"
+import { exchangeGuest, updateGuest } from "./GuestExchange.ts"
 import { clip, readGuest, writeGuest } from "./GuestMemory.ts"
 import { residentSet } from "./HostUsage.ts"
 import { type AddressSpace, type MappingChange, PlatformFailed, type ResidentSet } from "./Platform.ts"
@@ -107,6 +107,9 @@ export class SystrapSpace implements AddressSpace, StopListener {
 
   readonly compareExchange = (address: number, expected: number, desired: number): number =>
     this.dead ? -EFAULT : exchangeGuest(this.host.tracer, this.service, address, expected, desired, systrapBase)
+
+  readonly updateWord = (address: number, mask: number, flip: number, sum: number): number =>
+    this.dead ? -EFAULT : updateGuest(this.host.tracer, this.service, address, mask, flip, sum, systrapBase)
 
   readonly writeForced = (address: number, from: Uint8Array): number => {
     const size = clip(address, from.length, systrapBase)

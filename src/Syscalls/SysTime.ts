@@ -20,7 +20,7 @@ import {
 import { type Result, address, declare, flags, oneOf, struct } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import { readClock } from "./Clocks.ts"
-import { futexWait } from "./SysFutex.ts"
+import { futexWait } from "./FutexWait.ts"
 import { pollRestartably } from "./SysPoll.ts"
 
 const clock_gettime = (task: Task, clock: number, at: number): Result => {

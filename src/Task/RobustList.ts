@@ -4,15 +4,14 @@
  * The list lies in guest memory and is the guest's own: it is followed for a bounded number of steps and nothing in it
  * is trusted.
  */
-import { FUTEX_BITSET_MATCH_ANY } from "../Abi/Futex.ts"
+import { FUTEX_BITSET_MATCH_ANY, FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS } from "../Abi/Futex.ts"
 import type { Task } from "./Task.ts"
-
-const FUTEX_WAITERS = 0x8000_0000
-const FUTEX_OWNER_DIED = 0x4000_0000
-const FUTEX_TID_MASK = 0x3fff_ffff
 
 /** ROBUST_LIST_LIMIT. */
 const LIMIT = 2048
+
+/** How often a word that threads of the guest keep changing is tried. */
+const MAX_TRIES = 128
 
 /** The lowest bit of an entry's address says that its futex is a priority-inheriting one. */
 const addressOf = (entry: number): number => entry - (entry % 2)
@@ -29,8 +28,9 @@ export const releaseRobustList = (task: Task): void => {
   if (first < 0 || offset === undefined || pending < 0) return
   let entry = first
   for (let steps = 0; steps < LIMIT && addressOf(entry) !== head; steps++) {
-    const next = memory.readU64(addressOf(entry))
-    if (addressOf(entry) !== addressOf(pending)) markDead(task, addressOf(entry) + offset, entry % 2 === 1, false)
+    const next = memory.readU64(addressOf(entry)) // first: the new owner may take the entry out
+    const isPending = addressOf(entry) === addressOf(pending)
+    if (!isPending && !markDead(task, addressOf(entry) + offset, entry % 2 === 1, false)) return
     if (next < 0) return
     entry = next
   }
@@ -44,21 +44,30 @@ const readLong = (task: Task, at: number): number | undefined => {
   return low < 0 || high < 0 ? undefined : low + (high | 0) * 0x1_0000_0000
 }
 
-/** Differs from Linux: not atomic towards threads of the guest that run at this moment. */
-const markDead = (task: Task, address: number, inherits: boolean, isPending: boolean): void => {
-  if (address % 4 !== 0) return
+/** Linux's handle_futex_death: false if the word cannot be read or changed. */
+const markDead = (task: Task, address: number, inherits: boolean, isPending: boolean): boolean => {
+  if (address % 4 !== 0) return false
+  const { memory } = task
+  for (let tries = 0; tries < MAX_TRIES; tries++) {
+    const word = memory.readU32(address)
+    if (word < 0) return false
+    const owner = word & FUTEX_TID_MASK
+    if (isPending && !inherits && owner === 0) {
+      wakeOne(task, address) // it was about to wake the next one
+      return true
+    }
+    if (owner !== task.tid) return true
+    const found = memory.compareExchange(address, word, ((word & FUTEX_WAITERS) | FUTEX_OWNER_DIED) >>> 0)
+    if (found < 0) return false
+    if (found !== word) continue
+    if (!inherits && (word & FUTEX_WAITERS) !== 0) wakeOne(task, address)
+    return true
+  }
+  return false
+}
+
+const wakeOne = (task: Task, address: number): void => {
   const { futexes } = task.system
-  const word = task.memory.readU32(address)
-  if (word < 0) return
-  const wake = (): void => {
-    const key = futexes.key(task.memoryManager, address, false)
-    if (typeof key !== "number") futexes.wake(key, 1, FUTEX_BITSET_MATCH_ANY)
-  }
-  if (isPending && !inherits && word === 0) {
-    wake() // it was about to wake the next one
-    return
-  }
-  if ((word & FUTEX_TID_MASK) !== task.tid) return
-  if (task.memory.writeU32(address, ((word & FUTEX_WAITERS) | FUTEX_OWNER_DIED) >>> 0) < 0) return
-  if (!inherits && (word & FUTEX_WAITERS) !== 0) wake()
+  const key = futexes.key(task.memoryManager, address, false)
+  if (typeof key !== "number") futexes.wake(key, 1, FUTEX_BITSET_MATCH_ANY)
 }

@@ -11,6 +11,7 @@ import { sysEpoll } from "./SysEpoll.ts"
 import { sysEventFd } from "./SysEventFd.ts"
 import { sysFutex } from "./SysFutex.ts"
 import { sysIdentity } from "./SysIdentity.ts"
+import { sysInotify } from "./SysInotify.ts"
 import { sysLimits } from "./SysLimits.ts"
 import { sysLock } from "./SysLock.ts"
 import { sysMemory } from "./SysMemory.ts"
@@ -45,6 +46,7 @@ const families: ReadonlyArray<ReadonlyArray<Syscall>> = [
   sysEventFd,
   sysFutex,
   sysIdentity,
+  sysInotify,
   sysLimits,
   sysLock,
   sysMemory,

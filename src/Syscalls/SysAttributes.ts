@@ -15,6 +15,7 @@ import {
 import { EBADF, EFAULT, EFBIG, EINVAL, EOPNOTSUPP, EPERM } from "../Abi/Errno.ts"
 import { isRegular } from "../Abi/FileMode.ts"
 import { AT_NAMES, FALLOC_NAMES } from "../Abi/FileNames.ts"
+import { IN_MODIFY } from "../Abi/Inotify.ts"
 import { RLIMIT_FSIZE } from "../Abi/Resource.ts"
 import { SIGXFSZ } from "../Abi/Signal.ts"
 import * as Struct from "../Abi/Struct.ts"
@@ -201,7 +202,10 @@ export const ftruncate = declare("ftruncate", [fd("fd"), long("length")], (task,
   const file = fileOf(task, fdNumber)
   if (file === undefined) return -EBADF
   if (!file.writable) return -EINVAL
-  return exceedsLimit(task, file.stat(), length) ? -EFBIG : file.truncate(length)
+  if (exceedsLimit(task, file.stat(), length)) return -EFBIG
+  const error = file.truncate(length)
+  if (error === 0) file.tell(IN_MODIFY)
+  return error
 })
 
 /** fallocate(2). Modes that only make space, punch holes or write zeros. */
@@ -218,7 +222,10 @@ export const fallocate = declare(
     if (punches && (bits & FALLOC_FL_KEEP_SIZE) === 0) return -EOPNOTSUPP
     if (!file.writable) return -EBADF
     const grows = (bits & FALLOC_FL_KEEP_SIZE) === 0
-    return grows && exceedsLimit(task, file.stat(), offset + length) ? -EFBIG : file.allocate(bits, offset, length)
+    if (grows && exceedsLimit(task, file.stat(), offset + length)) return -EFBIG
+    const error = file.allocate(bits, offset, length)
+    if (error === 0) file.tell(IN_MODIFY)
+    return error
   },
   { partial: "FALLOC_FL_COLLAPSE_RANGE, FALLOC_FL_INSERT_RANGE, FALLOC_FL_UNSHARE_RANGE" }
 )

@@ -4,6 +4,7 @@
 import { AT_FDCWD, SEEK_CUR, SEEK_SET, X_OK } from "../Abi/At.ts"
 import { CAP_SYS_CHROOT } from "../Abi/Capability.ts"
 import { EBADF, EINVAL, ENOENT, ENOTDIR, EPERM, ERANGE } from "../Abi/Errno.ts"
+import { IN_ACCESS } from "../Abi/Inotify.ts"
 import { isDirectory } from "../Abi/FileMode.ts"
 import { DIRENT, DIRENT64 } from "../Abi/StatStruct.ts"
 import { address, bufferOut, declare, fd, mode, size, string, type Syscall } from "../Task/Syscall.ts"
@@ -48,6 +49,7 @@ const readEntries = (task: Task, fdNumber: number, address: number, count: numbe
     return true
   })
   if (error < 0) return error
+  file.tell(IN_ACCESS)
   if (used === 0) return full ? -EINVAL : 0
   const fault = task.memory.copyOut(address, buffer.subarray(0, used))
   if (fault < 0) {

@@ -5,6 +5,7 @@ import { EAGAIN, EBADF, EINTR, EINVAL, EOPNOTSUPP, ERESTARTSYS, ESPIPE } from ".
 import { SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET } from "../Abi/At.ts"
 import { isRegular } from "../Abi/FileMode.ts"
 import { RWF_DSYNC, RWF_HIPRI, RWF_NAMES, RWF_NOWAIT, RWF_SYNC } from "../Abi/Fcntl.ts"
+import { IN_ACCESS } from "../Abi/Inotify.ts"
 import { READABLE, WRITABLE } from "../Abi/Poll.ts"
 import {
   address,
@@ -43,7 +44,11 @@ export const readFile = (
   offset?: number
 ): Result => {
   if (typeof vector === "number") return vector
-  const attempt = (): number => readInto(file, vector, offset)
+  const attempt = (): number => {
+    const count = readInto(file, vector, offset)
+    if (count > 0) file.tell(IN_ACCESS)
+    return count
+  }
   return attemptOrWait(task, file, READABLE, attempt, withTimeout(task, file.readTimeout))
 }
 

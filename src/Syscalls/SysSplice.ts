@@ -5,6 +5,7 @@
  */
 import { SEEK_CUR, SEEK_SET } from "../Abi/At.ts"
 import { EAGAIN, EBADF, EFAULT, EINVAL, EISDIR, EPIPE, ERESTARTSYS, ESPIPE } from "../Abi/Errno.ts"
+import { IN_ACCESS, IN_MODIFY } from "../Abi/Inotify.ts"
 import { MAX_RW_COUNT, SPLICE_F_NONBLOCK, SPLICE_NAMES } from "../Abi/Fcntl.ts"
 import { S_IFMT, isDirectory, isRegular } from "../Abi/FileMode.ts"
 import { O_APPEND } from "../Abi/OpenFlags.ts"
@@ -141,8 +142,10 @@ class Transfer {
 
   #end(result: number): number {
     const errors = [this.#from.finish(this.#task), this.#to.finish(this.#task)]
-    if (this.#done > 0) return errors.find((error) => error < 0) ?? this.#done
-    return result
+    if (this.#done === 0) return result
+    this.#from.file.tell(IN_ACCESS)
+    this.#to.file.tell(IN_MODIFY)
+    return errors.find((error) => error < 0) ?? this.#done
   }
 }
 

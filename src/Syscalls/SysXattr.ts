@@ -6,11 +6,13 @@ import { CAP_SYS_ADMIN } from "../Abi/Capability.ts"
 import { E2BIG, EBADF, EFAULT, EINVAL, ENODATA, EOPNOTSUPP, EPERM, ERANGE, EROFS } from "../Abi/Errno.ts"
 import { isDirectory, isRegular } from "../Abi/FileMode.ts"
 import { XATTR_NAMES } from "../Abi/FileNames.ts"
+import { IN_ATTRIB } from "../Abi/Inotify.ts"
 import { address, bufferOut, declare, fd, flags, size, string, type Syscall } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import { hasCapability } from "../Vfs/Credentials.ts"
 import type { Inode } from "../Vfs/Inode.ts"
 import type { Location } from "../Vfs/Mount.ts"
+import { changedAttributes } from "../Vfs/Notifications.ts"
 import { mayAccess } from "../Vfs/Permission.ts"
 import { fileOf } from "./Blocking.ts"
 import { locationTarget } from "./PathArgument.ts"
@@ -56,7 +58,10 @@ const set = (task: Task, place: Place, nameAddress: number, value: number, lengt
   if (place.mount.refusesWrites) return -EROFS
   const inode = place.dentry.inode!
   const denied = permitted(task, inode, name, W_OK)
-  return denied < 0 ? denied : inode.setExtendedAttribute(name, bytes, bits)
+  if (denied < 0) return denied
+  const error = inode.setExtendedAttribute(name, bytes, bits)
+  if (error === 0) changedAttributes(place.dentry, IN_ATTRIB)
+  return error
 }
 
 const get = (task: Task, place: Place, nameAddress: number, value: number, length: number): number => {
@@ -91,7 +96,10 @@ const remove = (task: Task, place: Place, nameAddress: number): number => {
   if (place.mount.refusesWrites) return -EROFS
   const inode = place.dentry.inode!
   const denied = permitted(task, inode, name, W_OK)
-  return denied < 0 ? denied : inode.removeExtendedAttribute(name)
+  if (denied < 0) return denied
+  const error = inode.removeExtendedAttribute(name)
+  if (error === 0) changedAttributes(place.dentry, IN_ATTRIB)
+  return error
 }
 
 const SUPPORT = { partial: "only user.* on files that live in the sandbox" }

@@ -6,6 +6,7 @@
  */
 import { EAGAIN, EFAULT, EFBIG, EINVAL, EPIPE } from "../Abi/Errno.ts"
 import { MAX_RW_COUNT, UIO_MAXIOV } from "../Abi/Fcntl.ts"
+import { IN_MODIFY } from "../Abi/Inotify.ts"
 import { RLIMIT_FSIZE } from "../Abi/Resource.ts"
 import { SIGPIPE, SIGXFSZ } from "../Abi/Signal.ts"
 import type { UserMemory } from "../Memory/UserMemory.ts"
@@ -143,9 +144,11 @@ export class WriteTransfer {
     this.#offset = offset
   }
 
-  /** The bytes written, or `otherwise` if there are none: partial progress wins over an error. */
+  /** The end: the bytes written, or `otherwise` if there are none: partial progress wins over an error. */
   settle(otherwise: number): number {
-    return this.#done > 0 ? this.#done : otherwise
+    if (this.#done === 0) return otherwise
+    this.#file.tell(IN_MODIFY)
+    return this.#done
   }
 
   readonly attempt = (): number => {
@@ -171,7 +174,7 @@ export class WriteTransfer {
       this.#done += count
       if (count < chunk.length && (count === copied || !file.isStream)) break
     } while (this.#done < this.#vector.length)
-    return this.#done
+    return this.settle(0)
   }
 
   /** Streams take whole pages or nothing of a buffer whose end is bad, as Linux copies a page at a time. */

@@ -6,6 +6,7 @@ import { EPERM } from "../Abi/Errno.ts"
 import { UTS_LENGTH } from "../Abi/Utsname.ts"
 import { MAX_MAP_COUNT, MINIMUM_ADDRESS } from "../Memory/AddressLayout.ts"
 import type { Entropy } from "../Time/Entropy.ts"
+import { MAX_QUEUED_EVENTS, MAX_USER_INSTANCES, MAX_USER_WATCHES } from "../Vfs/Inotify.ts"
 import { GeneratedFile, type PseudoFs, type StaticDirectory } from "../Vfs/PseudoFs.ts"
 import { beginning } from "./ProcSubject.ts"
 import type { System } from "./System.ts"
@@ -89,7 +90,11 @@ const tree = (system: System): Directory => {
         "file-max": "9223372036854775807",
         "file-nr": { constant: "0\t0\t9223372036854775807" },
         inotify: {
-          directory: { max_queued_events: 16_384, max_user_instances: 128, max_user_watches: 65_536 }
+          directory: {
+            max_queued_events: MAX_QUEUED_EVENTS,
+            max_user_instances: MAX_USER_INSTANCES,
+            max_user_watches: MAX_USER_WATCHES
+          }
         },
         nr_open: 1_048_576,
         overflowgid: 65_534,

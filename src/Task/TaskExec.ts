@@ -9,6 +9,7 @@ import * as Fiber from "effect/Fiber"
 import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, X_OK } from "../Abi/At.ts"
 import { EACCES, EAGAIN, EBADF, EINVAL, ELOOP, ENOENT, ENOTDIR, ETXTBSY } from "../Abi/Errno.ts"
 import { isDirectory, isRegular, isSymlink } from "../Abi/FileMode.ts"
+import { IN_ACCESS } from "../Abi/Inotify.ts"
 import { O_RDONLY } from "../Abi/OpenFlags.ts"
 import { RLIMIT_STACK } from "../Abi/Resource.ts"
 import { SIGCHLD, SIGSEGV } from "../Abi/Signal.ts"
@@ -66,7 +67,9 @@ const openLocation = (caller: Caller, location: Location): OpenFileDescription |
   if (denied < 0) return denied
   if (inode.writers > 0) return -ETXTBSY
   const file = inode.open({ flags: O_RDONLY, location, caller, created: false, executes: true })
-  return file instanceof OpenFileDescription || typeof file === "number" ? file : -EACCES
+  if (typeof file === "number") return file
+  file.announce(location.dentry).tell(IN_ACCESS)
+  return file
 }
 
 /** How execveat(2) finds its program. */

@@ -5,6 +5,7 @@
  */
 import type { Timekeeper } from "../Time/Timekeeper.ts"
 import type { Timers } from "../Time/Timers.ts"
+import { InotifyUsers } from "./Inotify.ts"
 import type { InFlight } from "./SocketMessage.ts"
 import { SocketNames } from "./SocketNames.ts"
 import type { FileTime, Stat } from "./Stat.ts"
@@ -32,6 +33,7 @@ export class AnonymousFiles {
   readonly timers: Timers
   /** Where the sockets of the sandbox are found. */
   readonly sockets = new SocketNames()
+  readonly inotifyUsers = new InotifyUsers()
   readonly inFlight: InFlight = { count: 0 }
   #lastInode = 0
 

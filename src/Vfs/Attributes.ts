@@ -5,12 +5,22 @@ import { R_OK, W_OK, X_OK } from "../Abi/At.ts"
 import { CAP_CHOWN, CAP_FSETID } from "../Abi/Capability.ts"
 import { EACCES, EINVAL, EISDIR, EOPNOTSUPP, EPERM, EROFS, ETXTBSY } from "../Abi/Errno.ts"
 import { S_ISGID, S_ISUID, isDirectory, isRegular, isSpecial, isSymlink } from "../Abi/FileMode.ts"
+import { IN_ACCESS, IN_ATTRIB, IN_MODIFY } from "../Abi/Inotify.ts"
 import { type Credentials, hasCapability, inGroup } from "./Credentials.ts"
+import type { Dentry } from "./Dentry.ts"
 import type { AttributeChanges, Caller, Inode } from "./Inode.ts"
 import type { Location } from "./Mount.ts"
+import { changedAttributes } from "./Notifications.ts"
 import { mayAccess, ownerOrCapable } from "./Permission.ts"
 import type { FileTime } from "./Stat.ts"
 import type { Vfs } from "./Vfs.ts"
+
+/** Makes the changes, and tells who watches. */
+const set = (dentry: Dentry, changes: AttributeChanges, event: number): number => {
+  const error = dentry.inode!.setAttributes(changes)
+  if (error === 0) changedAttributes(dentry, event)
+  return error
+}
 
 /** chmod(2) of what is at `location`. */
 export const changeMode = (caller: Caller, location: Location, mode: number): number => {
@@ -22,7 +32,7 @@ export const changeMode = (caller: Caller, location: Location, mode: number): nu
   let wanted = mode & 0o7777
   // a set-group-id file of a group one is not in would lend that group
   if (!inGroup(credentials, inode.gid) && !hasCapability(credentials, CAP_FSETID)) wanted &= ~S_ISGID
-  return inode.setAttributes({ mode: wanted })
+  return set(location.dentry, { mode: wanted }, IN_ATTRIB)
 }
 
 /** chown(2); 0xffffffff leaves an id. */
@@ -43,7 +53,7 @@ export const changeOwner = (caller: Caller, location: Location, uid: number, gid
   if (newGid !== undefined) changes.gid = newGid
   const mode = modeAfterChown(inode, credentials)
   if (mode !== inode.mode) changes.mode = mode & 0o7777
-  return inode.setAttributes(changes)
+  return set(location.dentry, changes, IN_ATTRIB)
 }
 
 const NO_ID = 0xffff_ffff
@@ -79,7 +89,9 @@ export const changeTimes = (vfs: Vfs, caller: Caller, location: Location, times:
   const changes: { -readonly [K in keyof AttributeChanges]: AttributeChanges[K] } = {}
   if (atime !== undefined) changes.atime = atime === "Now" ? now : atime
   if (mtime !== undefined) changes.mtime = mtime === "Now" ? now : mtime
-  return inode.setAttributes(changes)
+  // one time alone looks like the access or the write that changes it
+  const event = mtime === undefined ? IN_ACCESS : atime === undefined ? IN_MODIFY : IN_ATTRIB
+  return set(location.dentry, changes, event)
 }
 
 /** truncate(2). */
@@ -90,7 +102,7 @@ export const changeSize = (vfs: Vfs, caller: Caller, location: Location, length:
   if (location.mount.refusesWrites) return -EROFS
   const denied = mayAccess(inode, W_OK, caller.credentials)
   if (denied < 0) return denied
-  return inode.executors > 0 ? -ETXTBSY : vfs.truncate(caller, inode, length)
+  return inode.executors > 0 ? -ETXTBSY : vfs.truncate(caller, location.dentry, length)
 }
 
 /** access(2) of what is at `location`, with the ids and capabilities of `credentials`. */

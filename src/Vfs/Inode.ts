@@ -12,6 +12,7 @@ import type { Credentials } from "./Credentials.ts"
 import type { Filesystem } from "./Filesystem.ts"
 import type { FsContext } from "./FsContext.ts"
 import type { Location } from "./Mount.ts"
+import type { Watcher } from "./Notifications.ts"
 import type { OpenFileDescription } from "./OpenFileDescription.ts"
 import type { FileTime, Stat } from "./Stat.ts"
 
@@ -98,6 +99,10 @@ export abstract class Inode {
   /** Descriptions open for writing, and for execution, of a regular file: the two exclude each other (ETXTBSY). */
   writers = 0
   executors = 0
+  /** Descriptions of it, O_PATH included: without these and without a name it is gone. */
+  descriptions = 0
+  /** Who is told what happens to it, Notifications.ts. */
+  watchers: Set<Watcher> | undefined
   /** Type and permissions, as of the last lookup or change: cheap, for permission checks. */
   abstract get mode(): number
   abstract get uid(): number

@@ -21,6 +21,7 @@ import { type Credentials, hasCapability } from "./Credentials.ts"
 import type { Dentry } from "./Dentry.ts"
 import type { Caller, Inode } from "./Inode.ts"
 import type { Location } from "./Mount.ts"
+import * as Notifications from "./Notifications.ts"
 import type { PathWalk } from "./PathWalk.ts"
 import { checkSticky, mayAccess } from "./Permission.ts"
 import { type Vfs, newNode } from "./Vfs.ts"
@@ -70,6 +71,7 @@ const mayDelete = (directory: Dentry, victim: Inode, asDirectory: boolean, crede
 const appear = ({ dentry }: FreeName, made: Inode | number): number => {
   if (typeof made === "number") return made
   dentry.inode = made
+  Notifications.created(dentry)
   return 0
 }
 
@@ -132,8 +134,10 @@ export const link = (vfs: Vfs, caller: Caller, source: Location, start: Location
   if (typeof stat === "number") return stat
   if (stat.nlink >= MAX_LINKS) return -EMLINK
   const error = at.dentry.inode!.link(free.walk.last, inode)
-  if (error === 0) free.dentry.inode = inode
-  return error
+  if (error < 0) return error
+  free.dentry.inode = inode
+  Notifications.linked(free.dentry)
+  return 0
 }
 
 const isSafeSource = (inode: Inode, credentials: Credentials): boolean => {
@@ -157,8 +161,10 @@ export const unlink = (vfs: Vfs, caller: Caller, start: Location, path: string):
   if (denied < 0) return denied
   if (dentry.mounts > 0) return -EBUSY
   const error = walk.at.dentry.inode!.unlink(walk.last, inode)
-  if (error === 0) dentry.drop()
-  return error
+  if (error < 0) return error
+  dentry.drop()
+  Notifications.unlinked(dentry)
+  return 0
 }
 
 /** rmdir(2). */
@@ -176,8 +182,10 @@ export const rmdir = (vfs: Vfs, caller: Caller, start: Location, path: string): 
   if (denied < 0) return denied
   if (dentry.mounts > 0) return -EBUSY
   const error = walk.at.dentry.inode!.rmdir(walk.last, inode)
-  if (error === 0) dentry.drop()
-  return error
+  if (error < 0) return error
+  dentry.drop()
+  Notifications.removedDirectory(dentry)
+  return 0
 }
 
 /** The dentry of the last component itself, mounts not crossed; -ENOENT where there is no such file. */
@@ -232,10 +240,15 @@ export const rename = (
   if (source.mounts > 0 || target.mounts > 0) return -EBUSY
   const error = from.at.dentry.inode!.rename(from.last, inode, to.at.dentry.inode!, to.last, replaced, exchange)
   if (error < 0) return error
-  if (exchange) source.exchange(target)
-  else {
+  const [oldDirectory, newDirectory] = [from.at.dentry.inode!, to.at.dentry.inode!]
+  if (exchange) {
+    source.exchange(target)
+    Notifications.moved(oldDirectory, from.last, source, undefined, vfs.nextCookie())
+    Notifications.moved(newDirectory, to.last, target, undefined, vfs.nextCookie())
+  } else {
     target.drop()
     source.move(to.at.dentry, to.last)
+    Notifications.moved(oldDirectory, from.last, source, target, vfs.nextCookie())
   }
   return 0
 }

@@ -7,11 +7,15 @@
  * the syscall layer.
  */
 import { EINVAL, ENODEV, ENOTDIR, ENOTTY, ENXIO, ESPIPE } from "../Abi/Errno.ts"
-import { O_ACCMODE, O_RDONLY, O_WRONLY } from "../Abi/OpenFlags.ts"
+import { IN_CLOSE_NOWRITE, IN_CLOSE_WRITE, IN_OPEN } from "../Abi/Inotify.ts"
+import { O_ACCMODE, O_PATH, O_RDONLY, O_WRONLY } from "../Abi/OpenFlags.ts"
+import type { KernelTermios } from "../Abi/Termios.ts"
 import type { UserMemory } from "../Memory/UserMemory.ts"
 import { WaitQueue } from "../Sync/WaitQueue.ts"
+import type { Dentry } from "./Dentry.ts"
 import type { OpenRequest } from "./Inode.ts"
 import type { Location } from "./Mount.ts"
+import { endIfUnused, happenedToFile } from "./Notifications.ts"
 import type { Stat } from "./Stat.ts"
 import type { TtyOwner } from "./TtyOwner.ts"
 
@@ -34,6 +38,8 @@ export abstract class OpenFileDescription {
   #references = 1
   /** What must happen at the last close besides closing: epoll registrations and flock(2) locks go. */
   #releaseHooks: Set<() => void> | undefined
+  /** The name it was opened by, once `announce` has been called. */
+  #announced: Dentry | undefined
 
   /** `waiters` is given where several descriptions become ready together: all that refer to one pipe. */
   constructor(statusFlags: number, waiters: WaitQueue = new WaitQueue()) {
@@ -167,6 +173,11 @@ export abstract class OpenFileDescription {
     return undefined
   }
 
+  /** The settings of a terminal, termios(3). */
+  get termios(): KernelTermios | undefined {
+    return undefined
+  }
+
   /** F_GET_SEALS of a memfd, or -EINVAL. */
   seals(): number {
     return -EINVAL
@@ -190,6 +201,19 @@ export abstract class OpenFileDescription {
     return undefined
   }
 
+  /** open(2) has succeeded: whoever watches the file at `dentry` is told so, and of the last close. */
+  announce(dentry: Dentry): this {
+    this.#announced = dentry
+    dentry.inode!.descriptions++
+    if ((this.statusFlags & O_PATH) === 0) happenedToFile(dentry, IN_OPEN)
+    return this
+  }
+
+  /** IN_ACCESS or IN_MODIFY, for whoever watches. Nobody is told of what flows through a FIFO. */
+  tell(event: number): void {
+    if (this.#announced !== undefined && !this.isStream) happenedToFile(this.#announced, event)
+  }
+
   /** One more descriptor (dup, fork, SCM_RIGHTS) refers to this. */
   retain(): this {
     this.#references++
@@ -207,9 +231,16 @@ export abstract class OpenFileDescription {
   release(): void {
     this.#references--
     if (this.#references !== 0) return
+    const dentry = this.#announced
+    if (dentry !== undefined && (this.statusFlags & O_PATH) === 0) {
+      happenedToFile(dentry, this.writable ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE)
+    }
     for (const hook of this.#releaseHooks ?? []) hook()
     this.#releaseHooks = undefined
     this.onLastClose()
+    if (dentry === undefined) return
+    dentry.inode!.descriptions--
+    endIfUnused(dentry)
   }
 
   /** Runs `hook` at the last close, before `onLastClose`. Returns how to call that off. */

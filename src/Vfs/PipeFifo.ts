@@ -5,6 +5,7 @@
 import { EAGAIN, EINVAL, ENXIO } from "../Abi/Errno.ts"
 import { O_ACCMODE, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY } from "../Abi/OpenFlags.ts"
 import type { WaitQueue } from "../Sync/WaitQueue.ts"
+import type { Dentry } from "./Dentry.ts"
 import type { Inode, OpenRequest } from "./Inode.ts"
 import { pathOf } from "./Mount.ts"
 import type { OpenFileDescription } from "./OpenFileDescription.ts"
@@ -14,12 +15,14 @@ import { Pipe, PipeDescription } from "./Pipe.ts"
 /** An open that waits until the other end was opened: that the peer came and went counts. */
 class PendingFifo extends PendingOpen {
   readonly #file: PipeDescription
+  readonly #dentry: Dentry
   readonly #partners: () => number
   readonly #before: number
 
-  constructor(file: PipeDescription, partners: () => number) {
+  constructor(file: PipeDescription, dentry: Dentry, partners: () => number) {
     super()
     this.#file = file
+    this.#dentry = dentry
     this.#partners = partners
     this.#before = partners()
   }
@@ -29,7 +32,7 @@ class PendingFifo extends PendingOpen {
   }
 
   override complete(): OpenFileDescription | number {
-    return this.#partners() === this.#before ? -EAGAIN : this.#file
+    return this.#partners() === this.#before ? -EAGAIN : this.#file.announce(this.#dentry)
   }
 
   override cancel(): void {
@@ -62,6 +65,7 @@ export class Fifos {
       lockTarget: inode
     })
     if (!mustWait) return file
-    return new PendingFifo(file, access === O_RDONLY ? () => fifo.writersEver : () => fifo.readersEver)
+    const partners = access === O_RDONLY ? () => fifo.writersEver : () => fifo.readersEver
+    return new PendingFifo(file, request.location.dentry, partners)
   }
 }

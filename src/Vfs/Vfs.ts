@@ -34,6 +34,7 @@ import {
   isDirectory,
   isSymlink
 } from "../Abi/FileMode.ts"
+import { IN_MODIFY } from "../Abi/Inotify.ts"
 import {
   O_ACCMODE,
   O_CLOEXEC,
@@ -54,6 +55,7 @@ import { Dentry, DentryCache } from "./Dentry.ts"
 import type { FileClock, Filesystem } from "./Filesystem.ts"
 import type { AttributeChanges, Caller, Inode, NewNode, OpenRequest } from "./Inode.ts"
 import { Location, Mount, type MountOptions } from "./Mount.ts"
+import { changedAttributes, created } from "./Notifications.ts"
 import { OpenFileDescription } from "./OpenFileDescription.ts"
 import { PathFile } from "./PathFile.ts"
 import { PathWalk } from "./PathWalk.ts"
@@ -91,6 +93,8 @@ export interface WalkOptions {
 }
 
 export class Vfs {
+  /** Joins the two events of a rename(2), inotify(7). */
+  #lastCookie = 0
   /** Now, for file times. */
   readonly clock: FileClock
   readonly dentries = new DentryCache()
@@ -205,6 +209,11 @@ export class Vfs {
     return error < 0 ? error : walk
   }
 
+  nextCookie(): number {
+    this.#lastCookie = (this.#lastCookie + 1) >>> 0
+    return this.#lastCookie
+  }
+
   // ---- open(2)
 
   /**
@@ -267,8 +276,9 @@ export class Vfs {
     if (writes && type === S_IFREG && location.mount.refusesWrites) return -EROFS
     if (writes && type === S_IFREG && inode.executors > 0) return -ETXTBSY
     const file = this.#openInode(inode, { flags: statusFlagsOf(flags), location, caller, created: false })
+    if (file instanceof OpenFileDescription) file.announce(location.dentry)
     if (truncates && file instanceof OpenFileDescription) {
-      const error = this.truncate(caller, inode, 0)
+      const error = this.truncate(caller, location.dentry, 0)
       if (error < 0) {
         file.release()
         return error
@@ -278,11 +288,14 @@ export class Vfs {
   }
 
   /** Changes the size, and takes set-id bits away where a write would. Permissions have been checked. */
-  truncate(caller: Caller, inode: Inode, size: number): number {
+  truncate(caller: Caller, dentry: Dentry, size: number): number {
     if (size > MAX_FILE_SIZE) return -EFBIG
+    const inode = dentry.inode!
     const mode = withoutPrivileges(inode, caller.credentials)
     const changes: AttributeChanges = mode === undefined ? { size } : { size, mode }
-    return inode.setAttributes(changes)
+    const error = inode.setAttributes(changes)
+    if (error === 0) changedAttributes(dentry, IN_MODIFY)
+    return error
   }
 
   #openInode(inode: Inode, request: OpenRequest): OpenFileDescription | PendingOpen | number {
@@ -318,7 +331,8 @@ export class Vfs {
     })
     if (typeof found === "number") return found
     if (found instanceof OpenFileDescription) return -ENXIO
-    return new PathFile({ flags: flags & (O_PATH | O_DIRECTORY | O_NOFOLLOW), location: found, caller, created: false })
+    const options = { flags: flags & (O_PATH | O_DIRECTORY | O_NOFOLLOW), location: found, caller, created: false }
+    return new PathFile(options).announce(found.dentry)
   }
 
   #create(
@@ -338,8 +352,10 @@ export class Vfs {
     const inode = directory.create(walk.last, { ...node, opens: true })
     if (typeof inode === "number") return inode
     dentry.inode = inode
+    created(dentry)
     const location = new Location(parent.mount, dentry)
-    return inode.open({ flags: statusFlagsOf(flags), location, caller, created: true })
+    const file = inode.open({ flags: statusFlagsOf(flags), location, caller, created: true })
+    return typeof file === "number" ? file : file.announce(dentry)
   }
 
   #openUnnamed(
@@ -358,12 +374,9 @@ export class Vfs {
     if (denied < 0) return denied
     const inode = directory.createUnnamed(newNode(caller, directory, S_IFREG | (mode & 0o7777)))
     if (typeof inode === "number") return inode
-    return inode.open({
-      flags: statusFlagsOf(flags),
-      location: new Location(at.mount, this.unnamedDentry(at.dentry, `#${inode.ino}`, inode)),
-      caller,
-      created: true
-    })
+    const location = new Location(at.mount, this.unnamedDentry(at.dentry, `#${inode.ino}`, inode))
+    const file = inode.open({ flags: statusFlagsOf(flags), location, caller, created: true })
+    return typeof file === "number" ? file : file.announce(location.dentry)
   }
 
   /** A dentry that is in no directory: O_TMPFILE, memfd_create. Its path ends in " (deleted)". */

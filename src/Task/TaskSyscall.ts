@@ -45,22 +45,23 @@ const unimplemented = (task: Task, nr: number): number => {
   return -ENOSYS
 }
 
+/** Spelled out: an array of arguments for each call would be most of what a short call costs. */
 const invoke = (task: Task, syscall: Syscall): Result => {
   const { args } = syscall
   const run = syscall.run as (task: Task, ...values: ReadonlyArray<number | bigint>) => Result // as `declare` erased it
-  const registers = task.registers
-  switch (args.length) {
-    case 0:
-      return run(task)
-    case 1:
-      return run(task, decode(registers, args, 0))
-    case 2:
-      return run(task, decode(registers, args, 0), decode(registers, args, 1))
-    case 3:
-      return run(task, decode(registers, args, 0), decode(registers, args, 1), decode(registers, args, 2))
-    default:
-      return run(task, ...args.map((_, index) => decode(registers, args, index)))
-  }
+  const { registers } = task
+  const count = args.length
+  if (count === 0) return run(task)
+  const a = decode(registers, args, 0)
+  if (count === 1) return run(task, a)
+  const b = decode(registers, args, 1)
+  if (count === 2) return run(task, a, b)
+  const c = decode(registers, args, 2)
+  if (count === 3) return run(task, a, b, c)
+  const d = decode(registers, args, 3)
+  if (count === 4) return run(task, a, b, c, d)
+  const e = decode(registers, args, 4)
+  return count === 5 ? run(task, a, b, c, d, e) : run(task, a, b, c, d, e, decode(registers, args, 5))
 }
 
 /** Argument `index` as its declaration wants it. */

@@ -15,7 +15,7 @@ import {
 import { EBADF, EFAULT, EFBIG, EINVAL, EOPNOTSUPP, EPERM } from "../Abi/Errno.ts"
 import { isRegular } from "../Abi/FileMode.ts"
 import { AT_NAMES, FALLOC_NAMES } from "../Abi/FileNames.ts"
-import { IN_MODIFY } from "../Abi/Inotify.ts"
+import { IN_MODIFY } from "../Abi/InotifyFlags.ts"
 import { RLIMIT_FSIZE } from "../Abi/Resource.ts"
 import { SIGXFSZ } from "../Abi/Signal.ts"
 import * as Struct from "../Abi/Struct.ts"

@@ -4,7 +4,7 @@
 import { AT_FDCWD, SEEK_CUR, SEEK_SET, X_OK } from "../Abi/At.ts"
 import { CAP_SYS_CHROOT } from "../Abi/Capability.ts"
 import { EBADF, EINVAL, ENOENT, ENOTDIR, EPERM, ERANGE } from "../Abi/Errno.ts"
-import { IN_ACCESS } from "../Abi/Inotify.ts"
+import { IN_ACCESS } from "../Abi/InotifyFlags.ts"
 import { isDirectory } from "../Abi/FileMode.ts"
 import { DIRENT, DIRENT64 } from "../Abi/StatStruct.ts"
 import { address, bufferOut, declare, fd, mode, size, string, type Syscall } from "../Task/Syscall.ts"

@@ -14,7 +14,7 @@ import {
   IN_VALID,
   INOTIFY_INIT_NAMES,
   INOTIFY_NAMES
-} from "../Abi/Inotify.ts"
+} from "../Abi/InotifyFlags.ts"
 import { declare, fd, flags, int, string, type Syscall } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import { Inotify } from "../Vfs/Inotify.ts"

@@ -5,7 +5,7 @@ import { EAGAIN, EBADF, EINTR, EINVAL, EOPNOTSUPP, ERESTARTSYS, ESPIPE } from ".
 import { SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET } from "../Abi/At.ts"
 import { isRegular } from "../Abi/FileMode.ts"
 import { RWF_DSYNC, RWF_HIPRI, RWF_NAMES, RWF_NOWAIT, RWF_SYNC } from "../Abi/Fcntl.ts"
-import { IN_ACCESS } from "../Abi/Inotify.ts"
+import { IN_ACCESS } from "../Abi/InotifyFlags.ts"
 import { READABLE, WRITABLE } from "../Abi/Poll.ts"
 import {
   address,

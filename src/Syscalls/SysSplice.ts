@@ -5,7 +5,7 @@
  */
 import { SEEK_CUR, SEEK_SET } from "../Abi/At.ts"
 import { EAGAIN, EBADF, EFAULT, EINVAL, EISDIR, EPIPE, ERESTARTSYS, ESPIPE } from "../Abi/Errno.ts"
-import { IN_ACCESS, IN_MODIFY } from "../Abi/Inotify.ts"
+import { IN_ACCESS, IN_MODIFY } from "../Abi/InotifyFlags.ts"
 import { MAX_RW_COUNT, SPLICE_F_NONBLOCK, SPLICE_NAMES } from "../Abi/Fcntl.ts"
 import { S_IFMT, isDirectory, isRegular } from "../Abi/FileMode.ts"
 import { O_APPEND } from "../Abi/OpenFlags.ts"

@@ -6,7 +6,7 @@
  */
 import { EAGAIN, EFAULT, EFBIG, EINVAL, EPIPE } from "../Abi/Errno.ts"
 import { MAX_RW_COUNT, UIO_MAXIOV } from "../Abi/Fcntl.ts"
-import { IN_MODIFY } from "../Abi/Inotify.ts"
+import { IN_MODIFY } from "../Abi/InotifyFlags.ts"
 import { RLIMIT_FSIZE } from "../Abi/Resource.ts"
 import { SIGPIPE, SIGXFSZ } from "../Abi/Signal.ts"
 import type { UserMemory } from "../Memory/UserMemory.ts"

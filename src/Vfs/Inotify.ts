@@ -11,7 +11,7 @@ import {
   IN_ONESHOT,
   IN_Q_OVERFLOW,
   INOTIFY_EVENT_SIZE
-} from "../Abi/Inotify.ts"
+} from "../Abi/InotifyFlags.ts"
 import { O_RDONLY } from "../Abi/OpenFlags.ts"
 import { POLLIN, POLLRDNORM, READABLE } from "../Abi/Poll.ts"
 import type { UserMemory } from "../Memory/UserMemory.ts"

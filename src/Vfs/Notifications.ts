@@ -14,7 +14,7 @@ import {
   IN_MOVE_SELF,
   IN_MOVED_FROM,
   IN_MOVED_TO
-} from "../Abi/Inotify.ts"
+} from "../Abi/InotifyFlags.ts"
 import { isDirectory } from "../Abi/FileMode.ts"
 import type { Dentry } from "./Dentry.ts"
 import type { Inode } from "./Inode.ts"

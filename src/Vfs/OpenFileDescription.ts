@@ -7,7 +7,7 @@
  * the syscall layer.
  */
 import { EINVAL, ENODEV, ENOTDIR, ENOTTY, ENXIO, ESPIPE } from "../Abi/Errno.ts"
-import { IN_CLOSE_NOWRITE, IN_CLOSE_WRITE, IN_OPEN } from "../Abi/Inotify.ts"
+import { IN_CLOSE_NOWRITE, IN_CLOSE_WRITE, IN_OPEN } from "../Abi/InotifyFlags.ts"
 import { O_ACCMODE, O_PATH, O_RDONLY, O_WRONLY } from "../Abi/OpenFlags.ts"
 import type { KernelTermios } from "../Abi/Termios.ts"
 import type { UserMemory } from "../Memory/UserMemory.ts"

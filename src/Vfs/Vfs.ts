@@ -34,7 +34,7 @@ import {
   isDirectory,
   isSymlink
 } from "../Abi/FileMode.ts"
-import { IN_MODIFY } from "../Abi/Inotify.ts"
+import { IN_MODIFY } from "../Abi/InotifyFlags.ts"
 import {
   O_ACCMODE,
   O_CLOEXEC,

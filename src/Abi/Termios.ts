@@ -20,8 +20,10 @@ export const TIOCSTI = 0x5412
 export const TIOCGWINSZ = 0x5413
 export const TIOCSWINSZ = 0x5414
 export const FIONREAD = 0x541b
-export const TIOCNOTTY = 0x5422
+export const TIOCPKT = 0x5420
 export const FIONBIO = 0x5421
+export const TIOCNOTTY = 0x5422
+export const TIOCSETD = 0x5423
 export const TIOCGETD = 0x5424
 export const TCSBRKP = 0x5425
 export const TIOCGSID = 0x5429
@@ -31,7 +33,10 @@ export const TCSETSW2 = 0x402c542c
 export const TCSETSF2 = 0x402c542d
 export const TIOCGPTN = 0x80045430
 export const TIOCSPTLCK = 0x40045431
+export const TIOCSIG = 0x40045436
+export const TIOCGPKT = 0x80045438
 export const TIOCGPTLCK = 0x80045439
+export const TIOCGEXCL = 0x80045440
 export const TIOCGPTPEER = 0x5441
 export const FIONCLEX = 0x5450
 export const FIOCLEX = 0x5451
@@ -56,7 +61,9 @@ export const IOCTL_NAMES = [
   ["TIOCGWINSZ", TIOCGWINSZ],
   ["TIOCSWINSZ", TIOCSWINSZ],
   ["FIONREAD", FIONREAD],
+  ["TIOCPKT", TIOCPKT],
   ["TIOCNOTTY", TIOCNOTTY],
+  ["TIOCSETD", TIOCSETD],
   ["FIONBIO", FIONBIO],
   ["TIOCGETD", TIOCGETD],
   ["TCSBRKP", TCSBRKP],
@@ -67,7 +74,10 @@ export const IOCTL_NAMES = [
   ["TCSETSF2", TCSETSF2],
   ["TIOCGPTN", TIOCGPTN],
   ["TIOCSPTLCK", TIOCSPTLCK],
+  ["TIOCSIG", TIOCSIG],
+  ["TIOCGPKT", TIOCGPKT],
   ["TIOCGPTLCK", TIOCGPTLCK],
+  ["TIOCGEXCL", TIOCGEXCL],
   ["TIOCGPTPEER", TIOCGPTPEER],
   ["FIONCLEX", FIONCLEX],
   ["FIOCLEX", FIOCLEX],
@@ -75,8 +85,16 @@ export const IOCTL_NAMES = [
   ["FIOQSIZE", FIOQSIZE]
 ] as const
 
-/** Of c_lflag: input comes in lines. */
+/** Of c_lflag: input comes in lines; a background process that writes is stopped. */
 export const ICANON = 0o2
+export const TOSTOP = 0o400
+/** Bits of the first byte that a master in packet mode reads, TIOCPKT(2const). */
+export const TIOCPKT_FLUSHREAD = 1
+export const TIOCPKT_FLUSHWRITE = 2
+export const TIOCPKT_STOP = 4
+export const TIOCPKT_START = 8
+export const TIOCPKT_NOSTOP = 16
+export const TIOCPKT_DOSTOP = 32
 /** Indices of c_cc. */
 export const VTIME = 5
 export const VMIN = 6
@@ -90,6 +108,7 @@ export const KernelTermios = Struct.make("termios", {
   c_line: Struct.u8,
   c_cc: Struct.bytes(19)
 })
+export type KernelTermios = Struct.Type<typeof KernelTermios>
 
 /** `struct winsize`, 8 bytes. */
 export const Winsize = Struct.make("winsize", {
@@ -98,3 +117,19 @@ export const Winsize = Struct.make("winsize", {
   ws_xpixel: Struct.u16,
   ws_ypixel: Struct.u16
 })
+
+/** Of c_cflag: the speed, as a code; the code that says that the speed is told in bits per second. */
+export const CBAUD = 0o10017
+export const BOTHER = 0o10000
+const SPEEDS = [0, 50, 75, 110, 134, 150, 200, 300, 600, 1200, 1800, 2400, 4800, 9600, 19200, 38400]
+const HIGH_SPEEDS = [
+  57600, 115200, 230400, 460800, 500000, 576000, 921600, 1000000, 1152000, 1500000, 2000000, 2500000, 3000000, 3500000,
+  4000000
+]
+
+/** c_ispeed and c_ospeed of `struct termios2`, as bytes, for the code in `c_cflag`. */
+export const speedsOf = (c_cflag: number): Uint8Array => {
+  const code = c_cflag & CBAUD
+  const speed = (code & BOTHER) === 0 ? SPEEDS[code] : HIGH_SPEEDS[(code & 0o17) - 1]
+  return new Uint8Array(Uint32Array.of(speed ?? 0, speed ?? 0).buffer)
+}

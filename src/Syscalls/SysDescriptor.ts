@@ -14,7 +14,7 @@ import type { Task } from "../Task/Task.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import { PipeDescription } from "../Vfs/Pipe.ts"
 import { fileOf } from "./Blocking.ts"
-import { isJobControl, jobControl } from "./SysTerminal.ts"
+import { terminalRequest } from "./SysTerminal.ts"
 import { fcntlLock, isLockCommand } from "./SysLock.ts"
 
 const noFile = (task: Task): number => task.threadGroup.limits.soft(RLIMIT_NOFILE)
@@ -229,8 +229,7 @@ export const ioctl = declare(
       case FIOASYNC:
         return file.pollable ? setFlagFromInt(task, file, argument, O_ASYNC) : -ENOTTY
       default: {
-        if (isJobControl(request)) return jobControl(task, file, request, argument)
-        const result = file.ioctl(request, argument, task.memory)
+        const result = terminalRequest(task, file, request, argument) ?? file.ioctl(request, argument, task.memory)
         return result === -ENOTTY && request === FIONREAD ? remainingBytes(task, file, argument) : result
       }
     }

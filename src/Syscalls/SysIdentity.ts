@@ -60,6 +60,7 @@ const setsid = (task: Task): Result => {
     const session = new Session(group.tgid, group)
     move(task, group, new ProcessGroup(group.tgid, session))
     taskSet.sessions.set(session.id, session)
+    group.gaveUpTerminal = false
     return group.tgid
   })
 }

@@ -37,6 +37,7 @@ import { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import { PendingOpen } from "../Vfs/PendingOpen.ts"
 import { waitUntil } from "./Blocking.ts"
 import { directoryOf, pathAt, startOf } from "./PathArgument.ts"
+import { opened } from "./SysTerminal.ts"
 
 const VALID_FLAGS =
   O_ACCMODE |
@@ -96,7 +97,9 @@ const openFile = (
   // before the file is created: "EMFILE The per-process limit … has been reached"
   if (!task.fds.hasRoom(task.threadGroup.limits.soft(RLIMIT_NOFILE))) return -EMFILE
   const file = task.system.vfs.open(task, start, path, bits, permissions, resolve)
-  return file instanceof PendingOpen ? waitForPeer(task, file, bits) : install(task, file, bits)
+  if (file instanceof PendingOpen) return waitForPeer(task, file, bits)
+  if (typeof file !== "number" && (bits & O_NOCTTY) === 0) opened(task, file)
+  return install(task, file, bits)
 }
 
 const waitForPeer = (task: Task, pending: PendingOpen, bits: number): Result => {

@@ -26,7 +26,8 @@ import {
 import type { Task } from "../Task/Task.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import { attemptOrWait, fileOf, isNonBlocking, waitForFile, withTimeout } from "./Blocking.ts"
-import { readInto, userBuffer, userVector, type UserVector, WriteTransfer } from "./UserVector.ts"
+import { mayRead, mayWrite, rawRead } from "./SysTerminal.ts"
+import { readInto, transferBuffer, userBuffer, userVector, type UserVector, WriteTransfer } from "./UserVector.ts"
 
 const SEEK_NAMES = [
   ["SEEK_SET", SEEK_SET],
@@ -49,7 +50,23 @@ export const readFile = (
     if (count > 0) file.tell(IN_ACCESS)
     return count
   }
+  if (file.tty !== undefined && vector.length > 0) {
+    const result = readTerminal(task, file, vector)
+    if (result !== undefined) return result
+  }
   return attemptOrWait(task, file, READABLE, attempt, withTimeout(task, file.readTimeout))
+}
+
+/** What a terminal does otherwise than other files when it is read; undefined if nothing. */
+const readTerminal = (task: Task, file: OpenFileDescription, vector: UserVector): Result | undefined => {
+  const refused = mayRead(task, file)
+  if (refused < 0) return refused
+  if (isNonBlocking(file)) return undefined
+  return rawRead(task, file, vector.length, (position) => {
+    const chunk = transferBuffer.subarray(0, Math.min(vector.length - position, transferBuffer.length))
+    const count = file.read(chunk)
+    return count <= 0 ? count : vector.copyOut(position, chunk.subarray(0, count))
+  })
 }
 
 /** Writes all of `vector`. Blocks unless the file is non-blocking. Restart: ERESTARTSYS if nothing was written yet. */
@@ -60,6 +77,10 @@ export const writeFile = (
   offset?: number
 ): Result => {
   if (typeof vector === "number") return vector
+  if (file.tty !== undefined) {
+    const refused = mayWrite(task, file)
+    if (refused < 0) return refused
+  }
   const transfer = new WriteTransfer(task, file, vector, offset)
   const result = transfer.attempt()
   if (result !== -EAGAIN) return result

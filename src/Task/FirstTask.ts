@@ -18,6 +18,7 @@ import type { ResourceLimits } from "./ResourceLimits.ts"
 import type { System } from "./System.ts"
 import { Task } from "./Task.ts"
 import { loadInto, openExecutable } from "./TaskExec.ts"
+import { takeTerminal } from "./Terminal.ts"
 import { ThreadGroup } from "./ThreadGroup.ts"
 
 /** The first program could not be started: execve(2) or chdir(2) failed. */
@@ -114,7 +115,7 @@ const makeTask = (
   stdio.forEach((file, fd) => {
     if (file === undefined) return
     fds.replace(fd, file, false)
-    file.tty?.adopt(group.tgid, group.tgid) // it controls the terminal it was given
+    if (file.tty !== undefined) takeTerminal(group, file.tty) // it controls the terminal it was given
   })
   const task = new Task({
     system,

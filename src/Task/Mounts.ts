@@ -20,6 +20,7 @@ import { makeProcFs } from "./ProcFs.ts"
 import { makeSysFs } from "./SysFs.ts"
 import type { System } from "./System.ts"
 import { sendToGroup } from "./TaskSignals.ts"
+import { controllingTerminal } from "./Terminal.ts"
 
 /** A host directory or file shown at a place in the sandbox. Byte strings. */
 export interface Bind {
@@ -68,7 +69,10 @@ export const mountAll = Effect.fnUntraced(function* (
         if (leader !== undefined) sendToGroup(leader, kernelSigInfo(signo))
       }
     },
-    sessionOf: ({ threadGroup }) => system.taskSet.groups.get(threadGroup.tgid)?.processGroup.session.id
+    sessionOf: ({ threadGroup }) => {
+      const group = system.taskSet.groups.get(threadGroup.tgid)
+      return group === undefined ? undefined : controllingTerminal(group)?.session
+    }
   })
   vfs.special = devices
   const devFs = new DevFs({ device: vfs.newDevice(), clock: vfs.clock, devices })

@@ -3,12 +3,15 @@
  *
  * Guarded by: TaskSet mutex.
  */
+import type { TtyOwner } from "../Vfs/TtyOwner.ts"
 import type { ThreadGroup } from "./ThreadGroup.ts"
 
 export class Session {
   readonly id: number
   /** Undefined once it has been waited for. */
   leader: ThreadGroup | undefined
+  /** Its controlling terminal, if that agrees; Task/Terminal.ts. */
+  terminal: TtyOwner | undefined
 
   constructor(id: number, leader?: ThreadGroup) {
     this.id = id

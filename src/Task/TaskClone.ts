@@ -157,6 +157,7 @@ const makeGroup = (parent: Task, { exitSignal, flags }: CloneRequest, tgid: numb
     startTime: parent.system.timekeeper.monotonic()
   })
   group.dumpable = from.dumpable
+  group.gaveUpTerminal = from.gaveUpTerminal
   group.oomScoreAdj = from.oomScoreAdj
   group.parent?.children.add(group)
   group.processGroup.members.add(group)

@@ -14,6 +14,7 @@ import { hangUpOrphans } from "./JobControl.ts"
 import { releaseRobustList } from "./RobustList.ts"
 import type { Task } from "./Task.ts"
 import { childSigInfo, completeGroupStop, killGroup, sendToGroup, sendToTask } from "./TaskSignals.ts"
+import { hangUpForeground } from "./Terminal.ts"
 import { type GroupState, type ThreadGroup, addUsage, taskUsage } from "./ThreadGroup.ts"
 
 const next: Record<GroupState, GroupState | undefined> = { Alive: "Zombie", Zombie: "Dead", Dead: undefined }
@@ -90,6 +91,7 @@ const endGroup = (group: ThreadGroup, last: Task): void => {
   last.system.onGroupEnded(group)
   for (const timer of group.intervalTimers) timer?.set(undefined, 0n)
   group.posixTimers.clear()
+  hangUpForeground(last.system, group)
   hangUpOrphans(group)
   advance(group, "Zombie")
   group.ended.notify(POLLIN)

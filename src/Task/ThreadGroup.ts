@@ -77,6 +77,8 @@ export class ThreadGroup {
   hasJobControlParent = false
   /** PR_SET_CHILD_SUBREAPER. */
   isSubreaper = false
+  /** It called TIOCNOTTY: the terminal that controls its session does not control it. */
+  gaveUpTerminal = false
   /** PR_SET_DUMPABLE. */
   dumpable = 1
   /** /proc/[pid]/oom_score_adj: kept, nothing is killed by it. */

@@ -203,6 +203,13 @@ export class HostStdio extends OpenFileDescription {
     return this.#tty
   }
 
+  override get termios(): T.KernelTermios | undefined {
+    const raw = new Uint8Array(64)
+    return this.#tty === undefined || native.ioctl(this.#fd, T.TCGETS, raw, 0) < 0
+      ? undefined
+      : T.KernelTermios.decode(raw)
+  }
+
   override get pollable(): boolean {
     return this.#access !== "file"
   }
@@ -233,14 +240,14 @@ export class HostStdio extends OpenFileDescription {
   override read(into: Uint8Array): number {
     if (!this.#ready(POLLIN)) return -EAGAIN
     const count = Number(native.read(this.#dataFd, into, into.length, this.#access === "socket" ? 1 : 0))
-    return count === -EAGAIN && this.#tty !== undefined && this.#readsNothing() ? 0 : count
+    return count === -EAGAIN && this.#readsNothing() ? 0 : count
   }
 
   /** Raw mode with VMIN and VTIME 0, where a read without input is not a reason to wait: termios(3). */
   #readsNothing(): boolean {
-    const raw = new Uint8Array(64)
-    if (native.ioctl(this.#fd, T.TCGETS, raw, 0) < 0) return false
-    const { c_lflag, c_cc } = T.KernelTermios.decode(raw)
+    const { termios } = this
+    if (termios === undefined) return false
+    const { c_lflag, c_cc } = termios
     return (c_lflag & T.ICANON) === 0 && c_cc[T.VMIN] === 0 && c_cc[T.VTIME] === 0
   }
 

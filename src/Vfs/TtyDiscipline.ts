@@ -4,10 +4,21 @@
  *
  * Pure data and functions on bytes; who waits is the business of TtyPty. Atomic: every method.
  *
- * Differs from Linux: VTIME is not looked at, nor are parity, case mapping and delays.
+ * Differs from Linux: parity, case mapping and delays are not looked at.
  */
 import { SIGINT, SIGQUIT, SIGTSTP } from "../Abi/Signal.ts"
-import { ICANON, KernelTermios, VMIN } from "../Abi/Termios.ts"
+import {
+  ICANON,
+  KernelTermios,
+  TIOCPKT_DOSTOP,
+  TIOCPKT_FLUSHREAD,
+  TIOCPKT_FLUSHWRITE,
+  TIOCPKT_NOSTOP,
+  TIOCPKT_START,
+  TIOCPKT_STOP,
+  VMIN,
+  VTIME
+} from "../Abi/Termios.ts"
 
 // c_iflag
 const ISTRIP = 0o40
@@ -20,6 +31,11 @@ const IUTF8 = 0o40000
 const OPOST = 0o1
 const ONLCR = 0o4
 const OCRNL = 0o10
+// c_cflag
+const CSIZE = 0o60
+const CS8 = 0o60
+const CREAD = 0o200
+const PARENB = 0o400
 // c_lflag
 const ISIG = 0o1
 const ECHO = 0o10
@@ -79,8 +95,12 @@ export class TtyDiscipline {
   /** The line being edited. */
   #editing: Array<number> = []
   #literalNext = false
-  /** Output stopped by VSTOP or TCOOFF. */
-  stopped = false
+  #stopped = false
+  /** What a master in packet mode is yet to be told, TIOCPKT(2const): TIOCPKT_* bits. Collected only in that mode. */
+  packetStatus = 0
+  #packetMode = false
+  /** Where the echo of what is being typed begins in the output. */
+  #echoStart = 0
   /** For the master to read. */
   #output: Array<number> = []
 
@@ -88,11 +108,55 @@ export class TtyDiscipline {
     return this.#raw
   }
 
+  /** The same, decoded. */
+  get settings(): KernelTermios {
+    return this.#termios
+  }
+
+  /** Output stopped by VSTOP or TCOOFF. */
+  get stopped(): boolean {
+    return this.#stopped
+  }
+
+  set stopped(stopped: boolean) {
+    if (stopped === this.#stopped) return
+    this.#stopped = stopped
+    this.#report(stopped ? TIOCPKT_STOP : TIOCPKT_START, stopped ? TIOCPKT_START : TIOCPKT_STOP)
+  }
+
+  /** TIOCPKT: whether the master's reads begin with a byte that says what happened. */
+  get packetMode(): boolean {
+    return this.#packetMode
+  }
+
+  set packetMode(on: boolean) {
+    if (on && !this.#packetMode) this.packetStatus = 0
+    this.#packetMode = on
+  }
+
+  #report(bits: number, withdrawn = 0): void {
+    if (this.#packetMode) this.packetStatus = (this.packetStatus & ~withdrawn) | bits
+  }
+
+  /** Whether the keys for flow control are the usual ones, which is all that a remote terminal can do by itself. */
+  #usualFlowControl(): boolean {
+    const { c_cc, c_iflag } = this.#termios
+    return (c_iflag & IXON) !== 0 && c_cc[VSTART] === 17 && c_cc[VSTOP] === 19
+  }
+
   /** TCSETS. Leaving canonical mode makes what is being edited readable. */
   setTermios(raw: Uint8Array): void {
     const wasCanonical = this.#has(ICANON)
-    this.#raw = raw.slice(0, KernelTermios.size)
-    this.#termios = KernelTermios.decode(this.#raw)
+    const wasUsual = this.#usualFlowControl()
+    const asked = KernelTermios.decode(raw)
+    // there is no line that could carry anything else
+    const c_cflag = (asked.c_cflag & ~(CSIZE | PARENB)) | CS8 | CREAD
+    this.#termios = { ...asked, c_cflag }
+    this.#raw = KernelTermios.encode(this.#termios)
+    const isUsual = this.#usualFlowControl()
+    if (isUsual !== wasUsual) {
+      this.#report(isUsual ? TIOCPKT_DOSTOP : TIOCPKT_NOSTOP, TIOCPKT_DOSTOP | TIOCPKT_NOSTOP)
+    }
     if (wasCanonical && !this.#has(ICANON)) this.#finishLine()
     if ((this.#termios.c_iflag & IXON) === 0) this.stopped = false
   }
@@ -115,14 +179,21 @@ export class TtyDiscipline {
     return sum
   }
 
-  /** Whether a read would not wait: a line (an empty one is the end of file), or VMIN bytes. */
+  /** Whether there is something to read: a line (an empty one is the end of file), or a byte in raw mode. */
   get hasInput(): boolean {
-    return this.#has(ICANON) ? this.#lines.length > 0 : this.readable >= Math.max(1, this.#termios.c_cc[VMIN] ?? 1)
+    return this.#lines.length > 0
   }
 
-  /** In raw mode with VMIN 0 a read does not wait for anything. */
+  /** Whether poll(2) finds it readable: in raw mode without VTIME only VMIN bytes count. */
+  get isReady(): boolean {
+    const { c_cc } = this.#termios
+    return this.#has(ICANON) || c_cc[VTIME] !== 0 ? this.hasInput : this.readable >= Math.max(1, c_cc[VMIN] ?? 1)
+  }
+
+  /** In raw mode with VMIN and VTIME 0 a read does not wait for anything. */
   get readsNothing(): boolean {
-    return !this.#has(ICANON) && this.#termios.c_cc[VMIN] === 0
+    const { c_cc } = this.#termios
+    return !this.#has(ICANON) && c_cc[VMIN] === 0 && c_cc[VTIME] === 0
   }
 
   /** Takes one line at most in canonical mode: the count, 0 for end of file. Only when `hasInput`. */
@@ -149,6 +220,7 @@ export class TtyDiscipline {
   input(bytes: Uint8Array, signal: (signo: number) => void): number {
     const raw: Array<number> = []
     let taken = 0
+    this.#echoStart = this.#output.length
     for (const byte of bytes) {
       // A full line in canonical mode swallows bytes, so that it can still be ended; raw mode makes the writer wait.
       if (!this.#has(ICANON) && this.room - raw.length <= 0) break
@@ -202,7 +274,11 @@ export class TtyDiscipline {
     if (!this.#has(NOFLSH)) {
       raw.length = 0
       this.flushInput()
+      // what is echoed in the same breath goes too; what the master could have read already stays
+      this.#output.length = Math.min(this.#output.length, this.#echoStart)
+      this.#report(TIOCPKT_FLUSHWRITE)
     }
+    if ((this.#termios.c_iflag & IXON) !== 0) this.stopped = false
     this.#echo(byte)
     signal(signo)
     return true
@@ -285,6 +361,7 @@ export class TtyDiscipline {
   flushInput(): void {
     this.#lines = []
     this.#editing = []
+    this.#report(TIOCPKT_FLUSHREAD)
   }
 
   // ---- output: from the slave to the master
@@ -325,6 +402,7 @@ export class TtyDiscipline {
 
   flushOutput(): void {
     this.#output = []
+    this.#report(TIOCPKT_FLUSHWRITE)
   }
 }
 

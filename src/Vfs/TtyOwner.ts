@@ -5,8 +5,10 @@
 export class TtyOwner {
   /** Session id; undefined while it is nobody's controlling terminal. Atomic. */
   session: number | undefined
-  /** Process group id. Atomic. */
+  /** Process group id; 0 for none. Atomic. */
   foreground = 0
+  /** The terminal is gone for good; `foreground` is who was in it then. Atomic. */
+  hungUp = false
 
   /** Becomes the controlling terminal of a session, with a process group of it in the foreground. */
   adopt(session: number, processGroup: number): void {

@@ -4,12 +4,14 @@
  *
  * Atomic: every method.
  */
-import { EAGAIN, EFAULT, EINVAL, EIO, ENOTTY } from "../Abi/Errno.ts"
-import { SIGCONT, SIGHUP, SIGWINCH } from "../Abi/Signal.ts"
-import { POLLERR, POLLHUP, READABLE, WRITABLE } from "../Abi/Poll.ts"
+import { CAP_SYS_ADMIN } from "../Abi/Capability.ts"
+import { EAGAIN, EBUSY, EFAULT, EINVAL, EIO, ENOTTY } from "../Abi/Errno.ts"
+import { SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGWINCH } from "../Abi/Signal.ts"
+import { POLLERR, POLLHUP, POLLPRI, READABLE, WRITABLE } from "../Abi/Poll.ts"
 import * as T from "../Abi/Termios.ts"
 import type { UserMemory } from "../Memory/UserMemory.ts"
 import { WaitQueue } from "../Sync/WaitQueue.ts"
+import { hasCapability } from "./Credentials.ts"
 import { DeviceDescription } from "./DeviceMemory.ts"
 import type { Inode, OpenRequest } from "./Inode.ts"
 import type { OpenFileDescription } from "./OpenFileDescription.ts"
@@ -52,8 +54,12 @@ export class Pty {
   /** Runs when the master closes: the name goes. */
   readonly #onGone: () => void
   #windowSize = new Uint8Array(WINSIZE_SIZE)
+  /** c_ispeed and c_ospeed of `struct termios2`: as bytes. Nothing depends on them. */
+  #speeds = T.speedsOf(this.discipline.settings.c_cflag)
   /** TIOCSPTLCK: until unlocked the slave cannot be opened. */
   locked = true
+  /** TIOCEXCL: nobody else may open the slave. */
+  exclusive = false
   /** The master is closed. */
   hungUp = false
   slaves = 0
@@ -76,22 +82,28 @@ export class Pty {
     if (count > 0) {
       if (this.discipline.hasInput) this.slaveWaiters.notify(READABLE)
       if (this.discipline.pending > 0) this.masterWaiters.notify(READABLE)
+      this.#tellMaster()
       if (this.discipline.hasRoom) this.slaveWaiters.notify(WRITABLE)
     }
     return count
   }
 
-  /** The master is closed for good. */
+  /** In packet mode the master is told of what happened. */
+  #tellMaster(): void {
+    if (this.discipline.packetStatus !== 0) this.masterWaiters.notify(READABLE | POLLPRI)
+  }
+
+  /** The master is closed for good. The session's leader is told; the foreground group will be, when the leader ends. */
   hangUp(): void {
     this.hungUp = true
     this.#onGone()
     this.slaveWaiters.notify(READABLE | WRITABLE | POLLHUP | POLLERR)
-    const { session, foreground } = this.owner
+    const { session } = this.owner
+    this.owner.hungUp = true
+    this.owner.session = undefined
     if (session === undefined) return
     this.#signals.toLeader(session, SIGHUP)
-    this.#signals.toGroup(foreground, SIGHUP)
-    this.#signals.toGroup(foreground, SIGCONT)
-    this.owner.session = undefined
+    this.#signals.toLeader(session, SIGCONT)
   }
 
   closeSlave(): void {
@@ -107,6 +119,7 @@ export class Pty {
     if (gets !== undefined) {
       const raw = new Uint8Array(gets)
       raw.set(this.discipline.termios)
+      if (gets === TERMIOS2_SIZE) raw.set(this.#speeds, TERMIOS_SIZE)
       return memory.copyOut(argument, raw)
     }
     const sets = SETS.get(request)
@@ -125,16 +138,37 @@ export class Pty {
         return 0
       case T.TIOCGETD:
         return memory.writeU32(argument, 0)
+      case T.TIOCSETD: {
+        const wanted = memory.readU32(argument)
+        return wanted > 0 ? -EINVAL : wanted // N_TTY is all there is
+      }
+      case T.TIOCEXCL:
+      case T.TIOCNXCL:
+        this.exclusive = request === T.TIOCEXCL
+        return 0
+      case T.TIOCGEXCL:
+        return memory.writeU32(argument, this.exclusive ? 1 : 0)
       default:
         return -ENOTTY
     }
+  }
+
+  /** TIOCSIG: the master sends what a key would. */
+  sendSignal(signo: number): number {
+    if (signo !== SIGINT && signo !== SIGQUIT && signo !== SIGTSTP) return -EINVAL
+    this.#signalForeground(signo)
+    return 0
   }
 
   #setTermios(request: number, argument: number, raw: Uint8Array, memory: UserMemory): number {
     if (memory.copyIn(argument, raw) < 0) return -EFAULT
     if (FLUSHES.has(request)) this.discipline.flushInput()
     this.discipline.setTermios(raw)
+    const bits = this.discipline.settings.c_cflag
+    this.#speeds =
+      raw.length === TERMIOS2_SIZE && (bits & T.CBAUD) === T.BOTHER ? raw.slice(TERMIOS_SIZE) : T.speedsOf(bits)
     if (this.discipline.hasInput) this.slaveWaiters.notify(READABLE)
+    this.#tellMaster()
     return 0
   }
 
@@ -153,6 +187,7 @@ export class Pty {
     if (queue !== 0) this.discipline.flushOutput()
     this.masterWaiters.notify(WRITABLE)
     this.slaveWaiters.notify(WRITABLE)
+    this.#tellMaster()
     return 0
   }
 
@@ -163,6 +198,7 @@ export class Pty {
       this.slaveWaiters.notify(WRITABLE)
       this.masterWaiters.notify(READABLE)
     }
+    this.#tellMaster()
     return 0
   }
 }
@@ -191,10 +227,17 @@ export class PtyMaster extends DeviceDescription {
   override read(into: Uint8Array): number {
     const { discipline, slaveWaiters, slaveGone } = this.pty
     if (into.length === 0) return 0
-    const count = discipline.takeOutput(into)
+    if (discipline.packetMode && discipline.packetStatus !== 0) {
+      into[0] = discipline.packetStatus
+      discipline.packetStatus = 0
+      return 1
+    }
+    const header = discipline.packetMode ? 1 : 0
+    const count = discipline.takeOutput(into.subarray(header))
     if (count === 0) return slaveGone ? -EIO : -EAGAIN
+    if (header === 1) into[0] = 0 // TIOCPKT_DATA
     slaveWaiters.notify(WRITABLE)
-    return count
+    return header + count
   }
 
   override write(from: Uint8Array): number {
@@ -207,6 +250,7 @@ export class PtyMaster extends DeviceDescription {
     const { discipline, slaveGone } = this.pty
     return (
       (discipline.pending > 0 ? READABLE : 0) |
+      (discipline.packetMode && discipline.packetStatus !== 0 ? READABLE | POLLPRI : 0) |
       (slaveGone ? POLLHUP : 0) |
       (discipline.room > 0 || slaveGone ? WRITABLE : 0)
     )
@@ -224,6 +268,16 @@ export class PtyMaster extends DeviceDescription {
       }
       case T.TIOCGPTLCK:
         return memory.writeU32(argument, this.pty.locked ? 1 : 0)
+      case T.TIOCPKT: {
+        const value = memory.readU32(argument)
+        if (value < 0) return -EFAULT
+        this.pty.discipline.packetMode = value !== 0
+        return 0
+      }
+      case T.TIOCGPKT:
+        return memory.writeU32(argument, this.pty.discipline.packetMode ? 1 : 0)
+      case T.TIOCSIG:
+        return this.pty.sendSignal(argument)
       case T.FIONREAD:
         return memory.writeU32(argument, this.pty.discipline.pending)
       case T.TIOCOUTQ:
@@ -249,9 +303,15 @@ export class PtySlave extends DeviceDescription {
     pty.slaveGone = false
   }
 
+  override get termios(): T.KernelTermios {
+    return this.pty.discipline.settings
+  }
+
   /** open(2) of the slave: -EIO while the master has it locked or is gone. */
   static open(pty: Pty, inode: Inode, request: OpenRequest): OpenFileDescription | number {
-    return pty.locked || pty.hungUp ? -EIO : new PtySlave(pty, inode, request)
+    if (pty.locked || pty.hungUp) return -EIO
+    if (pty.exclusive && !hasCapability(request.caller.credentials, CAP_SYS_ADMIN)) return -EBUSY
+    return new PtySlave(pty, inode, request)
   }
 
   override get pollable(): boolean {
@@ -287,7 +347,7 @@ export class PtySlave extends DeviceDescription {
   override readiness(): number {
     const { discipline, hungUp } = this.pty
     if (hungUp) return READABLE | WRITABLE | POLLHUP | POLLERR
-    return (discipline.hasInput ? READABLE : 0) | (discipline.hasRoom ? WRITABLE : 0)
+    return (discipline.isReady ? READABLE : 0) | (discipline.hasRoom ? WRITABLE : 0)
   }
 
   override ioctl(request: number, argument: number, memory: UserMemory): number {

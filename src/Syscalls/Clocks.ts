@@ -32,6 +32,25 @@ export const readClock = (task: Task, clock: number): bigint | undefined => {
     case CLOCK_THREAD_CPUTIME_ID:
       return clock === CLOCK_THREAD_CPUTIME_ID ? taskUsage(task).user : groupUsage(task.threadGroup).user
     default:
-      return undefined
+      return clock < 0 ? readCpuClock(task, clock) : undefined
   }
+}
+
+/** Bits of the id of a process's or thread's clock, as clock_getcpuclockid(3) makes them: ~pid above them. */
+const CLOCK_KIND = 3
+const CLOCK_OF_THREAD = 4
+/** CPUCLOCK_PROF, CPUCLOCK_VIRT and CPUCLOCK_SCHED are below: all time is user's here. */
+const CLOCK_KINDS = 3
+
+/** What the clock of another process, or of a thread of one's own process, shows. */
+const readCpuClock = (task: Task, clock: number): bigint | undefined => {
+  const id = ~(clock >> 3)
+  if ((clock & CLOCK_KIND) === CLOCK_KINDS) return undefined // a device's clock, by descriptor
+  const { groups, tasks } = task.system.taskSet
+  if ((clock & CLOCK_OF_THREAD) !== 0) {
+    const of = id === 0 ? task : tasks.get(id)
+    return of?.threadGroup === task.threadGroup && task.threadGroup.tasks.has(of) ? taskUsage(of).user : undefined
+  }
+  const group = id === 0 ? task.threadGroup : groups.get(id)
+  return group === undefined ? undefined : groupUsage(group).user
 }

@@ -169,6 +169,9 @@ const fileCommand = (task: Task, file: OpenFileDescription, command: number, arg
       return file instanceof PipeDescription ? file.pipe.resize(argument % 2 ** 32) : -EBADF
     case F.F_GETPIPE_SZ:
       return file instanceof PipeDescription ? file.pipe.capacity : -EBADF
+    case F.F_NOTIFY:
+      // only its end is known: there is never anything to end
+      return (argument & ~F.DN_MULTISHOT) === 0 ? 0 : -EINVAL
     case F.F_GETLEASE:
       return F.F_UNLCK
     case F.F_GET_SEALS:
@@ -194,7 +197,10 @@ export const fcntl = declare(
       ? fcntlLock(task, fdNumber, file, command, argument)
       : fileCommand(task, file, command, argument)
   },
-  { partial: "leases and directory notification give EINVAL; the owner of F_SETOWN is kept but SIGIO is never sent" }
+  {
+    partial:
+      "leases and directory notification (but for its end) give EINVAL; the owner of F_SETOWN is kept but SIGIO is never sent"
+  }
 )
 
 const setFlagFromInt = (task: Task, file: OpenFileDescription, pointer: number, flag: number): number => {

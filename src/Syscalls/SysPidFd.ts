@@ -7,6 +7,7 @@ import type { SigInfo } from "../Abi/SigInfo.ts"
 import { NSIG, SI_USER } from "../Abi/Signal.ts"
 import { CAP_SYS_PTRACE } from "../Abi/Capability.ts"
 import { PidFd } from "../Task/PidFd.ts"
+import { TaskDirectory } from "../Task/ProcTask.ts"
 import { type Result, declare, fd, flags, pid, signal, struct, uint } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import { sendToGroup } from "../Task/TaskSignals.ts"
@@ -33,11 +34,18 @@ const pidfd_open = (task: Task, id: number, flagBits: number): Result => {
   return openPidFd(task, group, flagBits)
 }
 
+/** The process that a descriptor refers to: one of pidfd_open(2), or of the directory /proc/[pid]. */
+const processOf = (task: Task, descriptor: number): ThreadGroup | undefined => {
+  const file = task.fds.get(descriptor)
+  if (file instanceof PidFd) return file.group
+  const inode = file?.location()?.dentry.inode
+  return inode instanceof TaskDirectory ? inode.process : undefined
+}
+
 const pidfd_send_signal = (task: Task, descriptor: number, signo: number, info: number, flagBits: number): Result => {
   if (flagBits !== 0) return -EINVAL
-  const file = task.fds.get(descriptor)
-  if (!(file instanceof PidFd)) return -EBADF
-  const { group } = file
+  const group = processOf(task, descriptor)
+  if (group === undefined) return -EBADF
   const given: SigInfo | number =
     info === 0
       ? { _tag: "Kill", signo, code: SI_USER, pid: task.threadGroup.tgid, uid: task.credentials.ruid }

@@ -7,6 +7,7 @@ import {
   CLOCK_MONOTONIC,
   CLOCK_MONOTONIC_COARSE,
   CLOCK_NAMES,
+  CLOCK_REALTIME,
   CLOCK_REALTIME_COARSE,
   CLOCK_THREAD_CPUTIME_ID,
   NANOS_PER_SECOND,
@@ -34,6 +35,15 @@ const clock_getres = (task: Task, clock: number, at: number): Result => {
   if (readClock(task, clock) === undefined) return -EINVAL
   const isCoarse = clock === CLOCK_REALTIME_COARSE || clock === CLOCK_MONOTONIC_COARSE
   return at === 0 ? 0 : task.memory.copyOut(at, Timespec.encode(timespecOfNanos(isCoarse ? COARSE_RESOLUTION : 1n)))
+}
+
+/** Nobody may set the sandbox's time, whatever capabilities a guest has; and no other clock can be set. */
+const clock_settime = (task: Task, clock: number, at: number): Result => {
+  if (clock !== CLOCK_REALTIME) return -EINVAL
+  const bytes = new Uint8Array(Timespec.size)
+  if (task.memory.copyIn(at, bytes) < 0) return -EFAULT
+  const nanos = nanosOfTimespec(Timespec.decode(bytes))
+  return typeof nanos === "number" ? nanos : -EPERM
 }
 
 const gettimeofday = (task: Task, at: number, zone: number): Result => {
@@ -100,7 +110,7 @@ const restart_syscall = (task: Task): Result => {
 export const sysTime = [
   declare("clock_gettime", [oneOf("clockid", CLOCK_NAMES), struct("tp", "timespec", "out")], clock_gettime),
   declare("clock_getres", [oneOf("clockid", CLOCK_NAMES), struct("res", "timespec", "out")], clock_getres),
-  declare("clock_settime", [oneOf("clockid", CLOCK_NAMES), struct("tp", "timespec", "in")], () => -EPERM),
+  declare("clock_settime", [oneOf("clockid", CLOCK_NAMES), struct("tp", "timespec", "in")], clock_settime),
   declare("gettimeofday", [struct("tv", "timeval", "out"), struct("tz", "timezone", "out")], gettimeofday),
   declare("time", [address("tloc")], time),
   declare(

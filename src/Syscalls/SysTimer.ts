@@ -147,7 +147,7 @@ const timer_create = (task: Task, clockId: number, event: number, idAddress: num
   if (task.memory.writeU32(idAddress, id) < 0) return -EFAULT
   const clock: TimerClock = {
     now: () => readClock(task, clockId) ?? 0n,
-    isCpuClock: clockId === CLOCK_PROCESS_CPUTIME_ID || clockId === CLOCK_THREAD_CPUTIME_ID
+    isCpuClock: clockId < 0 || clockId === CLOCK_PROCESS_CPUTIME_ID || clockId === CLOCK_THREAD_CPUTIME_ID
   }
   posixTimers.add(new PosixTimer(task, id, clockId, clock, notification))
   return 0

@@ -1,5 +1,5 @@
 /**
- * Extended attributes, xattr(7): user.* of files that live in the sentry; other namespaces are empty.
+ * Extended attributes, xattr(7): user.* and trusted.* of files that live in the sentry; other namespaces are empty.
  */
 import { AT_FDCWD, R_OK, W_OK } from "../Abi/At.ts"
 import { CAP_SYS_ADMIN } from "../Abi/Capability.ts"
@@ -79,7 +79,9 @@ const list = (task: Task, place: Place, into: number, length: number): number =>
   if (typeof place === "number") return place
   const names = place.dentry.inode!.listExtendedAttributes()
   if (typeof names === "number") return names
-  return copyOut(task, into, length, Buffer.from(names.map((name) => `${name}\0`).join(""), "latin1"))
+  const isPrivileged = hasCapability(task.credentials, CAP_SYS_ADMIN)
+  const shown = isPrivileged ? names : names.filter((name) => !name.startsWith("trusted."))
+  return copyOut(task, into, length, Buffer.from(shown.map((name) => `${name}\0`).join(""), "latin1"))
 }
 
 /** "If size is specified as zero, these calls return the current size." */

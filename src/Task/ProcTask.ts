@@ -9,7 +9,7 @@ import { hasCapability } from "../Vfs/Credentials.ts"
 import type { Caller, DirectoryEntry, Inode, MagicTarget } from "../Vfs/Inode.ts"
 import { type Location, pathOf } from "../Vfs/Mount.ts"
 import { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
-import { DynamicDirectory, MagicLink, type PseudoFs } from "../Vfs/PseudoFs.ts"
+import { DynamicDirectory, type DynamicEntries, MagicLink, type PseudoFs } from "../Vfs/PseudoFs.ts"
 import { fdDirectory, fdInfoDirectory, parseNumber } from "./ProcFd.ts"
 import { maps, smaps, smapsRollup } from "./ProcMaps.ts"
 import { MemoryInode, auxv, checkInspect, checkMemory, cmdline, environ } from "./ProcMemory.ts"
@@ -27,6 +27,7 @@ import {
   userOf
 } from "./ProcSubject.ts"
 import type { Task } from "./Task.ts"
+import type { ThreadGroup } from "./ThreadGroup.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Small files
@@ -206,6 +207,17 @@ export interface ProcContext {
   readonly terminalOf: (session: number) => ControllingTerminal | undefined
 }
 
+/** /proc/[pid] or /proc/[pid]/task/[tid]; the former also stands for the process in pidfd_send_signal(2). */
+export class TaskDirectory extends DynamicDirectory {
+  /** The process; undefined for the directory of a thread. */
+  readonly process: ThreadGroup | undefined
+
+  constructor(filesystem: PseudoFs, entries: DynamicEntries, subject: Subject) {
+    super(filesystem, entries, { owner: () => userOf(subject.task) })
+    this.process = subject.whole ? subject.group : undefined
+  }
+}
+
 /** Makes the directories of tasks, and keeps each as long as its task. */
 export class TaskDirectories {
   readonly #context: ProcContext
@@ -259,7 +271,7 @@ export class TaskDirectories {
       if (inode !== undefined) made.set(name, inode)
       return inode
     }
-    return new DynamicDirectory(
+    return new TaskDirectory(
       filesystem,
       {
         lookup: (name) => (subject.gone ? -ENOENT : get(name)),
@@ -273,7 +285,7 @@ export class TaskDirectories {
           return entries
         }
       },
-      { owner: () => userOf(subject.task) }
+      subject
     )
   }
 

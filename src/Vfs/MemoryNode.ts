@@ -263,8 +263,8 @@ export abstract class MemoryNode extends Inode {
   }
 
   override setExtendedAttribute(name: string, value: Uint8Array, flags: number): number {
-    if (!name.startsWith("user.")) return -EOPNOTSUPP
-    if (!isRegular(this.mode) && !isDirectory(this.mode)) return -EPERM
+    if (!isKept(name)) return -EOPNOTSUPP
+    if (name.startsWith("user.") && !isRegular(this.mode) && !isDirectory(this.mode)) return -EPERM
     const exists = this.#extended?.has(name) ?? false
     if ((flags & XATTR_CREATE) !== 0 && exists) return -EEXIST
     if ((flags & XATTR_REPLACE) !== 0 && !exists) return -ENODATA
@@ -277,7 +277,7 @@ export abstract class MemoryNode extends Inode {
   }
 
   override removeExtendedAttribute(name: string): number {
-    if (!name.startsWith("user.")) return -EOPNOTSUPP
+    if (!isKept(name)) return -EOPNOTSUPP
     const old = this.#extended?.get(name)
     if (old === undefined) return -ENODATA
     this.#extended!.delete(name)
@@ -290,6 +290,9 @@ export abstract class MemoryNode extends Inode {
     return this.#extended === undefined ? [] : [...this.#extended.keys()]
   }
 }
+
+/** Attributes without a meaning to the kernel. Those of security.* and system.* have one that nobody here gives them. */
+const isKept = (name: string): boolean => name.startsWith("user.") || name.startsWith("trusted.")
 
 const isAfter = (a: FileTime, b: FileTime): boolean =>
   a.seconds > b.seconds || (a.seconds === b.seconds && a.nanoseconds > b.nanoseconds)

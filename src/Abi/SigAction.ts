@@ -11,8 +11,8 @@ export const SIG_IGN = 1
 export const SigAction = Struct.make("kernel_sigaction", {
   /** Address of the handler, or SIG_DFL / SIG_IGN. */
   sa_handler: Struct.ulong,
-  /** SA_* bits. */
-  sa_flags: Struct.ulong,
+  /** SA_* bits: the low half of a long. The C library fills the other half with the sign, which means nothing. */
+  sa_flags: Struct.u32,
   /** Address the handler returns to; x86-64 demands SA_RESTORER. */
   sa_restorer: Struct.ulong,
   /** Signals blocked while the handler runs. */

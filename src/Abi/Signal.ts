@@ -96,6 +96,17 @@ export const SA_ONSTACK = 0x0800_0000
 export const SA_RESTART = 0x1000_0000
 export const SA_NODEFER = 0x4000_0000
 export const SA_RESETHAND = 0x8000_0000
+/** The flags that there are; others are dropped when an action is set. */
+export const SA_KNOWN =
+  SA_NOCLDSTOP +
+  SA_NOCLDWAIT +
+  SA_SIGINFO +
+  SA_EXPOSE_TAGBITS +
+  SA_RESTORER +
+  SA_ONSTACK +
+  SA_RESTART +
+  SA_NODEFER +
+  SA_RESETHAND
 
 // sigaltstack(2).
 export const SS_ONSTACK = 1

@@ -32,15 +32,23 @@ const SA_NAMES: NamedValues = [
   ["SA_RESETHAND", 0x8000_0000],
   ["SA_SIGINFO", 4],
   ["SA_NOCLDSTOP", 1],
-  ["SA_NOCLDWAIT", 2],
-  ["SA_UNSUPPORTED", 0x400],
-  ["SA_EXPOSE_TAGBITS", 0x800]
+  ["SA_NOCLDWAIT", 2]
 ]
 
-const sigAction = (action: SigAction): string => {
+/** With the upper half of the flags, which only strace shows. */
+interface TracedAction extends SigAction {
+  readonly upperFlags: number
+}
+
+const tracedAction = (view: DataView): TracedAction => ({
+  ...SigAction.get(view, 0),
+  upperFlags: view.getUint32(12, true)
+})
+
+const sigAction = (action: TracedAction): string => {
   const handler =
     action.sa_handler === SIG_DFL ? "SIG_DFL" : action.sa_handler === SIG_IGN ? "SIG_IGN" : Text.hex(action.sa_handler)
-  const flags = Text.flags(SA_NAMES, action.sa_flags)
+  const flags = Text.flags(SA_NAMES, (BigInt(action.upperFlags) << 32n) | BigInt(action.sa_flags))
   const restorer = (action.sa_flags & SA_RESTORER) === 0 ? "" : `, sa_restorer=${Text.pointer(action.sa_restorer)}`
   return `{sa_handler=${handler}, sa_mask=${Text.signalSet(action.sa_mask)}, sa_flags=${flags}${restorer}}`
 }
@@ -220,7 +228,7 @@ const STRUCTS: Readonly<Record<string, StructPrinter>> = {
   utsname: fixed({ size: 390, get: (v) => v }, utsname),
   rlimit: fixed(Rlimit, (r) => `{rlim_cur=${limit(r.rlim_cur)}, rlim_max=${limit(r.rlim_max)}}`),
   rusage: fixed(Rusage, (r) => `{ru_utime=${timeval(r.ru_utime)}, ru_stime=${timeval(r.ru_stime)}, ...}`),
-  sigaction: fixed(SigAction, sigAction),
+  sigaction: fixed({ size: SigAction.size, get: tracedAction }, sigAction),
   stack: fixed(
     StackT,
     (s) => `{ss_sp=${Text.pointer(s.ss_sp)}, ss_flags=${Text.flags(SS_NAMES, s.ss_flags)}, ss_size=${s.ss_size}}`

@@ -10,6 +10,7 @@ import { SIGINFO_SIZE, type SigInfo, decodeSigInfo, encodeSigInfo } from "../Abi
 import {
   MINSIGSTKSZ,
   NSIG,
+  SA_KNOWN,
   SIGCONT,
   SIGKILL,
   SIGSTOP,
@@ -54,8 +55,8 @@ const rt_sigaction = (task: Task, signo: number, action: number, old: number, le
   const previous = handlers.mutex.run(() => {
     const before = handlers.get(signo)
     if (action !== 0) {
-      const { sa_mask, ...rest } = SigAction.decode(bytes)
-      handlers.set(signo, { ...rest, sa_mask: sa_mask & ~UNBLOCKABLE })
+      const { sa_flags, sa_mask, ...rest } = SigAction.decode(bytes)
+      handlers.set(signo, { ...rest, sa_flags: (sa_flags & SA_KNOWN) >>> 0, sa_mask: sa_mask & ~UNBLOCKABLE })
       discardIgnored(task.threadGroup, signo)
     }
     return before
@@ -132,7 +133,9 @@ const userInfo = (task: Task, signo: number, code: number): SigInfo => ({
   uid: task.credentials.ruid
 })
 
+/** The number of the signal is looked at only once there is somebody to send it to. */
 const killOne = (task: Task, target: ThreadGroup, signo: number): number => {
+  if (signo !== 0 && !isSignal(signo)) return -EINVAL
   if (!mayKill(task, target, signo)) return -EPERM
   if (signo !== 0) sendToGroup(target, userInfo(task, signo, SI_USER))
   return 0
@@ -149,7 +152,6 @@ const killMany = (task: Task, targets: Iterable<ThreadGroup>, signo: number): nu
 }
 
 const kill = (task: Task, id: number, signo: number): Result => {
-  if (signo !== 0 && !isSignal(signo)) return -EINVAL
   const { groups, processGroups } = task.system.taskSet
   if (id > 0) {
     const target = groups.get(id) ?? task.system.taskSet.tasks.get(id)?.threadGroup
@@ -169,6 +171,7 @@ const kill = (task: Task, id: number, signo: number): Result => {
 const sendToThread = (task: Task, tgid: number | undefined, tid: number, info: SigInfo): number => {
   const target = task.system.taskSet.tasks.get(tid)
   if (target === undefined || (tgid !== undefined && target.threadGroup.tgid !== tgid)) return -ESRCH
+  if (info.signo !== 0 && !isSignal(info.signo)) return -EINVAL
   if (!mayKill(task, target.threadGroup, info.signo)) return -EPERM
   // a dead leader's id still exists, and signals to it succeed without effect
   if (info.signo !== 0) sendToTask(target, info)
@@ -176,12 +179,12 @@ const sendToThread = (task: Task, tgid: number | undefined, tid: number, info: S
 }
 
 const tgkill = (task: Task, tgid: number, tid: number, signo: number): Result => {
-  if (tgid <= 0 || tid <= 0 || (signo !== 0 && !isSignal(signo))) return -EINVAL
+  if (tgid <= 0 || tid <= 0) return -EINVAL
   return sendToThread(task, tgid, tid, userInfo(task, signo, SI_TKILL))
 }
 
 const tkill = (task: Task, tid: number, signo: number): Result => {
-  if (tid <= 0 || (signo !== 0 && !isSignal(signo))) return -EINVAL
+  if (tid <= 0) return -EINVAL
   return sendToThread(task, undefined, tid, userInfo(task, signo, SI_TKILL))
 }
 
@@ -197,9 +200,9 @@ export const readInfo = (task: Task, tgid: number, signo: number, at: number): S
 const rt_sigqueueinfo = (task: Task, tgid: number, signo: number, at: number): Result => {
   const info = readInfo(task, tgid, signo, at)
   if (typeof info === "number") return info
-  if (signo !== 0 && !isSignal(signo)) return -EINVAL
   const target = task.system.taskSet.groups.get(tgid)
   if (target === undefined) return -ESRCH
+  if (signo !== 0 && !isSignal(signo)) return -EINVAL
   if (!mayKill(task, target, signo)) return -EPERM
   if (signo !== 0) sendToGroup(target, info)
   return 0
@@ -208,7 +211,7 @@ const rt_sigqueueinfo = (task: Task, tgid: number, signo: number, at: number): R
 const rt_tgsigqueueinfo = (task: Task, tgid: number, tid: number, signo: number, at: number): Result => {
   const info = readInfo(task, tgid, signo, at)
   if (typeof info === "number") return info
-  if (tgid <= 0 || tid <= 0 || (signo !== 0 && !isSignal(signo))) return -EINVAL
+  if (tgid <= 0 || tid <= 0) return -EINVAL
   return sendToThread(task, tgid, tid, info)
 }
 

@@ -13,16 +13,17 @@ const isTied = (member: ThreadGroup, processGroup: ProcessGroup): boolean => {
   if (member.state !== "Alive") return false
   const { parent } = member
   if (parent === undefined) return member.hasJobControlParent
-  return parent.processGroup !== processGroup && parent.processGroup.session === processGroup.session
+  return ties(parent, processGroup)
 }
 
-/** Whether no member but those in `ignoring` has a parent in another group of the session. Guarded by: TaskSet mutex. */
-export const isOrphaned = (processGroup: ProcessGroup, ignoring?: ThreadGroup): boolean => {
+/** Whether a parent is one that may look after its children in `processGroup`: in another group of the same session. */
+const ties = (parent: ThreadGroup, processGroup: ProcessGroup): boolean =>
+  parent.processGroup !== processGroup && parent.processGroup.session === processGroup.session
+
+/** Whether no member, `leaving` not counted, has a parent in another group of the session. Guarded by: TaskSet mutex. */
+export const isOrphaned = (processGroup: ProcessGroup, leaving?: ThreadGroup): boolean => {
   for (const member of processGroup.members) {
-    // whoever leaves ties nobody any more, and what it leaves behind goes to the kernel
-    if (member !== ignoring && (ignoring === undefined || member.parent !== ignoring) && isTied(member, processGroup)) {
-      return false
-    }
+    if (member !== leaving && isTied(member, processGroup)) return false
   }
   return true
 }
@@ -32,29 +33,23 @@ const hasStoppedMember = (processGroup: ProcessGroup): boolean => {
   return false
 }
 
-/**
- * `leaving` ends, and still has its place in the tree: its own process group and those of its children may lose their
- * last tie. Guarded by: TaskSet mutex.
- */
-export const hangUpOrphans = (leaving: ThreadGroup): void => {
-  const affected = new Set([leaving.processGroup])
-  for (const child of leaving.children) affected.add(child.processGroup)
-  for (const processGroup of affected) {
-    if (!isOrphaned(processGroup, leaving) || !losesTie(leaving, processGroup) || !hasStoppedMember(processGroup))
-      continue
-    for (const member of processGroup.members) {
-      sendToGroup(member, kernelSigInfo(SIGHUP))
-      sendToGroup(member, kernelSigInfo(SIGCONT))
-    }
+/** SIGHUP and SIGCONT for a group that nobody looks after any more and in which somebody is stopped. */
+const hangUp = (processGroup: ProcessGroup): void => {
+  if (!hasStoppedMember(processGroup)) return
+  for (const signo of [SIGHUP, SIGCONT]) {
+    for (const member of processGroup.members) sendToGroup(member, kernelSigInfo(signo))
   }
 }
 
-/** Whether `leaving` was a tie of that group, as a member or as a member's parent. */
-const losesTie = (leaving: ThreadGroup, processGroup: ProcessGroup): boolean => {
-  const { parent } = leaving
-  if (leaving.processGroup === processGroup) {
-    if (parent === undefined) return leaving.hasJobControlParent
-    return parent.processGroup !== processGroup && parent.processGroup.session === processGroup.session
-  }
-  return leaving.processGroup.session === processGroup.session
+/** `leaving` ends: it may have been what tied its group to its parent. Guarded by: TaskSet mutex. */
+export const hangUpAfterExit = (leaving: ThreadGroup): void => {
+  const { parent, processGroup } = leaving
+  const tied = parent === undefined ? leaving.hasJobControlParent : ties(parent, processGroup)
+  if (tied && isOrphaned(processGroup, leaving)) hangUp(processGroup)
+}
+
+/** `child` has another parent now: the former may have been what tied its group. Guarded by: TaskSet mutex. */
+export const hangUpAfterAdoption = (child: ThreadGroup, former: ThreadGroup): void => {
+  const { processGroup } = child
+  if (ties(former, processGroup) && isOrphaned(processGroup)) hangUp(processGroup)
 }

@@ -48,7 +48,7 @@ export const stateOf = (task: Task, caller: Caller): StateName => {
     case "VforkStop":
       return "D (disk sleep)"
     case undefined:
-      return task.runState._tag === "Syscall" ? "S (sleeping)" : "R (running)"
+      return task.runState._tag === "Syscall" && !task.attention ? "S (sleeping)" : "R (running)"
   }
 }
 
@@ -153,7 +153,7 @@ export const status = (subject: Subject, caller: Caller): string => {
     `Threads:\t${threads}\n`,
     `SigQ:\t${queued}/${group.limits.get(RLIMIT_SIGPENDING).rlim_cur}\n`,
     `SigPnd:\t${set64(task.pending.set)}\nShdPnd:\t${set64(group.pending.set)}\n`,
-    `SigBlk:\t${set64(task.blocked)}\nSigIgn:\t${set64(ignored)}\nSigCgt:\t${set64(caught)}\n`,
+    `SigBlk:\t${set64(task.blocked & ~task.awaited)}\nSigIgn:\t${set64(ignored)}\nSigCgt:\t${set64(caught)}\n`,
     `CapInh:\t${set64(inheritable)}\nCapPrm:\t${set64(permitted)}\nCapEff:\t${set64(effective)}\n`,
     `CapBnd:\t${set64(bounding)}\nCapAmb:\t${set64(ambient)}\n`,
     `NoNewPrivs:\t${task.noNewPrivs ? 1 : 0}\nSeccomp:\t0\nSeccomp_filters:\t0\n`,

@@ -29,7 +29,7 @@ import { App, type RunState } from "./RunState.ts"
 import { type Scheduling, defaultScheduling } from "./Scheduling.ts"
 import type { Result } from "./Syscall.ts"
 import type { System } from "./System.ts"
-import { hasDeliverableSignal, sendToTask } from "./TaskSignals.ts"
+import { hasDeliverableSignal, retarget, sendToTask } from "./TaskSignals.ts"
 import { TaskStops } from "./TaskStop.ts"
 import type { ThreadGroup } from "./ThreadGroup.ts"
 
@@ -217,7 +217,9 @@ export class Task {
 
   /** Replaces the signal mask; a signal that this unblocks is delivered before the application goes on. */
   setBlocked(mask: SignalSet): void {
+    const before = this.blocked
     this.blocked = mask & ~UNBLOCKABLE
+    if (this.threadGroup.tasks.size > 1) retarget(this, mask & ~before)
     if (hasDeliverableSignal(this)) this.interrupt()
   }
 

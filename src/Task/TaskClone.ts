@@ -152,6 +152,7 @@ const makeGroup = (parent: Task, { exitSignal, flags }: CloneRequest, tgid: numb
     parent: (flags & CLONE_PARENT) !== 0 ? from.parent : from,
     processGroup: from.processGroup,
     handlers,
+    parentTask: (flags & CLONE_PARENT) !== 0 ? from.parentTask : parent,
     limits: from.limits.copy(),
     exitSignal: (flags & CLONE_PARENT) !== 0 ? from.exitSignal : exitSignal,
     startTime: parent.system.timekeeper.monotonic()

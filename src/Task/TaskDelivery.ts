@@ -12,6 +12,7 @@ import {
   SIGBUS,
   SIGFPE,
   SIGILL,
+  SIGKILL,
   SIGSEGV,
   SIGSTOP,
   SIGTRAP,
@@ -56,7 +57,13 @@ export const deliverPending = Effect.fnUntraced(function* (task: Task): Effect.f
   const group = task.threadGroup
   while (true) {
     task.clearAttention()
-    if (isLeaving(task)) return Exit
+    if (isLeaving(task)) {
+      const { fatalSignal } = group
+      if (fatalSignal?.task === task && fatalSignal.info.signo !== SIGKILL) {
+        task.system.observer?.signal(task, fatalSignal.info)
+      }
+      return Exit
+    }
     const info = yield* group.handlers.mutex.section(() => {
       if (group.groupStop !== undefined) {
         joinGroupStop(task)

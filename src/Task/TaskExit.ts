@@ -5,15 +5,15 @@
  *     Alive ──last task exits──▶ Zombie ──waited for──▶ Dead
  */
 import * as Effect from "effect/Effect"
-import { SA_NOCLDWAIT, SIGCHLD, CLD_EXITED, CLD_KILLED, CLD_DUMPED } from "../Abi/Signal.ts"
+import { SA_NOCLDWAIT, SIGCHLD, SI_USER, CLD_EXITED, CLD_KILLED, CLD_DUMPED } from "../Abi/Signal.ts"
 import { SIG_IGN } from "../Abi/SigAction.ts"
 import { POLLIN } from "../Abi/Poll.ts"
 import { type ExitStatus, exited } from "../Abi/Wait.ts"
 import { invariant } from "../Sync/Invariant.ts"
-import { hangUpOrphans } from "./JobControl.ts"
+import { hangUpAfterAdoption, hangUpAfterExit } from "./JobControl.ts"
 import { releaseRobustList } from "./RobustList.ts"
 import type { Task } from "./Task.ts"
-import { childSigInfo, completeGroupStop, killGroup, sendToGroup, sendToTask } from "./TaskSignals.ts"
+import { childSigInfo, completeGroupStop, killGroup, retarget, ringOf, sendToGroup } from "./TaskSignals.ts"
 import { hangUpForeground } from "./Terminal.ts"
 import { type GroupState, type ThreadGroup, addUsage, taskUsage } from "./ThreadGroup.ts"
 
@@ -59,29 +59,40 @@ export const releaseMemory = (task: Task): void => {
 const leaveGroup = (task: Task): void => {
   const group = task.threadGroup
   const { taskSet } = task.system
+  if (group.signalTarget === task) group.signalTarget = ringOf(group, task)[1]
   group.tasks.delete(task)
   // the leader's id stays taken until the group is waited for
   if (!task.isLeader) taskSet.tasks.delete(task.tid)
-  if (group.groupStop !== undefined && task.stops.internal?._tag !== "GroupStop") completeGroupStop(group, 1)
+  group.handlers.mutex.runSoon(() => {
+    if (group.tasks.size === 0) return
+    if (group.groupStop !== undefined && task.stops.internal?._tag !== "GroupStop") completeGroupStop(group, 1)
+    retarget(task, ~task.blocked)
+  })
   group.taskExits.notify(1)
-  sendParentDeathSignals(task)
-  if (group.tasks.size === 0) endGroup(group, task)
+  const [heir] = group.tasks
+  if (heir === undefined) endGroup(group, task)
+  else bequeath(task, heir)
 }
 
-/** prctl(PR_SET_PDEATHSIG): the death of the thread that made it counts; threads are not told apart here. */
-const sendParentDeathSignals = (task: Task): void => {
-  if (task.threadGroup.tasks.size > 0) return
-  for (const child of task.threadGroup.children) {
-    for (const member of child.tasks) {
-      if (member.parentDeathSignal === 0) continue
-      sendToTask(member, {
-        _tag: "Kill",
-        signo: member.parentDeathSignal,
-        code: 0,
-        pid: task.threadGroup.tgid,
-        uid: task.credentials.ruid
-      })
-    }
+/** The children of a thread become those of another, which is of the same process. Guarded by: TaskSet mutex. */
+const bequeath = (task: Task, heir: Task): void => {
+  const group = task.threadGroup
+  for (const child of [...group.children]) {
+    if (child.parentTask !== task) continue
+    child.parentTask = heir
+    group.children.delete(child)
+    group.children.add(child) // behind the heir's own
+    sendParentDeathSignals(child, task)
+  }
+}
+
+/** prctl(PR_SET_PDEATHSIG): the parent is the thread that made the child, and its end counts. */
+const sendParentDeathSignals = (child: ThreadGroup, parent: Task): void => {
+  for (const member of child.tasks) {
+    if (member.parentDeathSignal === 0) continue
+    const { credentials, threadGroup } = parent
+    const info = { _tag: "Kill", code: SI_USER, pid: threadGroup.tgid, uid: credentials.ruid } as const
+    sendToGroup(child, { ...info, signo: member.parentDeathSignal }, member)
   }
 }
 
@@ -91,25 +102,12 @@ const endGroup = (group: ThreadGroup, last: Task): void => {
   last.system.onGroupEnded(group)
   for (const timer of group.intervalTimers) timer?.set(undefined, 0n)
   group.posixTimers.clear()
+  for (const child of [...group.children]) giveAway(child, last)
   hangUpForeground(last.system, group)
-  hangUpOrphans(group)
+  hangUpAfterExit(group)
   advance(group, "Zombie")
   group.ended.notify(POLLIN)
-  for (const child of group.children) adopt(child, last)
-  group.children.clear()
-  const { parent } = group
-  if (parent === undefined) {
-    reap(group, last)
-    return
-  }
-  const action = parent.handlers.get(SIGCHLD)
-  const isSigchld = group.exitSignal === SIGCHLD
-  const ignored = isSigchld && action.sa_handler === SIG_IGN
-  if (group.exitSignal !== 0 && !ignored) {
-    sendToGroup(parent, { ...exitSigInfo(group, group.exitStatus), signo: group.exitSignal })
-  }
-  if (ignored || (isSigchld && (action.sa_flags & SA_NOCLDWAIT) !== 0)) reap(group, last)
-  parent.childChanges.notify(1)
+  tellParent(group, group.exitStatus, last)
 }
 
 const exitSigInfo = (group: ThreadGroup, status: ExitStatus) =>
@@ -117,19 +115,35 @@ const exitSigInfo = (group: ThreadGroup, status: ExitStatus) =>
     ? childSigInfo(group, CLD_EXITED, status.code)
     : childSigInfo(group, status.coreDumped ? CLD_DUMPED : CLD_KILLED, status.signal)
 
+/** Tells the parent of a zombie's end; one that does not care will not wait for it. Guarded by: TaskSet mutex. */
+const tellParent = (group: ThreadGroup, status: ExitStatus, last: Task): void => {
+  const { exitSignal, parent, parentTask } = group
+  if (parent === undefined) {
+    reap(group, last)
+    return
+  }
+  const { sa_flags, sa_handler } = parent.handlers.get(SIGCHLD)
+  const ignored = exitSignal === SIGCHLD && sa_handler === SIG_IGN
+  if (exitSignal !== 0 && !ignored) {
+    sendToGroup(parent, { ...exitSigInfo(group, status), signo: exitSignal }, parentTask)
+  }
+  if (ignored || (exitSignal === SIGCHLD && (sa_flags & SA_NOCLDWAIT) !== 0)) reap(group, last)
+  parent.childChanges.notify(1)
+}
+
 /** An orphan goes to the nearest subreaper among its ancestors, else to the kernel. Guarded by: TaskSet mutex. */
-const adopt = (child: ThreadGroup, last: Task): void => {
-  let ancestor = child.parent?.parent
-  while (ancestor !== undefined && !(ancestor.isSubreaper && ancestor.state === "Alive")) ancestor = ancestor.parent
+const giveAway = (child: ThreadGroup, last: Task): void => {
+  const former = last.threadGroup
+  let ancestor = former.parent
+  while (ancestor !== undefined && !(ancestor.isSubreaper && ancestor.tasks.size > 0)) ancestor = ancestor.parent
+  former.children.delete(child)
   child.parent = ancestor
+  child.parentTask = ancestor === undefined ? undefined : [...ancestor.tasks][0]
   child.exitSignal = SIGCHLD
-  if (ancestor !== undefined) {
-    ancestor.children.add(child)
-    if (child.state === "Zombie") {
-      sendToGroup(ancestor, exitSigInfo(child, child.exitStatus!)) // a zombie has a status
-      ancestor.childChanges.notify(1)
-    }
-  } else if (child.state === "Zombie") reap(child, last)
+  ancestor?.children.add(child)
+  sendParentDeathSignals(child, last)
+  if (child.state === "Zombie") tellParent(child, child.exitStatus!, last) // a zombie has a status
+  hangUpAfterAdoption(child, former)
 }
 
 /** The last trace goes: ids become free. Guarded by: TaskSet mutex. */

@@ -9,17 +9,17 @@ import {
   SIGCHLD,
   SIGCONT,
   SIGKILL,
-  SIGSTOP,
   STOP_SIGNALS,
   CLD_CONTINUED,
   CLD_STOPPED,
   SA_NOCLDSTOP,
+  defaultAction,
   hasSignal,
   signalBit
 } from "../Abi/Signal.ts"
 import type { SigInfo } from "../Abi/SigInfo.ts"
-import { SIG_DFL } from "../Abi/SigAction.ts"
-import type { ExitStatus } from "../Abi/Wait.ts"
+import { SIG_DFL, SIG_IGN } from "../Abi/SigAction.ts"
+import { type ExitStatus, signaled } from "../Abi/Wait.ts"
 import type { Task } from "./Task.ts"
 import type { ThreadGroup } from "./ThreadGroup.ts"
 
@@ -32,9 +32,9 @@ export const sendToTask = (task: Task, info: SigInfo): void => {
   task.threadGroup.handlers.mutex.runSoon(() => send(task.threadGroup, task, info))
 }
 
-/** Sends a signal to a process: any thread that does not block it takes it, kill(2). */
-export const sendToGroup = (group: ThreadGroup, info: SigInfo): void => {
-  group.handlers.mutex.runSoon(() => send(group, undefined, info))
+/** Sends a signal to a process, kill(2): `preferred`, else the leader, else any thread that does not block it takes it. */
+export const sendToGroup = (group: ThreadGroup, info: SigInfo, preferred?: Task): void => {
+  group.handlers.mutex.runSoon(() => send(group, undefined, info, preferred))
 }
 
 /** A fault's signal: cannot be blocked or ignored; if it is, the action is reset first, as Linux forces it. */
@@ -55,6 +55,7 @@ export const forceSignal = (task: Task, info: SigInfo): void => {
 export const killGroup = (group: ThreadGroup, status: ExitStatus): void => {
   if (group.exitStatus !== undefined) return
   group.exitStatus = status
+  group.groupStop = undefined // a stopped process dies without being continued
   for (const task of group.tasks) killTask(task)
 }
 
@@ -66,38 +67,76 @@ export const killTask = (task: Task): void => {
 }
 
 /** Guarded by: signal mutex of `group.handlers`. */
-const send = (group: ThreadGroup, task: Task | undefined, info: SigInfo): void => {
+const send = (group: ThreadGroup, task: Task | undefined, info: SigInfo, preferred = group.leader): void => {
   if (group.state !== "Alive" || group.exitStatus !== undefined) return
   const { signo } = info
   if (signo === SIGCONT) continueGroup(group)
   else if (hasSignal(STOP_SIGNALS, signo)) discardEverywhere(group, signalBit(SIGCONT))
-  const candidates = task === undefined ? group.tasks : [task]
-  const isBlocked = [...candidates].every((candidate) => hasSignal(candidate.blocked | candidate.awaited, signo))
+  const addressee = task ?? preferred
+  const isBlocked = addressee !== undefined && hasSignal(addressee.blocked, signo)
   // a blocked signal is kept even if ignored now: the action may change before it is unblocked
-  if (!isBlocked && signo !== SIGKILL && signo !== SIGSTOP && group.handlers.ignores(signo)) return
+  if (!isBlocked && group.handlers.ignores(signo)) return
   const queue = task === undefined ? group.pending : task.pending
   if (!queue.enqueue(info)) return
   group.signalArrivals.notify(POLLIN)
-  if (signo === SIGKILL) {
-    group.groupStop = undefined // a stopped process dies without being continued
-    for (const member of group.tasks) {
-      member.stops.endInternal()
-      member.interrupt()
-    }
-    return
-  }
-  const receiver = task ?? chooseReceiver(group, signo)
-  if (receiver !== undefined && wants(receiver, signo)) receiver.interrupt()
+  const receiver = chooseReceiver(group, signo, task, preferred)
+  if (receiver === undefined) return
+  if (isFatal(group, receiver, signo)) {
+    // nobody runs on until the receiver has looked: whoever sends its own process a fatal signal does not return
+    group.fatalSignal = { task: receiver, info }
+    killGroup(group, signaled(signo, false))
+  } else receiver.interrupt()
 }
 
-const wants = (task: Task, signo: number): boolean =>
-  !task.killed && (!hasSignal(task.blocked, signo) || hasSignal(task.awaited, signo))
+/** Whether a signal that `receiver` is about to take ends the group without further ado. */
+const isFatal = (group: ThreadGroup, receiver: Task, signo: number): boolean =>
+  group.handlers.get(signo).sa_handler === SIG_DFL &&
+  defaultAction(signo) === "Terminate" &&
+  !hasSignal(receiver.blocked, signo) // blocked and awaited: it may be taken by sigtimedwait
 
-/** The leader if it wants the signal, else any thread that does. */
-const chooseReceiver = (group: ThreadGroup, signo: number): Task | undefined => {
-  if (group.leader !== undefined && group.tasks.has(group.leader) && wants(group.leader, signo)) return group.leader
-  for (const task of group.tasks) if (wants(task, signo)) return task
+const wants = (task: Task, signo: number): boolean => {
+  if (task.killed || (hasSignal(task.blocked, signo) && !hasSignal(task.awaited, signo))) return false
+  return signo === SIGKILL || task.stops.internal?._tag !== "GroupStop"
+}
+
+/** Which thread a signal interrupts, if any wants it: for one thread that, for a group the preferred one or else another. */
+const chooseReceiver = (
+  group: ThreadGroup,
+  signo: number,
+  task: Task | undefined,
+  preferred: Task | undefined
+): Task | undefined => {
+  const first = task ?? preferred
+  if (first !== undefined && group.tasks.has(first) && wants(first, signo)) return first
+  if (task !== undefined) return undefined
+  for (const candidate of ringOf(group, group.signalTarget)) {
+    if (!wants(candidate, signo)) continue
+    group.signalTarget = candidate
+    return candidate
+  }
   return undefined
+}
+
+/** The living threads in the order of their making, beginning with `first` and going round. */
+export const ringOf = (group: ThreadGroup, first: Task | undefined): ReadonlyArray<Task> => {
+  const tasks = [...group.tasks]
+  const start = first === undefined ? -1 : tasks.indexOf(first)
+  return start <= 0 ? tasks : [...tasks.slice(start), ...tasks.slice(0, start)]
+}
+
+/**
+ * `task` will not take signals in `set` any more, as it blocks them or ends: pending ones of the group are for other
+ * threads now. Guarded by: signal mutex.
+ */
+export const retarget = (task: Task, set: bigint): void => {
+  const group = task.threadGroup
+  let left = group.pending.set & set
+  if (left === 0n) return
+  for (const other of ringOf(group, task)) {
+    if (other === task || other.killed || (left & ~other.blocked) === 0n) continue
+    left &= other.blocked
+    other.interrupt()
+  }
 }
 
 const discardEverywhere = (group: ThreadGroup, set: bigint): void => {
@@ -152,10 +191,12 @@ export const completeGroupStop = (group: ThreadGroup, leaving: number): void => 
 }
 
 const notifyParentOfJobControl = (group: ThreadGroup, code: number, status: number): void => {
-  const { parent } = group
+  const { parent, parentTask } = group
   if (parent === undefined) return
-  const action = parent.handlers.get(SIGCHLD)
-  if ((action.sa_flags & SA_NOCLDSTOP) === 0) sendToGroup(parent, childSigInfo(group, code, status))
+  const { sa_flags, sa_handler } = parent.handlers.get(SIGCHLD)
+  if (sa_handler !== SIG_IGN && (sa_flags & SA_NOCLDSTOP) === 0) {
+    sendToGroup(parent, childSigInfo(group, code, status), parentTask)
+  }
   parent.childChanges.notify(1)
 }
 

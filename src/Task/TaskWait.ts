@@ -13,11 +13,13 @@ import {
   WSTOPPED,
   __WALL,
   __WCLONE,
+  __WNOTHREAD,
   stoppedStatus,
   waitStatus
 } from "../Abi/Wait.ts"
 import type { Task } from "./Task.ts"
 import { reap } from "./TaskExit.ts"
+import { ringOf } from "./TaskSignals.ts"
 import { type ThreadGroup, type Usage, addUsage } from "./ThreadGroup.ts"
 
 /** Which children. */
@@ -84,8 +86,19 @@ const isWaitable = (child: ThreadGroup, options: number): boolean =>
   (child.state === "Alive" && child.stopToReport !== undefined && (options & WSTOPPED) !== 0) ||
   (child.state === "Alive" && child.continued && (options & WCONTINUED) !== 0)
 
+/** In the order in which Linux looks: one's own children first, then those of the other threads. */
+const childrenOf = (task: Task, options: number): Iterable<ThreadGroup> => {
+  const { children, tasks } = task.threadGroup
+  const alone = (options & __WNOTHREAD) !== 0
+  if (tasks.size === 1) return children
+  const all = [...children]
+  return (alone ? [task] : ringOf(task.threadGroup, task)).flatMap((each) =>
+    all.filter((child) => child.parentTask === each)
+  )
+}
+
 const hasChange = (task: Task, selector: WaitSelector, options: number): boolean => {
-  for (const child of task.threadGroup.children) {
+  for (const child of childrenOf(task, options)) {
     if (matches(task, child, selector, options) && isWaitable(child, options)) return true
   }
   return false
@@ -94,10 +107,11 @@ const hasChange = (task: Task, selector: WaitSelector, options: number): boolean
 /** Takes a change (leaves it, WNOWAIT); undefined if there is none yet. Guarded by: TaskSet mutex. */
 const look = (task: Task, selector: WaitSelector, options: number): WaitResult | undefined | number => {
   let eligible = false
-  for (const child of task.threadGroup.children) {
+  for (const child of childrenOf(task, options)) {
     if (!matches(task, child, selector, options)) continue
-    eligible = true
     if (isWaitable(child, options)) return take(task, child, options)
+    // a zombie has nothing to tell to those who do not ask for ends
+    if (child.state === "Alive") eligible = true
   }
   return eligible ? undefined : -ECHILD
 }

@@ -1,6 +1,7 @@
 /**
  * A thread group: what users call a process.
  */
+import type { SigInfo } from "../Abi/SigInfo.ts"
 import type { ExitStatus } from "../Abi/Wait.ts"
 import { PendingSignals } from "../Signals/PendingSignals.ts"
 import type { SignalHandlers } from "../Signals/SignalHandlers.ts"
@@ -38,7 +39,12 @@ export class ThreadGroup {
   readonly tasks = new Set<Task>()
   /** undefined: the kernel itself. Guarded by: TaskSet mutex. */
   parent: ThreadGroup | undefined
-  /** Guarded by: TaskSet mutex. */
+  /**
+   * The thread of `parent` whose child this is, Linux's real_parent: the one that made it, or the one that took it over.
+   * Guarded by: TaskSet mutex.
+   */
+  parentTask: Task | undefined
+  /** In the order in which they came. Guarded by: TaskSet mutex. */
   readonly children = new Set<ThreadGroup>()
   /** Guarded by: TaskSet mutex. */
   processGroup: ProcessGroup
@@ -58,6 +64,10 @@ export class ThreadGroup {
   readonly pending = new PendingSignals()
   /** Woken (POLLIN) when a signal becomes pending, for signalfd(2). */
   readonly signalArrivals = new WaitQueue()
+  /** The thread that took the last signal which the preferred one did not want. Guarded by: signal mutex. */
+  signalTarget: Task | undefined
+  /** The signal that ends the group, and the thread that it found. Guarded by: signal mutex. */
+  fatalSignal: { readonly task: Task; readonly info: SigInfo } | undefined
   /** Guarded by: signal mutex. */
   groupStop: GroupStop | undefined
   /** Continued by SIGCONT and not yet reported by wait. Guarded by: signal mutex. */
@@ -94,6 +104,7 @@ export class ThreadGroup {
   constructor(options: {
     readonly tgid: number
     readonly parent: ThreadGroup | undefined
+    readonly parentTask?: Task | undefined
     readonly processGroup: ProcessGroup
     readonly handlers: SignalHandlers
     readonly limits: ResourceLimits
@@ -102,6 +113,7 @@ export class ThreadGroup {
   }) {
     this.tgid = options.tgid
     this.parent = options.parent
+    this.parentTask = options.parentTask
     this.processGroup = options.processGroup
     this.handlers = options.handlers
     this.limits = options.limits

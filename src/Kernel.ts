@@ -16,6 +16,7 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { SIGINT, SIGKILL, SIGQUIT, SIGTSTP, SIGWINCH, SI_USER } from "./Abi/Signal.ts"
 import { type ExitStatus, signaled } from "./Abi/Wait.ts"
+import { IpcNamespace } from "./Ipc/IpcNamespace.ts"
 import { readHardware } from "./Loader/Hardware.ts"
 import { bind } from "./Platform/Native.ts"
 import { Platform, type PlatformFailed } from "./Platform/Platform.ts"
@@ -137,6 +138,7 @@ export const make = Effect.fnUntraced(function* (
     runQueue,
     taskSet,
     futexes: new FutexTable(),
+    ipc: new IpcNamespace(timekeeper),
     syscalls: linuxTable,
     uts: { hostname: options.hostname ?? "sandbox", domainname: "(none)", release: RELEASE, version: VERSION },
     bootTime: timekeeper.monotonic(),

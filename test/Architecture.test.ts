@@ -17,6 +17,7 @@ const ROOMS = [
   "Time",
   "Memory",
   "Vfs",
+  "Ipc",
   "Loader",
   "Signals",
   "Ptrace",

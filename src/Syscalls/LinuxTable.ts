@@ -12,6 +12,9 @@ import { sysEventFd } from "./SysEventFd.ts"
 import { sysFutex } from "./SysFutex.ts"
 import { sysIdentity } from "./SysIdentity.ts"
 import { sysInotify } from "./SysInotify.ts"
+import { sysIpcMemory } from "./SysIpcMemory.ts"
+import { sysIpcMessage } from "./SysIpcMessage.ts"
+import { sysIpcSemaphore } from "./SysIpcSemaphore.ts"
 import { sysLimits } from "./SysLimits.ts"
 import { sysLock } from "./SysLock.ts"
 import { sysMemory } from "./SysMemory.ts"
@@ -47,6 +50,9 @@ const families: ReadonlyArray<ReadonlyArray<Syscall>> = [
   sysFutex,
   sysIdentity,
   sysInotify,
+  sysIpcMemory,
+  sysIpcMessage,
+  sysIpcSemaphore,
   sysLimits,
   sysLock,
   sysMemory,

@@ -2,6 +2,7 @@
  * What the tasks of one sandbox have in common: the services that a system call handler reaches through its task.
  * Assembled by src/Kernel.ts; owns no logic.
  */
+import type { IpcNamespace } from "../Ipc/IpcNamespace.ts"
 import type { Hardware } from "../Loader/InitialStack.ts"
 import type * as Platform from "../Platform/Platform.ts"
 import type { RunQueue } from "../Sync/RunQueue.ts"
@@ -45,6 +46,8 @@ export interface System {
   readonly runQueue: RunQueue
   readonly taskSet: TaskSet
   readonly futexes: FutexTable
+  /** System V IPC. */
+  readonly ipc: IpcNamespace
   readonly syscalls: SyscallTable
   readonly uts: UtsNames
   /** CLOCK_MONOTONIC when the sandbox started. */

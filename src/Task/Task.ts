@@ -15,6 +15,7 @@ import * as Cause from "effect/Cause"
 import { CAP_IPC_LOCK } from "../Abi/Capability.ts"
 import { EINTR, ERESTARTNOHAND } from "../Abi/Errno.ts"
 import { SI_USER, type SignalSet, UNBLOCKABLE } from "../Abi/Signal.ts"
+import type { SemaphoreUndo } from "../Ipc/Semaphores.ts"
 import type { MemoryManager, Requester } from "../Memory/MemoryManager.ts"
 import type { UserMemory } from "../Memory/UserMemory.ts"
 import type { PlatformContext } from "../Platform/Platform.ts"
@@ -93,6 +94,8 @@ export class Task {
   clearChildTid = 0
   /** set_robust_list(2): head address. Owner: task fiber. */
   robustList = 0
+  /** What the end of the process undoes of semop(2); shared by CLONE_SYSVSEM. Owner: task fiber. */
+  semaphoreUndo: SemaphoreUndo | undefined
   /** The parent that waits for this vfork(2) child to give the memory back. Owner: task fiber. */
   vforkParent: Task | undefined
 

@@ -21,12 +21,14 @@ import {
   CLONE_PIDFD,
   CLONE_SETTLS,
   CLONE_SIGHAND,
+  CLONE_SYSVSEM,
   CLONE_THREAD,
   CLONE_VFORK,
   CLONE_VM
 } from "../Abi/Clone.ts"
 import { Reg } from "../Abi/Registers.ts"
 import { NSIG } from "../Abi/Signal.ts"
+import { SemaphoreUndo } from "../Ipc/Semaphores.ts"
 import type { MemoryManager } from "../Memory/MemoryManager.ts"
 import type { PlatformContext, PlatformFailed } from "../Platform/Platform.ts"
 import { noSignalStack } from "../Signals/SignalStack.ts"
@@ -180,6 +182,10 @@ const prepareChild = (parent: Task, child: Task, request: CloneRequest): void =>
   child.timerSlack = parent.timerSlack
   inheritScheduling(parent, child)
   child.personality = parent.personality
+  if ((flags & CLONE_SYSVSEM) !== 0) {
+    parent.semaphoreUndo ??= new SemaphoreUndo()
+    child.semaphoreUndo = parent.semaphoreUndo.share()
+  }
   if ((flags & CLONE_CHILD_SETTID) !== 0) child.memory.writeU32(request.childTid, child.tid)
   if ((flags & CLONE_CHILD_CLEARTID) !== 0) child.clearChildTid = request.childTid
 }

@@ -30,6 +30,7 @@ export const exitTask = Effect.fnUntraced(function* (task: Task) {
   const { system, threadGroup } = task
   addUsage(threadGroup.usage, taskUsage(task))
   releaseMemory(task)
+  task.semaphoreUndo?.leave(threadGroup.tgid)
   task.fds.leave()
   task.fs.leave()
   yield* task.context.release
@@ -43,6 +44,7 @@ export const exitTask = Effect.fnUntraced(function* (task: Task) {
 export const releaseMemory = (task: Task): void => {
   const { clearChildTid, memoryManager, system } = task
   releaseRobustList(task)
+  system.futexes.pi.releaseAll(task)
   if (clearChildTid !== 0 && memoryManager.users > 1) {
     if (task.memory.writeU32(clearChildTid, 0) === 0) {
       const key = system.futexes.key(memoryManager, clearChildTid, false)

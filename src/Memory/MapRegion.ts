@@ -25,6 +25,7 @@ import {
 } from "../Abi/Mman.ts"
 import type { PlatformFailed } from "../Platform/Platform.ts"
 import { isPageAligned, MINIMUM_ADDRESS, pageAlign, pageStart } from "./AddressLayout.ts"
+import { refuseExecGain } from "./MemoryPolicy.ts"
 import type { MemoryManager, Outcome, Requester } from "./MemoryManager.ts"
 import {
   accounted,
@@ -94,6 +95,8 @@ const mapExclusive = (manager: MemoryManager, request: MapRequest): Effect.Effec
   }
   const source = sourceOf(request)
   if (typeof source === "number") return Effect.succeed(source)
+  const gains = refuseExecGain(manager.policy, request.protection, request.protection)
+  if (gains !== 0) return Effect.succeed(gains)
 
   const vma = accounted({
     start,

@@ -22,6 +22,7 @@ import {
   pageStart,
   STACK_GUARD_GAP
 } from "./AddressLayout.ts"
+import { defaultPolicy, inheritedPolicy, type MemoryPolicy } from "./MemoryPolicy.ts"
 import { RangeMap } from "./RangeMap.ts"
 import { UserMemory } from "./UserMemory.ts"
 import {
@@ -97,6 +98,8 @@ export class MemoryManager {
   brkEnd: number
   /** VMA_LOCKED once mlockall(MCL_FUTURE) was called. */
   futureFlags = 0
+  /** Atomic: prctl(2). */
+  policy: MemoryPolicy = defaultPolicy
 
   readonly #mutex = new Mutex()
   #users = 1
@@ -146,9 +149,10 @@ export class MemoryManager {
 
   /** What /proc/[pid]/maps shows for `vma`; "" for nameless memory. */
   nameOf(vma: Vma): string {
-    if (vma.backing !== undefined)
-      return isFile(vma.backing.object) ? vma.backing.object.describe() : vma.backing.object.name
+    const object = vma.backing?.object
+    if (object !== undefined && isFile(object)) return object.describe()
     if (vma.name !== undefined) return vma.name
+    if (object !== undefined) return object.name
     if (vma.start < this.brkEnd && vma.end > this.image.startBrk) return "[heap]"
     return vma.start <= this.image.startStack && vma.end >= this.image.startStack ? "[stack]" : ""
   }
@@ -215,6 +219,7 @@ export class MemoryManager {
     Object.assign(child.image, this.image)
     child.image.exe = this.image.exe?.retain()
     child.brkEnd = this.brkEnd
+    child.policy = inheritedPolicy(this.policy)
     return child
   }
 

@@ -6,6 +6,7 @@ import { EACCES, EINVAL, ENOMEM } from "../Abi/Errno.ts"
 import { PROT_ALL, PROT_EXEC, PROT_GROWSDOWN, PROT_GROWSUP, PROT_SEM, PROT_WRITE } from "../Abi/Mman.ts"
 import type { PlatformFailed } from "../Platform/Platform.ts"
 import { isPageAligned, MAX_MAP_COUNT, pageAlign } from "./AddressLayout.ts"
+import { refuseExecGain } from "./MemoryPolicy.ts"
 import type { MemoryManager, Outcome, Requester } from "./MemoryManager.ts"
 import { accounted, isData, VMA_GROWSDOWN, VMA_MAYWRITE, VMA_NOEXEC } from "./Vma.ts"
 
@@ -57,7 +58,8 @@ const protectExclusive = (
 ): Effect.Effect<number, PlatformFailed> => {
   const refuse = (vma: Parameters<typeof isData>[0]): number => {
     if ((protection & PROT_EXEC) !== 0 && (vma.flags & VMA_NOEXEC) !== 0) return -EACCES
-    if ((protection & PROT_WRITE) === 0) return 0
+    const gains = refuseExecGain(manager.policy, vma.protection, protection)
+    if (gains !== 0 || (protection & PROT_WRITE) === 0) return gains
     if ((vma.flags & VMA_MAYWRITE) === 0) return -EACCES
     return isData(vma) ? 0 : manager.refuseGrowth(by, [{ ...vma, protection }], [vma])
   }

@@ -23,6 +23,7 @@ import { sysPath } from "./SysPath.ts"
 import { sysPidFd } from "./SysPidFd.ts"
 import { sysPipe } from "./SysPipe.ts"
 import { sysPoll } from "./SysPoll.ts"
+import { sysPrctl } from "./SysPrctl.ts"
 import { sysPriority } from "./SysPriority.ts"
 import { sysProcess } from "./SysProcess.ts"
 import { sysReadWrite } from "./SysReadWrite.ts"
@@ -61,6 +62,7 @@ const families: ReadonlyArray<ReadonlyArray<Syscall>> = [
   sysPidFd,
   sysPipe,
   sysPoll,
+  sysPrctl,
   sysPriority,
   sysProcess,
   sysReadWrite,

@@ -1,12 +1,11 @@
 /**
- * Who and what a task is: ids, process groups, sessions, credentials, names, prctl(2).
+ * Who and what a task is: ids, process groups, sessions, credentials, names.
  */
 import { CAP_SETGID, CAP_SETUID } from "../Abi/Capability.ts"
 import { EACCES, EFAULT, EINVAL, EPERM, ESRCH } from "../Abi/Errno.ts"
-import { Reg } from "../Abi/Registers.ts"
-import { NSIG } from "../Abi/Signal.ts"
+import { SECBIT_NO_SETUID_FIXUP } from "../Abi/Prctl.ts"
 import { ProcessGroup, Session } from "../Task/ProcessGroup.ts"
-import { type Result, address, declare, hex, int, oneOf, pid, size, u64, uint } from "../Task/Syscall.ts"
+import { type Result, address, declare, int, pid, size, uint } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import { leaveProcessGroup } from "../Task/TaskExit.ts"
 import type { ThreadGroup } from "../Task/ThreadGroup.ts"
@@ -76,6 +75,7 @@ const KEEP = 0xffff_ffff
 const withUids = (task: Task, change: Partial<Credentials>): Credentials => {
   const old = task.credentials
   let next: Credentials = { ...old, ...change }
+  if (((old.securebits ?? 0) & SECBIT_NO_SETUID_FIXUP) !== 0) return next
   const hadRoot = old.ruid === 0 || old.euid === 0 || old.suid === 0
   const hasRoot = next.ruid === 0 || next.euid === 0 || next.suid === 0
   if (hadRoot && !hasRoot && !task.keepCapabilities) next = { ...next, permitted: 0n, effective: 0n, ambient: 0n }
@@ -197,122 +197,6 @@ const setgroups = (task: Task, count: number, at: number): Result => {
   return 0
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
-// prctl, arch_prctl
-// ---------------------------------------------------------------------------------------------------------------------
-
-const PR = {
-  PR_SET_PDEATHSIG: 1,
-  PR_GET_PDEATHSIG: 2,
-  PR_GET_DUMPABLE: 3,
-  PR_SET_DUMPABLE: 4,
-  PR_GET_KEEPCAPS: 7,
-  PR_SET_KEEPCAPS: 8,
-  PR_SET_NAME: 15,
-  PR_GET_NAME: 16,
-  PR_CAPBSET_READ: 23,
-  PR_GET_TIMERSLACK: 30,
-  PR_SET_TIMERSLACK: 29,
-  PR_SET_CHILD_SUBREAPER: 36,
-  PR_GET_CHILD_SUBREAPER: 37,
-  PR_SET_NO_NEW_PRIVS: 38,
-  PR_GET_NO_NEW_PRIVS: 39,
-  PR_GET_THP_DISABLE: 42,
-  PR_SET_VMA: 0x53564d41
-} as const
-
-const COMM_LENGTH = 16
-const DEFAULT_TIMER_SLACK = 50_000
-const CAP_LAST = 40
-
-const prctl = (task: Task, option: number, second: number, third: number): Result => {
-  switch (option) {
-    case PR.PR_SET_PDEATHSIG:
-      if (second > NSIG) return -EINVAL
-      task.parentDeathSignal = second
-      return 0
-    case PR.PR_GET_PDEATHSIG:
-      return task.memory.writeU32(second, task.parentDeathSignal)
-    case PR.PR_GET_DUMPABLE:
-      return task.threadGroup.dumpable
-    case PR.PR_SET_DUMPABLE:
-      if (second > 1) return -EINVAL
-      task.threadGroup.dumpable = second
-      return 0
-    case PR.PR_GET_KEEPCAPS:
-      return task.keepCapabilities ? 1 : 0
-    case PR.PR_SET_KEEPCAPS:
-      if (second > 1) return -EINVAL
-      task.keepCapabilities = second === 1
-      return 0
-    case PR.PR_SET_NAME: {
-      const name = readName(task, second)
-      if (typeof name === "number") return name
-      task.commandName = name
-      return 0
-    }
-    case PR.PR_GET_NAME:
-      return task.memory.copyOut(second, Buffer.from(task.commandName.padEnd(COMM_LENGTH, "\0"), "latin1"))
-    case PR.PR_CAPBSET_READ:
-      return second > CAP_LAST ? -EINVAL : Number((task.credentials.bounding >> BigInt(second)) & 1n)
-    case PR.PR_GET_TIMERSLACK:
-      return task.timerSlack
-    case PR.PR_SET_TIMERSLACK:
-      task.timerSlack = second === 0 ? DEFAULT_TIMER_SLACK : second
-      return 0
-    case PR.PR_SET_CHILD_SUBREAPER:
-      task.threadGroup.isSubreaper = second !== 0
-      return 0
-    case PR.PR_GET_CHILD_SUBREAPER:
-      return task.memory.writeU32(second, task.threadGroup.isSubreaper ? 1 : 0)
-    case PR.PR_SET_NO_NEW_PRIVS:
-      if (second !== 1 || third !== 0) return -EINVAL
-      task.noNewPrivs = true
-      return 0
-    case PR.PR_GET_NO_NEW_PRIVS:
-      return task.noNewPrivs ? 1 : 0
-    case PR.PR_GET_THP_DISABLE:
-      return 0
-    default:
-      return -EINVAL
-  }
-}
-
-/** At most 15 bytes: what is longer is cut, what has no NUL is no error. */
-const readName = (task: Task, at: number): string | number => {
-  const bytes = Buffer.alloc(COMM_LENGTH)
-  if (task.memory.copyInPartial(at, bytes) < 0) return -EFAULT
-  bytes[COMM_LENGTH - 1] = 0
-  return bytes.toString("latin1", 0, bytes.indexOf(0))
-}
-
-const ARCH_SET_GS = 0x1001
-const ARCH_SET_FS = 0x1002
-const ARCH_GET_FS = 0x1003
-const ARCH_GET_GS = 0x1004
-const ARCH_NAMES = Object.entries({ ARCH_SET_GS, ARCH_SET_FS, ARCH_GET_FS, ARCH_GET_GS })
-
-const arch_prctl = (task: Task, code: number, value: bigint): Result => {
-  const { registers } = task
-  const isAddress = value < BigInt(task.system.platform.taskSize)
-  switch (code) {
-    case ARCH_SET_FS:
-      if (!isAddress) return -EPERM
-      registers.words[Reg.fs_base] = value
-      return 0
-    case ARCH_SET_GS:
-      if (!isAddress) return -EPERM
-      registers.words[Reg.gs_base] = value
-      return 0
-    case ARCH_GET_FS:
-      return task.memory.writeBigU64(Number(value), registers.words[Reg.fs_base]!)
-    case ARCH_GET_GS:
-      return task.memory.writeBigU64(Number(value), registers.words[Reg.gs_base]!)
-    default:
-      return -EINVAL
-  }
-}
-
 export const sysIdentity = [
   declare("getpid", [], (task) => task.threadGroup.tgid),
   declare("gettid", [], (task) => task.tid),
@@ -363,11 +247,5 @@ export const sysIdentity = [
   declare("set_tid_address", [address("tidptr")], (task, at) => {
     task.clearChildTid = at
     return task.tid
-  }),
-  declare("prctl", [oneOf("option", Object.entries(PR)), hex("arg2"), hex("arg3")], prctl, {
-    partial: "the options that common programs use; others are EINVAL"
-  }),
-  declare("arch_prctl", [oneOf("code", ARCH_NAMES), u64("addr")], arch_prctl, {
-    partial: "segment bases only"
   })
 ]

@@ -24,3 +24,35 @@ export const cpuInfo = (count: number): string => {
     .map((processor) => `${processor}\n\n`)
     .join("")
 }
+
+/** Lines of proc_pid_status(5) and what PR_GET_SPECULATION_CTRL calls them; what could be controlled is not, here. */
+const SPECULATION: ReadonlyMap<string, number> = new Map([
+  ["not vulnerable", 0],
+  ["not affected", 0],
+  ["thread vulnerable", 2],
+  ["vulnerable", 2],
+  ["conditional enabled", 2],
+  ["always enabled", 2],
+  ["thread mitigated", 4],
+  ["globally mitigated", 4],
+  ["conditional disabled", 4],
+  ["always disabled", 4],
+  ["thread force mitigated", 8],
+  ["conditional force disabled", 8]
+])
+
+/**
+ * PR_SPEC_* of PR_SPEC_STORE_BYPASS, PR_SPEC_INDIRECT_BRANCH and PR_SPEC_L1D_FLUSH: how the host runs this process, and
+ * so its guests. Undefined where it does not say.
+ */
+export const speculation = (): ReadonlyArray<number | undefined> => {
+  let text = ""
+  try {
+    text = readFileSync("/proc/self/status", "latin1")
+  } catch {
+    // a host without /proc says nothing
+  }
+  const value = (key: string): number | undefined =>
+    SPECULATION.get(new RegExp(`^${key}:\\t(.*)$`, "m").exec(text)?.[1] ?? "")
+  return [value("Speculation_Store_Bypass"), value("SpeculationIndirectBranch"), 8]
+}

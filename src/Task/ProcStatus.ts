@@ -115,7 +115,8 @@ const memoryLines = (memory: MemoryManager): string => {
     sizeLine("VmPTE", Math.ceil(total / PAGE_SIZE / 512) * PAGE_SIZE),
     sizeLine("VmSwap", 0),
     sizeLine("HugetlbPages", 0),
-    "CoreDumping:\t0\nTHP_enabled:\t1\nuntag_mask:\t0xffffffffffffffff\n"
+    `CoreDumping:\t0\nTHP_enabled:\t${memory.policy.hugePagesDisabled === 0 ? 1 : 0}\n` +
+    "untag_mask:\t0xffffffffffffffff\n"
   ].join("")
 }
 

@@ -31,6 +31,7 @@ import { type Scheduling, defaultScheduling } from "./Scheduling.ts"
 import type { Result } from "./Syscall.ts"
 import type { System } from "./System.ts"
 import { hasDeliverableSignal, retarget, sendToTask } from "./TaskSignals.ts"
+import { defaultControls, type TaskControls } from "./TaskControls.ts"
 import { TaskStops } from "./TaskStop.ts"
 import type { ThreadGroup } from "./ThreadGroup.ts"
 
@@ -104,6 +105,7 @@ export class Task {
   noNewPrivs = false
   keepCapabilities = false
   timerSlack = 50_000
+  controls: TaskControls = defaultControls
   niceness = 0
   scheduling: Scheduling = defaultScheduling
   /** personality(2). */

@@ -180,6 +180,7 @@ const prepareChild = (parent: Task, child: Task, request: CloneRequest): void =>
   child.noNewPrivs = parent.noNewPrivs
   child.keepCapabilities = parent.keepCapabilities
   child.timerSlack = parent.timerSlack
+  child.controls = parent.controls
   inheritScheduling(parent, child)
   child.personality = parent.personality
   if ((flags & CLONE_SYSVSEM) !== 0) {

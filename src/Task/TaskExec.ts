@@ -15,6 +15,7 @@ import { RLIMIT_STACK } from "../Abi/Resource.ts"
 import { SIGCHLD, SIGSEGV } from "../Abi/Signal.ts"
 import { signaled } from "../Abi/Wait.ts"
 import * as Loader from "../Loader/Loader.ts"
+import { inheritedPolicy } from "../Memory/MemoryPolicy.ts"
 import type { PlatformContext, PlatformFailed } from "../Platform/Platform.ts"
 import { noSignalStack } from "../Signals/SignalStack.ts"
 import type { Caller } from "../Vfs/Inode.ts"
@@ -216,6 +217,7 @@ const becomeLeader = (task: Task): void => {
 const moveTo = Effect.fnUntraced(function* (task: Task, context: PlatformContext, program: Loader.LoadedProgram) {
   const group = task.threadGroup
   const old = task.context
+  program.memoryManager.policy = inheritedPolicy(task.memoryManager.policy)
   releaseMemory(task)
   task.context = context
   task.memoryManager = program.memoryManager

@@ -13,7 +13,7 @@ export const emulateTimestampCounter = (task: Task): boolean => {
   if (memory.copyInPartial(rip, code) < 2) return false
   const isRdtsc = code[0] === 0x0f && code[1] === 0x31
   const isRdtscp = code[0] === 0x0f && code[1] === 0x01 && code[2] === 0xf9
-  if (!isRdtsc && !isRdtscp) return false
+  if ((!isRdtsc && !isRdtscp) || task.controls.timestampFaults) return false
   const ticks = task.system.timekeeper.monotonic() - task.system.bootTime
   registers.words[Reg.rax] = ticks & 0xffff_ffffn
   registers.words[Reg.rdx] = (ticks >> 32n) & 0xffff_ffffn

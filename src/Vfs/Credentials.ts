@@ -21,6 +21,8 @@ export interface Credentials {
   readonly inheritable: bigint
   readonly bounding: bigint
   readonly ambient: bigint
+  /** SECBIT_*, but for SECBIT_KEEP_CAPS. Absent: none. */
+  readonly securebits?: number
 }
 
 /** Whether the effective set has capability number `capability` (CAP_*). */

@@ -92,6 +92,8 @@ export class SimulatedThread implements PlatformContext, Machine {
   #extendedState = new Uint8Array(extendedState.size)
   #sites = 0
   #calls = 0
+  /** Calls before others get their turn: at the very beginning they do. */
+  #left = 0
 
   constructor(host: Host, memory: SimulatedMemory) {
     this.#host = host
@@ -146,12 +148,16 @@ export class SimulatedThread implements PlatformContext, Machine {
   readonly release = Effect.void
 
   #run(handler: SyscallHandler): Effect.Effect<SwitchOutcome> {
-    for (let left = this.#host.slice; left > 0; left--) {
+    for (; this.#left > 0; this.#left--) {
       const fault = this.#advance()
       if (fault !== undefined) return Effect.succeed(fault)
       this.#calls++
-      if (!handler()) return syscallOutcome
+      if (!handler()) {
+        this.#left--
+        return syscallOutcome
+      }
     }
+    this.#left = this.#host.slice
     return Effect.andThen(Effect.yieldNow, this.switch(handler))
   }
 

@@ -55,6 +55,12 @@ export const START = 1_767_225_600_000_000_000n
 /** Jumps of the clock after which a simulation counts as one that never ends. */
 const MAX_JUMPS = 100_000
 
+/** Batches of the run queue after which a simulation counts as one that never ends. */
+const MAX_BATCHES = 2000
+
+/** Turns that those get who have not ended with the first program: they were killed, and are on their way out. */
+const MAX_TURNS = 10_000
+
 export interface SimulationOptions {
   /** What the first program runs. */
   readonly main: Program
@@ -137,21 +143,22 @@ export const simulate = (options: SimulationOptions): Simulated => {
     })
     if (options.beside !== undefined) yield* Effect.forkScoped(options.beside(made))
     const exit = yield* made.exitStatus
-    while (collecting.pollUnsafe() === undefined && made.system.taskSet.tasks.size > 0) yield* Effect.yieldNow
+    const { tasks } = made.system.taskSet
+    for (let left = MAX_TURNS; left > 0 && (tasks.size > 0 || collecting.pollUnsafe() === undefined); left--)
+      yield* Effect.yieldNow
     return exit
   })
   const fiber = Effect.runFork(Effect.scoped(sandbox), { scheduler: runQueue })
   let jumps = 0
-  do {
-    while (runQueue.drain()) {
-      // to quiescence
-    }
-  } while (fiber.pollUnsafe() === undefined && jumps++ < MAX_JUMPS && time.advance())
+  let batches = 0
+  const settle = (): void => {
+    while (runQueue.drain()) if (batches++ > MAX_BATCHES) throw new Error("nothing ever comes to rest")
+  }
+  do settle()
+  while (fiber.pollUnsafe() === undefined && jumps++ < MAX_JUMPS && time.advance())
   const result = fiber.pollUnsafe()
   if (result === undefined) fiber.interruptUnsafe()
-  while (runQueue.drain()) {
-    // what ends with it
-  }
+  settle()
   if (result === undefined && options.mayHang !== true) throw new Error("everybody waits, and for nothing")
   if (result !== undefined && Exit.isFailure(result)) throw new Error(String(result.cause))
   return {

@@ -57,6 +57,23 @@ EXPORT void sentry_systrap_wake(uint64_t address)
 	syscall(SYS_futex, address, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
+/*
+ * Keeps the calling thread, which runs JavaScript, off the CPU of the guests, whose wake-ups would bring it there, where
+ * either would wait awake for the other. False if it has no other. `back` lets it return.
+ */
+EXPORT int sentry_systrap_part(int cpu, int back)
+{
+	cpu_set_t allowed;
+
+	if (cpu < 0 || sched_getaffinity(0, sizeof allowed, &allowed) < 0)
+		return 0;
+	if (back)
+		CPU_SET(cpu, &allowed);
+	else
+		CPU_CLR(cpu, &allowed);
+	return CPU_COUNT(&allowed) > 0 && sched_setaffinity(0, sizeof allowed, &allowed) == 0;
+}
+
 /* A clone of the service thread becomes the guest thread of the slot at `b->address` in its address space: strictly
  * filtered, no longer traced, and about to make its first report. Its host tid or -errno. */
 static int start_thread(struct tracer *t, struct block *b)

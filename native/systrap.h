@@ -44,14 +44,15 @@
 
 struct systrap_notice {
 	_Atomic uint32_t sleeping; /* the sentry sleeps: whoever publishes an event writes a byte to the pipe */
-	_Atomic uint32_t spin;     /* how often to look for the answer before going to sleep */
+	_Atomic uint32_t spin;     /* how often at most to look for the answer before going to sleep */
+	_Atomic uint32_t wakes;    /* changes when somebody else is to have the CPU: go to sleep at once */
 };
 
 /* Who has the turn. The guest thread sets EVENT, the sentry the rest. */
 enum systrap_state {
 	SYSTRAP_RUN,   /* the guest thread's turn: it runs, or is about to */
 	SYSTRAP_EVENT, /* the sentry's: there is an event */
-	SYSTRAP_PARKED /* the sentry's, and it will be long: sleep */
+	SYSTRAP_TAKEN  /* the sentry's: it has seen it */
 };
 
 enum systrap_command { SYSTRAP_GO, SYSTRAP_EXIT };

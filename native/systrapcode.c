@@ -64,16 +64,18 @@ long systrap_call(long nr, long a, long b, long c, long d);
 
 #define NOTICE ((const struct systrap_notice *)SYSTRAP_NOTICE)
 
-/* Waits for our turn: awake at first, unless the sentry says that it will be long. */
+/*
+ * Waits for our turn: awake at first, because a CPU that has nothing to do takes long to wake, and because the answer
+ * often comes soon; unless somebody else is to run here.
+ */
 static void await_turn(struct systrap_slot *s)
 {
-	uint32_t state;
+	uint32_t wakes = atomic_load_explicit(&NOTICE->wakes, memory_order_relaxed), state;
 
 	for (uint32_t left = atomic_load_explicit(&NOTICE->spin, memory_order_relaxed); left > 0; left--) {
-		state = atomic_load_explicit(&s->state, memory_order_acquire);
-		if (state == SYSTRAP_RUN)
+		if (atomic_load_explicit(&s->state, memory_order_acquire) == SYSTRAP_RUN)
 			return;
-		if (state == SYSTRAP_PARKED)
+		if (atomic_load_explicit(&NOTICE->wakes, memory_order_relaxed) != wakes)
 			break;
 		__builtin_ia32_pause();
 	}

@@ -31,11 +31,11 @@ export const field = {
 export const stackOffset = 512
 
 /** `enum systrap_state` */
-export const State = { run: 0, event: 1, parked: 2 } as const
+export const State = { run: 0, event: 1, taken: 2 } as const
 
 /** `enum systrap_command` */
 export const Command = { go: 0, exit: 1 } as const
 
 /** `struct systrap_notice`, in the order page. */
-export const notice = { sleeping: 0xf00, spin: 0xf04 } as const
+export const notice = { sleeping: 0xf00, spin: 0xf04, wakes: 0xf08 } as const
 export const orderPageSize = 4096

@@ -26,6 +26,7 @@ import { AfterBatch, SharedPump } from "./Pump.ts"
 import { Request, stages } from "./Slots.ts"
 import { isWayward } from "./SystrapInterrupt.ts"
 import { orderPageSize, slotSize, systrapBase } from "./SystrapLayout.ts"
+import { slotAddress } from "./SystrapRegion.ts"
 import { type Runner, SystrapSource } from "./SystrapSource.ts"
 import { failed, type Host, newSpace, request, type SystrapSpace } from "./SystrapSpace.ts"
 import { SystrapThread } from "./SystrapThread.ts"
@@ -33,6 +34,7 @@ import { startTracer, Tracer } from "./Tracer.ts"
 
 const cpuCount = bind<[], number>("int sentry_cpu_count()")
 const pickCpu = bind<[], number>("int sentry_cpu_pick()")
+const partNative = bind<[cpu: number, back: number], number>("int sentry_systrap_part(int cpu, int back)")
 const interruptNative = bind<[pid: number, tid: number], number>("int sentry_tracer_interrupt(int pid, int tid)")
 
 /** How long an interrupted thread may take until its mask is looked at, ms. */
@@ -70,10 +72,10 @@ class SystrapContext implements PlatformContext, Runner {
   #keptCall = false
 
   /** A thread that is about to make its first report. */
-  constructor(addressSpace: SystrapSpace, offset: number, tid: number) {
+  constructor(addressSpace: SystrapSpace, slot: number, tid: number) {
     this.#host = addressSpace.host
     this.addressSpace = addressSpace
-    this.thread = new SystrapThread(addressSpace.region, offset)
+    this.thread = new SystrapThread(addressSpace.region, slot, addressSpace.host.source)
     this.registers = this.thread.registers
     this.tid = tid
     addressSpace.contexts.add(this)
@@ -182,7 +184,7 @@ class SystrapContext implements PlatformContext, Runner {
     if (this.#patience !== undefined) clearTimeout(this.#patience)
     this.#patience = undefined
     this.#state = "stopped"
-    this.thread.park()
+    this.thread.taken()
     this.#host.source.remove(this)
   }
 
@@ -273,7 +275,7 @@ class SystrapContext implements PlatformContext, Runner {
           if (space.contexts.size === 0) return space.end
           if (this.#state === "stopped") {
             this.thread.exit()
-            space.region.giveBack(this.thread.offset)
+            space.region.giveBack(this.thread.slot)
           }
           return Effect.void
         })
@@ -289,21 +291,21 @@ const SOFTWARE = 464
 /** A new thread in the address space, stopped. */
 const newThread = Effect.fnUntraced(function* (space: SystrapSpace): Effect.fn.Return<SystrapContext, PlatformFailed> {
   const { host, region } = space
-  const offset = space.dead ? undefined : region.take()
-  if (offset === undefined) return yield* failed("make a thread: no more slots", ENOMEM)
+  const slot = space.dead ? undefined : region.take()
+  if (slot === undefined) return yield* failed("make a thread: no more slots", ENOMEM)
   let context: SystrapContext | undefined
   const result = yield* request(
     host,
     (block) => {
       block.start(Request.thread, space.service)
-      block.setData(new Uint8Array(0), systrapBase + offset)
+      block.setData(new Uint8Array(0), slotAddress(slot))
     },
     (tid) => {
-      if (tid > 0) context = new SystrapContext(space, offset, tid)
+      if (tid > 0) context = new SystrapContext(space, slot, tid)
     }
   )
   if (context === undefined) {
-    region.giveBack(offset, true)
+    region.giveBack(slot, true)
     if (space.contexts.size === 0) yield* space.end
     return yield* failed("make a thread", -result)
   }
@@ -338,9 +340,10 @@ const open = Effect.fnUntraced(function* (options: Options) {
   const afterBatch = yield* AfterBatch
   const sharedPump = yield* SharedPump
   const cpus = cpuCount()
+  let cpu = -1
   const started = yield* Effect.try({
     try: () => {
-      const cpu = options.cpu === "none" ? -1 : (options.cpu ?? pickCpu())
+      cpu = options.cpu === "none" ? -1 : (options.cpu ?? pickCpu())
       return startTracer(cpu, cpus > 1, "systrapstub")
     },
     catch: (cause) => new PlatformFailed({ operation: "load the native library", errno: 0, detail: String(cause) })
@@ -352,12 +355,14 @@ const open = Effect.fnUntraced(function* (options: Options) {
   const source = new SystrapSource(tracer, orderPage, cpus, cpus > 1 ? GUEST_SPIN : 0)
   const pump = sharedPump.add(source, handle.wakeFd, afterBatch)
   const host: Host = { tracer, source, pump, spaces: new Set(), extendedState: { offset: 0, size: 0, features: 0n } }
-  return { host, orderPage }
+  const parted = partNative(cpu, 0) === 1
+  return { host, orderPage, cpu: parted ? cpu : -1 }
 })
 
-const close = ({ host, orderPage }: { host: Host; orderPage: ArrayBuffer }): Effect.Effect<void> =>
+const close = ({ host, orderPage, cpu }: Effect.Success<ReturnType<typeof open>>): Effect.Effect<void> =>
   Effect.callback<void>((resume) => {
     host.tracer.close(() => {
+      partNative(cpu, 1)
       host.pump.close()
       for (const space of [...host.spaces]) space.forget()
       orderPage.transfer()

@@ -17,24 +17,20 @@ export class SystrapRegion {
   readonly #address: number
   /** To be sent to the stub; -1 once it has it. */
   fd: number
-  readonly memory: ArrayBuffer
-  readonly #words: Int32Array
+  /** Views of the slots that have been in use. Not of all: Node would think that much memory had been allocated. */
+  readonly #slots: Array<ArrayBuffer> = []
   readonly #free: Array<number> = []
-  #used = 0
 
-  constructor(address: number, fd: number, memory: ArrayBuffer) {
+  constructor(address: number, fd: number) {
     this.#address = address
     this.fd = fd
-    this.memory = memory
-    this.#words = new Int32Array(memory)
   }
 
   /** A fresh one, or -errno. */
   static open(): SystrapRegion | number {
     const out = new BigUint64Array(2)
     const result = openRegion(out)
-    if (result < 0) return result
-    return new SystrapRegion(Number(out[0]), Number(out[1]), view(out[0]!, slotSize * slotCount))
+    return result < 0 ? result : new SystrapRegion(Number(out[0]), Number(out[1]))
   }
 
   closeFd(): void {
@@ -45,34 +41,47 @@ export class SystrapRegion {
   /** Every view of the memory becomes empty. */
   close(): void {
     this.closeFd()
-    this.memory.transfer() // detaches: a context that somebody still holds must not reach freed memory
+    for (const slot of this.#slots) slot.transfer() // detaches: who still holds a context must not reach freed memory
     unmap(this.#address)
   }
 
-  /** The offset of a slot that no thread has, made ready for one; or undefined if there are no more. */
+  /** The number of a slot that no thread has, made ready for one; or undefined if there are no more. */
   take(): number | undefined {
     // the thread that had it may still be on its way out, on the stack there
-    const at = this.#free.findIndex((offset) => Atomics.load(this.#words, (offset + field.alive) >> 2) === 0)
-    const offset = at >= 0 ? this.#free.splice(at, 1)[0]! : this.#used < slotCount ? this.#used++ * slotSize : undefined
-    if (offset === undefined) return undefined
-    const words = this.#words
-    words.fill(0, offset >> 2, (offset + stackOffset) >> 2)
-    const stack = systrapBase + offset + stackOffset
-    words[(offset + field.alive) >> 2] = 1
-    words[(offset + field.stack_sp) >> 2] = stack | 0
-    words[(offset + field.stack_sp + 4) >> 2] = Math.floor(stack / 2 ** 32)
-    words[(offset + field.stack_size) >> 2] = slotSize - stackOffset
-    return offset
+    const at = this.#free.findIndex((index) => Atomics.load(this.#words(index), field.alive >> 2) === 0)
+    const index = at >= 0 ? this.#free.splice(at, 1)[0]! : this.#slots.length
+    if (index === slotCount) return undefined
+    if (index === this.#slots.length) this.#slots.push(view(BigInt(this.#address + index * slotSize), slotSize))
+    const words = this.#words(index)
+    words.fill(0, 0, stackOffset >> 2)
+    const stack = slotAddress(index) + stackOffset
+    words[field.alive >> 2] = 1
+    words[field.stack_sp >> 2] = stack | 0
+    words[(field.stack_sp + 4) >> 2] = Math.floor(stack / 2 ** 32)
+    words[field.stack_size >> 2] = slotSize - stackOffset
+    return index
+  }
+
+  #words(index: number): Int32Array {
+    return new Int32Array(this.#slots[index]!)
   }
 
   /** Gives it back. `unborn`: no thread ever had it. */
-  giveBack(offset: number, unborn = false): void {
-    if (unborn) this.#words[(offset + field.alive) >> 2] = 0
-    this.#free.push(offset)
+  giveBack(index: number, unborn = false): void {
+    if (unborn) this.#words(index)[field.alive >> 2] = 0
+    this.#free.push(index)
   }
 
-  /** Wakes the thread that sleeps on the state word of the slot at `offset`. */
-  wake(offset: number): void {
-    wakeNative(this.#address + offset + field.state)
+  /** The memory of a slot in use. */
+  memory(index: number): ArrayBuffer {
+    return this.#slots[index]!
+  }
+
+  /** Wakes the thread that sleeps on the state word of the slot. */
+  wake(index: number): void {
+    wakeNative(this.#address + index * slotSize + field.state)
   }
 }
+
+/** Where the guest has the slot. */
+export const slotAddress = (index: number): number => systrapBase + index * slotSize

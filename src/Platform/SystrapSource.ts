@@ -36,6 +36,11 @@ export class SystrapSource implements EventSource {
     this.#notice[notice.spin >> 2] = spin
   }
 
+  /** Tells guest threads that wait awake to let another thread have the CPU. */
+  makeRoom(): void {
+    this.#notice[notice.wakes >> 2] = (this.#notice[notice.wakes >> 2]! + 1) | 0
+  }
+
   add(runner: Runner): void {
     runner.index = this.#running.length
     this.#running.push(runner)

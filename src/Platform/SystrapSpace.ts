@@ -48,6 +48,7 @@ export const request = (
         onDone?.(result, block)
         resume(Effect.succeed(result))
       })
+      host.source.makeRoom()
       host.pump.hold()
     })
   )

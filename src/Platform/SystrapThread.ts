@@ -7,7 +7,7 @@
 import { Reg, Registers, registersSize } from "../Abi/Registers.ts"
 import { SIGSEGV, SIGSYS, SIGURG } from "../Abi/Signal.ts"
 import type { Access, FaultOutcome } from "./Platform.ts"
-import { Command, field, slotSize, State } from "./SystrapLayout.ts"
+import { Command, field, State } from "./SystrapLayout.ts"
 import type { SystrapRegion } from "./SystrapRegion.ts"
 
 /** What an event is. "stray": a signal that somebody outside sent; the thread has nothing to say. */
@@ -27,22 +27,32 @@ const USER_CS = 0x33
 const USER_SS = 0x2b
 const TOP = 0x8000
 
+/** What a thread needs when it wakes. */
+export interface Bell {
+  /** Tells guest threads that wait awake to let another one have the CPU. */
+  readonly makeRoom: () => void
+}
+
 export class SystrapThread {
   readonly region: SystrapRegion
   /** Of the slot, in the region. */
-  readonly offset: number
+  readonly slot: number
   readonly registers: Registers
   readonly #words: Int32Array
   readonly #bytes: Uint8Array
   readonly #shared: Uint32Array
 
-  constructor(region: SystrapRegion, offset: number) {
+  readonly #bell: Bell
+
+  constructor(region: SystrapRegion, slot: number, bell: Bell) {
     this.region = region
-    this.offset = offset
+    this.#bell = bell
+    this.slot = slot
+    const memory = region.memory(slot)
     this.registers = new Registers(new ArrayBuffer(registersSize), 0)
-    this.#words = new Int32Array(region.memory, offset, slotSize / 4)
-    this.#bytes = new Uint8Array(region.memory, offset, slotSize)
-    this.#shared = new Uint32Array(region.memory, offset, registersSize / 4)
+    this.#words = new Int32Array(memory)
+    this.#bytes = new Uint8Array(memory)
+    this.#shared = new Uint32Array(memory, 0, registersSize / 4)
   }
 
   hasEvent(): boolean {
@@ -101,12 +111,15 @@ export class SystrapThread {
 
   #pass(): void {
     Atomics.store(this.#words, STATE, State.run) // before sleeping is read; the thread does the reverse
-    if (this.#words[SLEEPING] !== 0) this.region.wake(this.offset)
+    if (this.#words[SLEEPING] !== 0) {
+      this.region.wake(this.slot)
+      this.#bell.makeRoom()
+    }
   }
 
-  /** Tells the thread that the answer will take a while. */
-  park(): void {
-    Atomics.store(this.#words, STATE, State.parked)
+  /** Marks the event as seen, so that it isn't found again. */
+  taken(): void {
+    Atomics.store(this.#words, STATE, State.taken)
   }
 
   /** Has the thread end itself. */

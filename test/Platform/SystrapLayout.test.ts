@@ -21,7 +21,8 @@ it("SystrapLayout.ts says what native/systrap.h says", () => {
     SYSTRAP_SLOT_COUNT: slotCount,
     SYSTRAP_STACK_OFFSET: stackOffset,
     SYSTRAP_NOTICE: STUB_ORDERS + notice.sleeping,
-    "SYSTRAP_NOTICE + offsetof(struct systrap_notice, spin)": STUB_ORDERS + notice.spin
+    "SYSTRAP_NOTICE + offsetof(struct systrap_notice, spin)": STUB_ORDERS + notice.spin,
+    "SYSTRAP_NOTICE + offsetof(struct systrap_notice, wakes)": STUB_ORDERS + notice.wakes
   }).map(([name, value]) => `_Static_assert(${name} == ${value}, "${name}");`)
   const file = join(directory, "layout.c")
   writeFileSync(file, [`#include "systrap.h"`, ...offsets, ...numbers, "int main(void) { return 0; }"].join("\n"))

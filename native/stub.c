@@ -9,6 +9,7 @@
  */
 #include <linux/audit.h>
 #include <linux/filter.h>
+#include <linux/membarrier.h>
 #include <linux/prctl.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
@@ -112,6 +113,7 @@ __attribute__((noreturn, used)) static void stub_main(const long *initial)
 	map(6, STUB_CODE, PROT_READ | PROT_EXEC, MAP_PRIVATE, STUB_FD_CODE);
 	close_descriptors();
 	must(7, call(SYS_prctl, PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0, 0));
+	call(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0, 0, 0, 0); /* its copies inherit that */
 	must(8, call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0));
 	/* SPEC_ALLOW: the default would slow every guest down to protect against itself. */
 	if (call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, (long)&program, 0, 0, 0) < 0)

@@ -96,6 +96,8 @@ export class MemoryManager {
   readonly areas: RangeMap<Vma>
   /** The current program break. */
   brkEnd: number
+  /** The commands of membarrier(2) that it is registered for. Owner: Syscalls/SysMembarrier. */
+  barriers = 0
   /** VMA_LOCKED once mlockall(MCL_FUTURE) was called. */
   futureFlags = 0
   /** Atomic: prctl(2). */
@@ -219,6 +221,7 @@ export class MemoryManager {
     Object.assign(child.image, this.image)
     child.image.exe = this.image.exe?.retain()
     child.brkEnd = this.brkEnd
+    child.barriers = this.barriers
     child.policy = inheritedPolicy(this.policy)
     return child
   }

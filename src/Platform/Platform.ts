@@ -183,6 +183,11 @@ export class Platform extends Context.Service<
     readonly extendedState: { readonly size: number; readonly features: bigint }
     /** A fresh, empty address space with one stopped thread in it, extended state as after execve. */
     readonly makeContext: Effect.Effect<PlatformContext, PlatformFailed>
+    /**
+     * Every guest thread that runs passes through a full memory barrier before this returns. Absent where the host cannot
+     * do that.
+     */
+    readonly memoryBarrier?: (() => void) | undefined
     /** Programs that only this platform can run. */
     readonly binaryFormat?: BinaryFormat
   }

@@ -21,6 +21,7 @@ import { faultAccess } from "./FaultAccess.ts"
 import { exchangeGuest, updateGuest } from "./GuestExchange.ts"
 import { clip, readGuest, writeGuest } from "./GuestMemory.ts"
 import { checkChange, encodeChanges } from "./StubCalls.ts"
+import { hostBarrier } from "./HostBarrier.ts"
 import { residentSet, threadCpuTime } from "./HostUsage.ts"
 import { bind } from "./Native.ts"
 import {
@@ -476,7 +477,8 @@ const make = Effect.fnUntraced(function* (options: Options) {
     name: "ptrace",
     taskSize: stubBase,
     extendedState: { size: host.extendedStateSize, features },
-    makeContext
+    makeContext,
+    memoryBarrier: hostBarrier()
   })
 })
 

@@ -20,6 +20,7 @@ import { ENOMEM, ESRCH } from "../Abi/Errno.ts"
 import { Reg, type Registers } from "../Abi/Registers.ts"
 import { SIGSEGV, SIGTRAP } from "../Abi/Signal.ts"
 import { threadCpuTime } from "./HostUsage.ts"
+import { hostBarrier } from "./HostBarrier.ts"
 import { bind, view } from "./Native.ts"
 import { Platform, type PlatformContext, PlatformFailed, type SwitchOutcome, type SyscallHandler } from "./Platform.ts"
 import { AfterBatch, SharedPump } from "./Pump.ts"
@@ -405,7 +406,13 @@ const make = Effect.fnUntraced(function* (options: Options) {
     return yield* new PlatformFailed({ operation: "systrap platform: read the extended state", errno: 0, detail })
   }
   const { size, features } = host.extendedState
-  return Platform.of({ name: "systrap", taskSize: systrapBase, extendedState: { size, features }, makeContext })
+  return Platform.of({
+    name: "systrap",
+    taskSize: systrapBase,
+    extendedState: { size, features },
+    makeContext,
+    memoryBarrier: hostBarrier()
+  })
 })
 
 /** The fast platform with other than default options. Its scope's end kills every guest. */

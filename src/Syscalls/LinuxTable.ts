@@ -17,6 +17,7 @@ import { sysIpcMessage } from "./SysIpcMessage.ts"
 import { sysIpcSemaphore } from "./SysIpcSemaphore.ts"
 import { sysLimits } from "./SysLimits.ts"
 import { sysLock } from "./SysLock.ts"
+import { sysMembarrier } from "./SysMembarrier.ts"
 import { sysMemory } from "./SysMemory.ts"
 import { sysOpen } from "./SysOpen.ts"
 import { sysPath } from "./SysPath.ts"
@@ -56,6 +57,7 @@ const families: ReadonlyArray<ReadonlyArray<Syscall>> = [
   sysIpcSemaphore,
   sysLimits,
   sysLock,
+  sysMembarrier,
   sysMemory,
   sysOpen,
   sysPath,

@@ -12,6 +12,7 @@ import { makeNamespaces } from "./ProcNamespaces.ts"
 import { Subject } from "./ProcSubject.ts"
 import { addSysctl } from "./ProcSysctl.ts"
 import { addSystemFiles } from "./ProcSystem.ts"
+import { addSysvipc } from "./ProcSysvipc.ts"
 import { type ProcContext, TaskDirectories } from "./ProcTask.ts"
 import type { System } from "./System.ts"
 
@@ -70,6 +71,7 @@ export const makeProcFs = (system: System, terminalOf: ProcContext["terminalOf"]
   })
   addSystemFiles(filesystem, system)
   addSysctl(filesystem, system)
+  addSysvipc(filesystem, system)
   // the kernel itself, mounting things, has no process
   const self = ({ threadGroup: { tgid } }: Caller): string | number => (tgid > 0 ? `${tgid}` : -ENOENT)
   const threadSelf = ({ threadGroup: { tgid }, tid }: Caller): string | number =>

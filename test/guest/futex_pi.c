@@ -22,16 +22,17 @@ static void show(const char *when, uint32_t word, uint32_t me) {
       owner == 0 ? "free" : owner == me ? "mine" : "another's");
 }
 
-static void *hold(void *arg) { /* holds LOCK for some time */
+static void await(int index, uint32_t value) {
+  for (int i = 0; i < 4000 && __atomic_load_n(&words[index], __ATOMIC_SEQ_CST) != value; i++) sleep_ms(1);
+}
+
+static void *hold(void *arg) { /* holds LOCK until words[9] is set, and some time more */
   say_result("thread locks", futex(&LOCK, FUTEX_LOCK_PI, 0, NULL, NULL, 0));
   __atomic_store_n(&words[8], 1, __ATOMIC_SEQ_CST);
+  await(9, 1);
   sleep_ms((long)arg);
   show("before unlock", LOCK, tid());
   return (void *)futex(&LOCK, FUTEX_UNLOCK_PI, 0, NULL, NULL, 0);
-}
-
-static void await(int index, uint32_t value) {
-  for (int i = 0; i < 4000 && __atomic_load_n(&words[index], __ATOMIC_SEQ_CST) != value; i++) sleep_ms(1);
 }
 
 static void *deadlock(void *arg) { /* owns OTHER, waits for LOCK */
@@ -120,7 +121,7 @@ int main(void) {
   TRY(futex(&LOCK, FUTEX_UNLOCK_PI, 0, NULL, NULL, 0));
   pid_t gone = NEED(fork());
   if (gone == 0) _exit(0);
-  sleep_ms(30);
+  sleep_ms(80);
   LOCK = gone; /* a zombie's */
   TRY(futex(&LOCK, FUTEX_LOCK_PI, 0, NULL, NULL, 0));
   show("a zombie's", LOCK, me);
@@ -128,6 +129,7 @@ int main(void) {
   LOCK = 0;
 
   /* contended */
+  words[9] = 0;
   pthread_create(&thread, NULL, hold, (void *)60L);
   await(8, 1);
   show("held", LOCK, me);
@@ -142,6 +144,7 @@ int main(void) {
   clock_gettime(CLOCK_REALTIME, &at);
   TRY(futex(&LOCK, FUTEX_LOCK_PI2 | FUTEX_CLOCK_REALTIME, 0, &at, NULL, 0));
   at.tv_sec += 100;
+  __atomic_store_n(&words[9], 1, __ATOMIC_SEQ_CST);
   TRY(futex(&LOCK, FUTEX_LOCK_PI, 0, &at, NULL, 0));
   show("handed over", LOCK, me);
   pthread_join(thread, NULL);
@@ -153,11 +156,11 @@ int main(void) {
   pid_t child = NEED(fork());
   if (child == 0) {
     uint32_t value = LOCK;
-    struct timespec limit = {0, 80000000};
+    struct timespec limit = {0, 300000000};
     say_result("plain waiter", futex(&LOCK, FUTEX_WAIT, value, &limit, NULL, 0));
     _exit(0);
   }
-  sleep_ms(30);
+  sleep_ms(80);
   TRY(futex(&LOCK, FUTEX_UNLOCK_PI, 0, NULL, NULL, 0));
   child = (reap("plain waiter", child), 0);
   TRY(futex(&LOCK, FUTEX_UNLOCK_PI, 0, NULL, NULL, 0));
@@ -166,7 +169,7 @@ int main(void) {
   TRY(futex(&LOCK, FUTEX_LOCK_PI, 0, NULL, NULL, 0));
   pthread_create(&thread, NULL, deadlock, NULL);
   await(8, 2);
-  sleep_ms(30);
+  sleep_ms(80);
   TRY(futex(&OTHER, FUTEX_LOCK_PI, 0, NULL, NULL, 0));
   show("not ours", OTHER, me);
   TRY(futex(&LOCK, FUTEX_WAKE, 1, NULL, NULL, 0)); /* a waiter for a lock cannot be woken */
@@ -179,12 +182,15 @@ int main(void) {
   /* a signal does not end the wait */
   handle(SIGUSR1, on_signal, 0);
   __atomic_store_n(&words[8], 0, __ATOMIC_SEQ_CST);
+  words[9] = 0;
   pthread_create(&thread, NULL, hold, (void *)80L);
   await(8, 1);
   child = NEED(fork());
   if (child == 0) {
     sleep_ms(20);
     kill(getppid(), SIGUSR1);
+    sleep_ms(20);
+    __atomic_store_n(&words[9], 1, __ATOMIC_SEQ_CST);
     _exit(0);
   }
   TRY(futex(&LOCK, FUTEX_LOCK_PI, 0, NULL, NULL, 0));
@@ -215,6 +221,7 @@ int main(void) {
 
   /* the word and the kernel must agree */
   __atomic_store_n(&words[8], 0, __ATOMIC_SEQ_CST);
+  words[9] = 0;
   pthread_create(&thread, NULL, hold, (void *)60L);
   await(8, 1);
   child = NEED(fork());
@@ -233,6 +240,7 @@ int main(void) {
   __atomic_store_n(&LOCK, 0, __ATOMIC_SEQ_CST);
   TRY(futex(&LOCK, FUTEX_LOCK_PI, 0, NULL, NULL, 0));
   __atomic_store_n(&LOCK, right, __ATOMIC_SEQ_CST);
+  __atomic_store_n(&words[9], 1, __ATOMIC_SEQ_CST);
   pthread_join(thread, NULL);
   reap("waiter", child);
   show("in the end", LOCK, me);
@@ -241,7 +249,7 @@ int main(void) {
   TRY(futex(&LOCK, FUTEX_LOCK_PI_PRIVATE, 0, NULL, NULL, 0));
   for (long i = 0; i < 4; i++) {
     pthread_create(&threads[i], NULL, in_turn, (void *)i);
-    sleep_ms(15);
+    sleep_ms(40);
   }
   unlocked = futex(&LOCK, FUTEX_UNLOCK_PI_PRIVATE, 0, NULL, NULL, 0);
   for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);

@@ -34,7 +34,7 @@ static void *waiter(void *arg) {
 static void *timed(void *arg) {
   struct timespec at;
   clock_gettime(CLOCK_MONOTONIC, &at);
-  at.tv_nsec += 80000000;
+  at.tv_nsec += 400000000;
   if (at.tv_nsec >= 1000000000) at.tv_sec++, at.tv_nsec -= 1000000000;
   say_result(arg, futex(&condition, FUTEX_WAIT_REQUEUE_PI_PRIVATE, 0, &at, &lock, 0));
   return NULL;
@@ -45,7 +45,7 @@ static void on_signal(int signo) { (void)signo; }
 static void start(pthread_t *threads, int count) {
   for (long i = 0; i < count; i++) {
     pthread_create(&threads[i], NULL, waiter, (void *)i);
-    sleep_ms(15);
+    sleep_ms(40);
   }
 }
 
@@ -88,7 +88,7 @@ int main(void) {
   pthread_join(threads[0], NULL);
   TRY(futex(&lock, FUTEX_LOCK_PI_PRIVATE, 0, NULL, NULL, 0));
   pthread_create(&threads[0], NULL, timed, "moved");
-  sleep_ms(20);
+  sleep_ms(60);
   TRY(futex(&condition, FUTEX_CMP_REQUEUE_PI_PRIVATE, 1, (void *)1, &lock, 0));
   pthread_join(threads[0], NULL);
   show("still ours", lock);
@@ -99,10 +99,10 @@ int main(void) {
   handle(SIGUSR1, on_signal, 0);
   start(threads, 1);
   pthread_kill(threads[0], SIGUSR1);
-  sleep_ms(20);
+  sleep_ms(60);
   TRY(futex(&lock, FUTEX_LOCK_PI_PRIVATE, 0, NULL, NULL, 0));
   TRY(futex(&condition, FUTEX_CMP_REQUEUE_PI_PRIVATE, 1, (void *)1, &lock, 0));
-  sleep_ms(20);
+  sleep_ms(60);
   pthread_kill(threads[0], SIGUSR1);
   pthread_join(threads[0], NULL);
   TRY(futex(&lock, FUTEX_UNLOCK_PI_PRIVATE, 0, NULL, NULL, 0));
@@ -110,11 +110,11 @@ int main(void) {
 
   /* a plain waiter is not to be moved to a lock */
   pthread_t plain;
-  struct timespec limit = {0, 100000000};
+  struct timespec limit = {0, 300000000};
   pid_t child = NEED(fork());
   if (child == 0) {
     pthread_create(&plain, NULL, timed, "beside");
-    sleep_ms(20);
+    sleep_ms(60);
     TRY(futex(&condition, FUTEX_WAIT_PRIVATE, 1, &limit, NULL, 0));
     TRY(futex(&condition, FUTEX_CMP_REQUEUE_PI_PRIVATE, 1, (void *)1, &other, 0));
     pthread_join(plain, NULL);

@@ -104,7 +104,7 @@ int main(void) {
   show("full");
   pid_t child = NEED(fork());
   if (child == 0) _exit(msgsnd(id, &m, 100, 0) == 0 ? 21 : 1);
-  sleep_ms(30);
+  sleep_ms(100);
   TRY(msgrcv(id, &m, 8192, 0, 0));
   reap("waits for room", child);
   TRY(msgrcv(id, &m, 8192, 0, 0));
@@ -115,7 +115,7 @@ int main(void) {
     receive(9, 100, 0);
     _exit(0);
   }
-  sleep_ms(30);
+  sleep_ms(100);
   TRY(send(8, "eight", 0));
   long sent = send(9, "nine", 0);
   reap("waits for nine", child);
@@ -126,7 +126,7 @@ int main(void) {
     receive(9, 2, 0);
     _exit(0);
   }
-  sleep_ms(30);
+  sleep_ms(100);
   sent = send(9, "too long", 0);
   reap("too long for it", child);
   INT(sent);
@@ -185,7 +185,7 @@ int main(void) {
     receive(1, 1, 0);
     _exit(0);
   }
-  sleep_ms(30);
+  sleep_ms(100);
   long removed = msgctl(id, IPC_RMID, NULL);
   reap("removed", child);
   INT(removed);

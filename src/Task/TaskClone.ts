@@ -32,6 +32,7 @@ import { SemaphoreUndo } from "../Ipc/Semaphores.ts"
 import type { MemoryManager } from "../Memory/MemoryManager.ts"
 import type { PlatformContext, PlatformFailed } from "../Platform/Platform.ts"
 import { noSignalStack } from "../Signals/SignalStack.ts"
+import { orRefused } from "./HostRefusal.ts"
 import { inheritScheduling } from "./Scheduling.ts"
 import { Task } from "./Task.ts"
 import { hasDeliverableSignal } from "./TaskSignals.ts"
@@ -76,7 +77,9 @@ export const clone = Effect.fnUntraced(function* (
   // as Linux does: a signal that came before the child exists must not be delivered to both
   if (hasDeliverableSignal(parent)) return -ERESTARTNOINTR
   const { taskSet } = parent.system
-  const { context, memoryManager } = yield* (flags & CLONE_VM) !== 0 ? shareMemory(parent) : copyMemory(parent)
+  const memory = yield* (flags & CLONE_VM) !== 0 ? shareMemory(parent) : copyMemory(parent)
+  if (typeof memory === "number") return memory
+  const { context, memoryManager } = memory
   const child = yield* taskSet.mutex.section(() => {
     const tid = taskSet.allocateId()
     return tid < 0 ? undefined : makeTask(parent, request, tid, context, memoryManager)
@@ -105,16 +108,20 @@ interface ChildMemory {
   readonly memoryManager: MemoryManager
 }
 
-const shareMemory = (parent: Task): Effect.Effect<ChildMemory, PlatformFailed> =>
-  Effect.map(parent.context.clone("share"), (context) => ({ context, memoryManager: parent.memoryManager.share() }))
+const shareMemory = (parent: Task): Effect.Effect<ChildMemory | number> =>
+  orRefused(
+    Effect.map(parent.context.clone("share"), (context) => ({ context, memoryManager: parent.memoryManager.share() }))
+  )
 
 /** The host's copy and the list's are made in one step: a sibling's mmap must not come between. */
-const copyMemory = (parent: Task): Effect.Effect<ChildMemory> =>
+const copyMemory = (parent: Task): Effect.Effect<ChildMemory | number> =>
   parent.memoryManager.exclusive(
-    Effect.map(parent.context.clone("copy"), (context) => ({
-      context,
-      memoryManager: parent.memoryManager.fork(context.addressSpace)
-    }))
+    orRefused(
+      Effect.map(parent.context.clone("copy"), (context) => ({
+        context,
+        memoryManager: parent.memoryManager.fork(context.addressSpace)
+      }))
+    )
   )
 
 /** Guarded by: TaskSet mutex. */

@@ -201,7 +201,16 @@ export const returnFromHandler = Effect.fnUntraced(function* (task: Task) {
     return 0
   }
   const fullSize = task.system.platform.extendedState.size
-  yield* Effect.orDie(task.context.writeExtendedState(SignalFrame.decodeExtendedState(carried, features, fullSize)))
+  const image = SignalFrame.decodeExtendedState(carried, features, fullSize)
+  const loaded = yield* Effect.match(task.context.writeExtendedState(image), {
+    onFailure: () => false,
+    onSuccess: () => true
+  })
+  if (!loaded) {
+    // a processor that takes less than we thought, or a thread that the host has killed
+    forceSignal(task, kernelSigInfo(SIGSEGV))
+    return 0
+  }
   task.setBlocked(mask)
   restoreStack(task, stack)
   return 0

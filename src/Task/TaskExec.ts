@@ -23,6 +23,7 @@ import { Location } from "../Vfs/Mount.ts"
 import { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import { mayAccess } from "../Vfs/Permission.ts"
 import { credentialsAfterExec, dumpableAfterExec } from "./ExecCredentials.ts"
+import { orRefused } from "./HostRefusal.ts"
 import type { System } from "./System.ts"
 import type { Task } from "./Task.ts"
 import { releaseMemory } from "./TaskExit.ts"
@@ -133,7 +134,7 @@ export const execute = Effect.fnUntraced(function* (
     return strings
   }
   // the host makes it while we read the program
-  const making = yield* Effect.forkChild(task.system.platform.makeContext, { startImmediately: true })
+  const making = yield* Effect.forkChild(orRefused(task.system.platform.makeContext), { startImmediately: true })
   const prepared = Loader.prepare({
     open: (path) => {
       const opened = program ?? openExecutable(task.system, task, task.fs.workingDirectory, path, true)
@@ -147,6 +148,10 @@ export const execute = Effect.fnUntraced(function* (
     binaryFormat: task.system.platform.binaryFormat
   })
   const context = yield* Fiber.join(making)
+  if (typeof context === "number") {
+    if (typeof prepared !== "number") Loader.release(prepared)
+    return typeof prepared === "number" ? prepared : context
+  }
   if (typeof prepared === "number") {
     yield* context.release
     return prepared

@@ -2,6 +2,7 @@
  * The task's fiber: wait while stopped, execute the run state, repeat.
  */
 import * as Effect from "effect/Effect"
+import { ESRCH } from "../Abi/Errno.ts"
 import { Reg } from "../Abi/Registers.ts"
 import { SEGV_MAPERR, SIGKILL, SIGSEGV, SI_KERNEL } from "../Abi/Signal.ts"
 import { signaled } from "../Abi/Wait.ts"
@@ -63,7 +64,7 @@ const runApp = Effect.fnUntraced(function* (
   handler: () => boolean
 ): Effect.fn.Return<RunState, PlatformFailed> {
   if (task.attention || task.threadGroup.groupStop !== undefined) {
-    const next = yield* deliverPending(task)
+    const next = yield* Effect.catchTag(deliverPending(task), "PlatformFailed", onLostThread(task))
     if (next !== App || task.stops.stopped) return next
   }
   if (task.restart !== 0) {
@@ -75,6 +76,12 @@ const runApp = Effect.fnUntraced(function* (
   const outcome = yield* task.interruptible(task.context.switch(handler))
   return outcome === undefined ? App : yield* afterSwitch(task, outcome)
 })
+
+/** The host has killed the guest's thread (it was out of memory, say): what that means the next switch tells. */
+const onLostThread =
+  (task: Task) =>
+  (error: PlatformFailed): Effect.Effect<RunState, PlatformFailed> =>
+    error.errno === ESRCH ? afterSwitch(task, { _tag: "Killed" }) : Effect.fail(error)
 
 const afterSwitch = (task: Task, outcome: SwitchOutcome): Effect.Effect<RunState> => {
   switch (outcome._tag) {

@@ -4,8 +4,10 @@
 import { CAP_SYS_RESOURCE } from "../Abi/Capability.ts"
 import { EFAULT, EINVAL, EPERM, ESRCH } from "../Abi/Errno.ts"
 import {
+  RLIMIT_CPU,
   RLIMIT_NAMES,
   RLIMIT_NOFILE,
+  RLIMIT_STACK,
   RLIM_NLIMITS,
   RUSAGE_CHILDREN,
   RUSAGE_SELF,
@@ -13,7 +15,10 @@ import {
   Rlimit,
   Rusage
 } from "../Abi/Resource.ts"
+import { Reg } from "../Abi/Registers.ts"
 import { NANOS_PER_TICK, Tms } from "../Abi/Sysinfo.ts"
+import { lowerStackLimit } from "../Memory/StackLimit.ts"
+import { watchCpuLimit } from "../Task/CpuLimit.ts"
 import { type Result, declare, oneOf, pid, struct } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import { type Usage, groupUsage, taskUsage } from "../Task/ThreadGroup.ts"
@@ -43,7 +48,15 @@ const change = (task: Task, target: Task, resource: number, limit: Rlimit): numb
   const raises = limit.rlim_max > limits.get(resource).rlim_max
   if (raises && !hasCapability(task.credentials, CAP_SYS_RESOURCE)) return -EPERM
   limits.set(resource, limit)
+  if (resource === RLIMIT_CPU) watchCpuLimit(target.threadGroup, target.system)
   return 0
+}
+
+/** A stack that only one thread uses: of another's, nobody knows how far it reaches. */
+const fitStack = (task: Task): Result => {
+  const { memoryManager, registers, threadGroup } = task
+  if (memoryManager.users > 1) return 0
+  return lowerStackLimit(memoryManager, registers.ulong(Reg.rsp), threadGroup.limits.soft(RLIMIT_STACK))
 }
 
 const getrlimit = (task: Task, resource: number, at: number): Result =>
@@ -52,7 +65,9 @@ const getrlimit = (task: Task, resource: number, at: number): Result =>
 const setrlimit = (task: Task, resource: number, at: number): Result => {
   const limit = readLimit(task, at)
   if (typeof limit === "number") return limit
-  return isResource(resource) ? change(task, task, resource, limit) : -EINVAL
+  if (!isResource(resource)) return -EINVAL
+  const error = change(task, task, resource, limit)
+  return error < 0 || resource !== RLIMIT_STACK ? error : fitStack(task)
 }
 
 /** prlimit(2): the caller's real ids must be all of the target's, or it has CAP_SYS_RESOURCE. */
@@ -80,7 +95,8 @@ const prlimit64 = (task: Task, id: number, resource: number, newAt: number, oldA
   const old = target.threadGroup.limits.get(resource)
   const error = limit === undefined ? 0 : change(task, target, resource, limit)
   if (error < 0) return error
-  return oldAt === 0 ? 0 : task.memory.copyOut(oldAt, Rlimit.encode(old))
+  const fault = oldAt === 0 ? 0 : task.memory.copyOut(oldAt, Rlimit.encode(old))
+  return fault < 0 || limit === undefined || resource !== RLIMIT_STACK || target !== task ? fault : fitStack(task)
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ import type { Task } from "../Task/Task.ts"
 import { returnFromHandler } from "../Task/TaskDelivery.ts"
 import { dequeueSignal, discardIgnored, hasDeliverableSignal, sendToGroup, sendToTask } from "../Task/TaskSignals.ts"
 import type { ThreadGroup } from "../Task/ThreadGroup.ts"
+import { refusesQueueing } from "../Task/UserLimits.ts"
 import { hasCapability } from "../Vfs/Credentials.ts"
 
 const isSignal = (signo: number): boolean => signo >= 1 && signo <= NSIG
@@ -173,6 +174,7 @@ const sendToThread = (task: Task, tgid: number | undefined, tid: number, info: S
   if (target === undefined || (tgid !== undefined && target.threadGroup.tgid !== tgid)) return -ESRCH
   if (info.signo !== 0 && !isSignal(info.signo)) return -EINVAL
   if (!mayKill(task, target.threadGroup, info.signo)) return -EPERM
+  if (info.code !== SI_USER && refusesQueueing(target, info.signo)) return -EAGAIN
   // a dead leader's id still exists, and signals to it succeed without effect
   if (info.signo !== 0) sendToTask(target, info)
   return 0
@@ -204,6 +206,7 @@ const rt_sigqueueinfo = (task: Task, tgid: number, signo: number, at: number): R
   if (target === undefined) return -ESRCH
   if (signo !== 0 && !isSignal(signo)) return -EINVAL
   if (!mayKill(task, target, signo)) return -EPERM
+  if (info.code !== SI_USER && target.leader !== undefined && refusesQueueing(target.leader, signo)) return -EAGAIN
   if (signo !== 0) sendToGroup(target, info)
   return 0
 }

@@ -4,13 +4,14 @@
  * Bytes are taken from the source only once the destination has them: what does not fit stays where it was.
  */
 import { SEEK_CUR, SEEK_SET } from "../Abi/At.ts"
-import { EAGAIN, EBADF, EFAULT, EINVAL, EISDIR, EPIPE, ERESTARTSYS, ESPIPE } from "../Abi/Errno.ts"
+import { EAGAIN, EBADF, EFAULT, EFBIG, EINVAL, EISDIR, EPIPE, ERESTARTSYS, ESPIPE } from "../Abi/Errno.ts"
 import { IN_ACCESS, IN_MODIFY } from "../Abi/InotifyFlags.ts"
 import { MAX_RW_COUNT, SPLICE_F_NONBLOCK, SPLICE_NAMES } from "../Abi/Fcntl.ts"
 import { S_IFMT, isDirectory, isRegular } from "../Abi/FileMode.ts"
 import { O_APPEND } from "../Abi/OpenFlags.ts"
 import { READABLE, WRITABLE } from "../Abi/Poll.ts"
-import { SIGPIPE } from "../Abi/Signal.ts"
+import { RLIMIT_FSIZE } from "../Abi/Resource.ts"
+import { SIGPIPE, SIGXFSZ } from "../Abi/Signal.ts"
 import { address, declare, fd, flags, type Result, size, type Syscall, uint } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
@@ -28,6 +29,9 @@ class End {
   position: number | undefined
   /** Where the application's copy of the position is; 0: the file's own position moves. */
   readonly #pointer: number
+
+  /** RLIMIT_FSIZE cut the last write short. */
+  reachedLimit = false
 
   constructor(file: OpenFileDescription, position: number | undefined, pointer: number) {
     this.file = file
@@ -57,10 +61,17 @@ class End {
     else if (used < seen) this.file.unread(seen, used)
   }
 
-  put(from: Uint8Array): number {
-    if (this.position === undefined || (this.file.statusFlags & O_APPEND) !== 0) return this.file.write(from)
-    const count = this.file.writeAt(from, this.position)
-    if (count > 0) this.position += count
+  /** Writes as much as RLIMIT_FSIZE allows; -EFBIG and SIGXFSZ if that is nothing. */
+  put(task: Task, from: Uint8Array): number {
+    const { file, position } = this
+    const allowed = file.withinSizeLimit(from.length, position, task.threadGroup.limits.soft(RLIMIT_FSIZE))
+    if (allowed === -EFBIG) task.raise(SIGXFSZ)
+    if (allowed < 0) return allowed
+    this.reachedLimit = allowed < from.length
+    const source = from.subarray(0, allowed)
+    if (position === undefined || (file.statusFlags & O_APPEND) !== 0) return file.write(source)
+    const count = file.writeAt(source, position)
+    if (count > 0) this.position = position + count
     return count
   }
 
@@ -120,13 +131,16 @@ class Transfer {
       const seen = this.#from.look(chunk)
       if (seen === 0) return 0
       if (seen < 0) return this.#stop(seen)
-      const used = this.#to.put(chunk.subarray(0, seen))
+      const used = this.#to.put(this.#task, chunk.subarray(0, seen))
       if (used > 0 && this.#options.keep === true) return this.#count(used)
       this.#from.took(chunk, seen, Math.max(0, used))
       if (used === -EPIPE && this.#to.file.raisesSigpipe) this.#task.raise(SIGPIPE)
       if (used <= 0) return this.#stop(used)
       this.#count(used)
-      if (used < seen && !this.#options.all) return 0
+      if (used < seen && !this.#options.all) {
+        if (this.#to.reachedLimit) this.#task.raise(SIGXFSZ) // as Linux, which tries to write the rest
+        return 0
+      }
     }
     return 0
   }
@@ -189,7 +203,10 @@ export const copy_file_range = declare(
     if (!input.readable || !output.writable || (output.statusFlags & O_APPEND) !== 0) return -EBADF
     const [start, end] = [from.position ?? 0, to.position ?? 0]
     if (input.lockTarget() === output.lockTarget() && start < end + length && end < start + length) return -EINVAL
-    return new Transfer(task, from, to, limited(length), { nonBlocking: true, all: true }).run()
+    const allowed = output.withinSizeLimit(length, end, task.threadGroup.limits.soft(RLIMIT_FSIZE))
+    if (allowed === -EFBIG) task.raise(SIGXFSZ)
+    if (allowed < 0) return allowed
+    return new Transfer(task, from, to, limited(allowed), { nonBlocking: true, all: true }).run()
   }
 )
 

@@ -13,6 +13,7 @@ import type { Credentials } from "../Vfs/Credentials.ts"
 import { FdTable } from "../Vfs/FdTable.ts"
 import { FsContext } from "../Vfs/FsContext.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
+import { watchCpuLimit } from "./CpuLimit.ts"
 import { ProcessGroup, Session } from "./ProcessGroup.ts"
 import type { ResourceLimits } from "./ResourceLimits.ts"
 import type { System } from "./System.ts"
@@ -74,6 +75,7 @@ export const makeFirstTask = Effect.fnUntraced(function* (
   if (typeof loaded === "number") return yield* new StartFailed({ errno: -loaded, path: program.path })
   return yield* taskSet.mutex.section(() => {
     const group = makeGroup(system, limits)
+    watchCpuLimit(group, system)
     group.hasJobControlParent = program.hasJobControlParent ?? false
     return makeTask(system, group, context, loaded, fs, program, credentials)
   })

@@ -33,10 +33,12 @@ import type { MemoryManager } from "../Memory/MemoryManager.ts"
 import type { PlatformContext, PlatformFailed } from "../Platform/Platform.ts"
 import { noSignalStack } from "../Signals/SignalStack.ts"
 import { orRefused } from "./HostRefusal.ts"
+import { watchCpuLimit } from "./CpuLimit.ts"
 import { inheritScheduling } from "./Scheduling.ts"
 import { Task } from "./Task.ts"
 import { hasDeliverableSignal } from "./TaskSignals.ts"
 import { ThreadGroup } from "./ThreadGroup.ts"
+import { refusesProcess } from "./UserLimits.ts"
 
 /** What clone(2), fork(2), vfork(2) and clone3(2) come down to. */
 export interface CloneRequest {
@@ -73,6 +75,7 @@ export const clone = Effect.fnUntraced(function* (
 ): Effect.fn.Return<number, PlatformFailed> {
   const invalid = validate(request)
   if (invalid < 0) return invalid
+  if (refusesProcess(parent)) return -EAGAIN
   const { flags } = request
   // as Linux does: a signal that came before the child exists must not be delivered to both
   if (hasDeliverableSignal(parent)) return -ERESTARTNOINTR
@@ -169,6 +172,7 @@ const makeGroup = (parent: Task, { exitSignal, flags }: CloneRequest, tgid: numb
   group.dumpable = from.dumpable
   group.gaveUpTerminal = from.gaveUpTerminal
   group.oomScoreAdj = from.oomScoreAdj
+  watchCpuLimit(group, parent.system)
   group.parent?.children.add(group)
   group.processGroup.members.add(group)
   parent.system.taskSet.groups.set(tgid, group)

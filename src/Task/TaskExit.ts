@@ -103,6 +103,7 @@ const endGroup = (group: ThreadGroup, last: Task): void => {
   group.exitStatus ??= exited((group.leader ?? last).exitCode)
   last.system.onGroupEnded(group)
   for (const timer of group.intervalTimers) timer?.set(undefined, 0n)
+  group.cpuLimitTimer?.set(undefined, 0n)
   group.posixTimers.clear()
   for (const child of [...group.children]) giveAway(child, last)
   hangUpForeground(last.system, group)

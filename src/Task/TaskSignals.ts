@@ -22,6 +22,7 @@ import { SIG_DFL, SIG_IGN } from "../Abi/SigAction.ts"
 import { type ExitStatus, signaled } from "../Abi/Wait.ts"
 import type { Task } from "./Task.ts"
 import type { ThreadGroup } from "./ThreadGroup.ts"
+import { refusesQueueing } from "./UserLimits.ts"
 
 /** Whether a pending signal would be delivered if the task looked now. */
 export const hasDeliverableSignal = (task: Task): boolean =>
@@ -77,6 +78,8 @@ const send = (group: ThreadGroup, task: Task | undefined, info: SigInfo, preferr
   // a blocked signal is kept even if ignored now: the action may change before it is unblocked
   if (!isBlocked && group.handlers.ignores(signo)) return
   const queue = task === undefined ? group.pending : task.pending
+  // beyond RLIMIT_SIGPENDING a signal that is pending already is not queued again
+  if (addressee !== undefined && hasSignal(queue.set, signo) && refusesQueueing(addressee, signo)) return
   if (!queue.enqueue(info)) return
   group.signalArrivals.notify(POLLIN)
   const receiver = chooseReceiver(group, signo, task, preferred)

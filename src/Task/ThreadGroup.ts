@@ -81,6 +81,8 @@ export class ThreadGroup {
   readonly limits: ResourceLimits
   /** setitimer(2): ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF, made when first used. Atomic: Syscalls/SysTimer. */
   readonly intervalTimers: Array<ClockTimer | undefined> = []
+  /** RLIMIT_CPU. Atomic: CpuLimit.ts. */
+  cpuLimitTimer: ClockTimer | undefined
   /** timer_create(2). */
   readonly posixTimers = new PosixTimers()
   /** The first program's: whoever started the sandbox is a shell with job control, of the same session. */

@@ -169,6 +169,7 @@ const makeGroup = (parent: Task, { exitSignal, flags }: CloneRequest, tgid: numb
     exitSignal: (flags & CLONE_PARENT) !== 0 ? from.exitSignal : exitSignal,
     startTime: parent.system.timekeeper.monotonic()
   })
+  group.parentExecs = (flags & CLONE_PARENT) !== 0 ? from.parentExecs : from.execs
   group.dumpable = from.dumpable
   group.gaveUpTerminal = from.gaveUpTerminal
   group.oomScoreAdj = from.oomScoreAdj

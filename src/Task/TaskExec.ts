@@ -240,6 +240,7 @@ const moveTo = Effect.fnUntraced(function* (task: Task, context: PlatformContext
   group.exitSignal = SIGCHLD
   group.posixTimers.clear()
   group.hasExeced = true
+  group.execs++
   task.signalStack = noSignalStack
   task.robustList = 0
   task.keepCapabilities = false

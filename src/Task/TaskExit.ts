@@ -120,11 +120,13 @@ const exitSigInfo = (group: ThreadGroup, status: ExitStatus) =>
 
 /** Tells the parent of a zombie's end; one that does not care will not wait for it. Guarded by: TaskSet mutex. */
 const tellParent = (group: ThreadGroup, status: ExitStatus, last: Task): void => {
-  const { exitSignal, parent, parentTask } = group
+  const { parent, parentTask } = group
   if (parent === undefined) {
     reap(group, last)
     return
   }
+  // another program than the one that asked for a signal of its own does not expect it
+  const exitSignal = group.parentExecs !== parent.execs ? SIGCHLD : group.exitSignal
   const { sa_flags, sa_handler } = parent.handlers.get(SIGCHLD)
   const ignored = exitSignal === SIGCHLD && sa_handler === SIG_IGN
   if (exitSignal !== 0 && !ignored) {

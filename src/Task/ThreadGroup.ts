@@ -97,6 +97,9 @@ export class ThreadGroup {
   oomScoreAdj = 0
   /** Has called execve(2): its parent may no longer setpgid it. */
   hasExeced = false
+  /** How often it has called execve(2), and the parent had when it made this: Linux's self_exec_id, parent_exec_id. */
+  execs = 0
+  parentExecs = 0
   /** CLOCK_MONOTONIC at its start. */
   readonly startTime: bigint
   /** Of ended tasks, and of waited-for children. Guarded by: TaskSet mutex. */

@@ -18,9 +18,10 @@
 #include "systrap.h"
 #include "tracer.h"
 
-#define REGION_SIZE ((size_t)SYSTRAP_SLOT * SYSTRAP_SLOT_COUNT)
+#define SLOTS_SIZE ((size_t)SYSTRAP_SLOT * SYSTRAP_SLOT_COUNT)
+#define REGION_SIZE (SLOTS_SIZE + STUB_PAGE)
 
-/* Memory for the slots of one address space: its address here, and a descriptor. 0 or -errno. */
+/* Memory for the slots of one address space and the orders of its worker: its address here, and a descriptor. 0 or -errno. */
 EXPORT int sentry_systrap_region(uint64_t *out)
 {
 	int fd = memfd_create("sentry-slots", MFD_CLOEXEC | MFD_ALLOW_SEALING), error;
@@ -100,8 +101,26 @@ static int start_thread(struct tracer *t, struct block *b)
 	return (int)tid;
 }
 
+/* Another becomes the worker. */
+static int start_worker(struct tracer *t, struct block *b)
+{
+	struct user_regs_struct regs = {.orig_rax = ~0ull, .cs = 0x33, .ss = 0x2b, .eflags = 0x202};
+	pid_t tid;
+	int result = inject_thread(t, (pid_t)t->control->slots[b->slot].tid, STUB_CLONE_THREAD, &tid);
+
+	if (result < 0)
+		return result;
+	regs.rip = SYSTRAP_CODE + SYSTRAP_AT_WORKER;
+	regs.r15 = SYSTRAP_ORDERS;
+	if (ptrace(PTRACE_SETREGS, tid, 0, &regs) < 0 || ptrace(PTRACE_DETACH, tid, 0, 0) < 0)
+		return -errno;
+	return (int)tid;
+}
+
 /* Requests of the fast platform. */
 int systrap_request(struct tracer *t, struct block *b)
 {
-	return b->kind == REQUEST_THREAD ? start_thread(t, b) : -EINVAL;
+	if (b->kind != REQUEST_THREAD)
+		return -EINVAL;
+	return b->flags ? start_worker(t, b) : start_thread(t, b);
 }

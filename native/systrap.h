@@ -4,6 +4,7 @@
  * src/Platform/SystrapLayout.ts states the same numbers, test/Platform/SystrapLayout.test.ts compares.
  *
  *     SYSTRAP_SLOTS   read-write, a file of its own for each address space, mapped by the sentry too
+ *     SYSTRAP_ORDERS  read-only, the last page of that file: what the worker thread is to do
  *     SYSTRAP_CODE    read-execute, sealed: systrapentry.S and systrapcode.c
  *     STUB_BASE …     as on the ptrace platform: stub.h
  */
@@ -16,6 +17,9 @@
 #define SYSTRAP_SLOTS 0x7ffffe000000
 #define SYSTRAP_SLOT 0x2000 /* bytes of a slot */
 #define SYSTRAP_SLOT_COUNT 2048
+#define SYSTRAP_ORDERS 0x7fffff000000
+#define SYSTRAP_ORDER_LIST 64 /* its orders begin here; before that their sequence number and count, 32 bits each */
+#define SYSTRAP_WORKER_SPIN 600
 #define SYSTRAP_CODE 0x7fffffff0000
 #define SYSTRAP_CODE_SIZE 0x4000
 
@@ -26,6 +30,11 @@
 #define SYSTRAP_AT_CALL 0x100    /* futex, write to the wake-up pipe, exit */
 #define SYSTRAP_AT_HANDLER 0x140 /* of all signals */
 #define SYSTRAP_AT_FILTER 0x180  /* struct sock_fprog of guest threads */
+#define SYSTRAP_AT_MASK 0x190    /* a signal set: all */
+#define SYSTRAP_AT_WORKER 0x1c0  /* the worker thread's loop; r15: SYSTRAP_ORDERS */
+/* In the worker's slot, which is the first: the sequence number it has done, and the last result. */
+#define SYSTRAP_DONE 216
+#define SYSTRAP_RESULT 240
 #define SYSTRAP_FILTER_LENGTH 22
 /* Just past the only two `syscall` instructions from where a guest thread's system calls get through. */
 #define SYSTRAP_IP_RETURN (SYSTRAP_CODE + 0x0c9)

@@ -73,6 +73,7 @@ static struct sock_filter filter[] = {
 	/* guest threads before they are let go */
 	ALLOW(SYS_sigaltstack),
 	ALLOW(SYS_set_tid_address),
+	ALLOW(SYS_rt_sigprocmask),
 	ALLOW(SYS_seccomp),
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 1, 0),
 	RETURN(SECCOMP_RET_TRAP),

@@ -72,7 +72,13 @@ export const encodeChanges = (
   return next
 }
 
-const addChange = (block: Block, change: MappingChange): void => {
+/** Takes orders. */
+export interface OrderSink {
+  readonly addOrder: (nr: number, ...args: ReadonlyArray<number>) => void
+}
+
+/** Adds the one order that makes a change; a file to map is the descriptor received last. */
+export const addChange = (block: OrderSink, change: MappingChange): void => {
   switch (change._tag) {
     case "Map": {
       const flags =

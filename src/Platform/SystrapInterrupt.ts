@@ -18,3 +18,12 @@ export const isWayward = (pid: number, tid: number): boolean => {
   const blocked = BigInt(`0x${/^SigBlk:\s*([0-9a-f]+)/m.exec(status)?.[1] ?? "0"}`)
   return ((blocked >> BigInt(SIGURG - 1)) & 1n) === 1n
 }
+
+/** Kills a stub. Its death is reported by the tracer, as any other. */
+export const killStub = (pid: number): void => {
+  try {
+    process.kill(pid, "SIGKILL")
+  } catch {
+    // it is dead already
+  }
+}

@@ -10,6 +10,15 @@ export const systrapBase = 0x7fff_fe00_0000
 export const slotSize = 8192
 export const slotCount = 2048
 
+/** Where guests see the worker's order page, which is behind the slots. */
+export const systrapOrders = systrapBase + slotSize * slotCount
+
+/** In the order page: a sequence number, how many orders there are, and those. */
+export const orders = { sequence: 0, count: 4, list: 64 } as const
+
+/** In the worker's slot, the first: the sequence number it has done, and the last result. */
+export const worker = { done: 216, result: 240 } as const
+
 /** `struct systrap_slot`: one guest thread. Its registers come first. */
 export const field = {
   state: 216,

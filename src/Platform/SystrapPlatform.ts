@@ -25,7 +25,7 @@ import { bind, view } from "./Native.ts"
 import { Platform, type PlatformContext, PlatformFailed, type SwitchOutcome, type SyscallHandler } from "./Platform.ts"
 import { AfterBatch, SharedPump } from "./Pump.ts"
 import { Request, stages } from "./Slots.ts"
-import { isWayward } from "./SystrapInterrupt.ts"
+import { isWayward, killStub } from "./SystrapInterrupt.ts"
 import { orderPageSize, slotSize, systrapBase } from "./SystrapLayout.ts"
 import { slotAddress } from "./SystrapRegion.ts"
 import { type Runner, SystrapSource } from "./SystrapSource.ts"
@@ -120,6 +120,14 @@ class SystrapContext implements PlatformContext, Runner {
 
   /** Stops the thread if it runs; done when it has. */
   readonly #interrupt: Effect.Effect<void> = Effect.callback<void>((resume) => {
+    if (this.#state === "interrupting") {
+      const before = this.#onInterrupted
+      this.#onInterrupted = () => {
+        before()
+        resume(Effect.void)
+      }
+      return
+    }
     if (this.#state !== "running") return resume(Effect.void)
     this.#state = "interrupting"
     this.#onInterrupted = () => resume(Effect.void)
@@ -133,7 +141,7 @@ class SystrapContext implements PlatformContext, Runner {
     this.#patience = undefined
     if (this.#state !== "interrupting") return
     const { pid } = this.addressSpace
-    if (isWayward(pid, this.tid)) process.kill(pid, "SIGKILL")
+    if (isWayward(pid, this.tid)) killStub(pid)
     else this.#patience = setTimeout(this.#whenLate, INTERRUPT_PATIENCE)
   }
 

@@ -5,7 +5,7 @@
  * comes from. Which thread an event comes from is told by the slot it is found in, never by what is in it.
  */
 import { bind, view } from "./Native.ts"
-import { field, slotCount, slotSize, stackOffset, systrapBase } from "./SystrapLayout.ts"
+import { field, orderPageSize, orders, slotCount, slotSize, stackOffset, systrapBase } from "./SystrapLayout.ts"
 
 const openRegion = bind<[out: BigUint64Array], number>("int sentry_systrap_region(_Out_ uint64_t *out)")
 const closeFd = bind<[fd: number], void>("void sentry_systrap_close(int fd)")
@@ -21,9 +21,14 @@ export class SystrapRegion {
   readonly #slots: Array<ArrayBuffer> = []
   readonly #free: Array<number> = []
 
+  /** The order page of the worker. */
+  readonly orders: ArrayBuffer
+
   constructor(address: number, fd: number) {
     this.#address = address
     this.fd = fd
+    this.#slots.push(view(BigInt(address), slotSize)) // the worker's
+    this.orders = view(BigInt(address + slotCount * slotSize), orderPageSize)
   }
 
   /** A fresh one, or -errno. */
@@ -41,6 +46,7 @@ export class SystrapRegion {
   /** Every view of the memory becomes empty. */
   close(): void {
     this.closeFd()
+    this.orders.transfer()
     for (const slot of this.#slots) slot.transfer() // detaches: who still holds a context must not reach freed memory
     unmap(this.#address)
   }
@@ -75,6 +81,11 @@ export class SystrapRegion {
   /** The memory of a slot in use. */
   memory(index: number): ArrayBuffer {
     return this.#slots[index]!
+  }
+
+  /** Wakes the worker if it sleeps. */
+  wakeWorker(): void {
+    wakeNative(this.#address + slotCount * slotSize + orders.sequence)
   }
 
   /** Wakes the thread that sleeps on the state word of the slot. */

@@ -10,11 +10,13 @@ import { type AddressSpace, type MappingChange, PlatformFailed, type ResidentSet
 import type { PumpHandle } from "./Pump.ts"
 import { count, Request, slot, Stop } from "./Slots.ts"
 import { checkChange, encodeChanges } from "./StubCalls.ts"
-import { slotCount, slotSize, systrapBase } from "./SystrapLayout.ts"
+import { orderPageSize, slotCount, slotSize, systrapBase, systrapOrders } from "./SystrapLayout.ts"
 import { SystrapRegion } from "./SystrapRegion.ts"
 import type { SystrapSource } from "./SystrapSource.ts"
+import { SystrapWorker } from "./SystrapWorker.ts"
 import type { Block, StopListener, Tracer } from "./Tracer.ts"
 
+const PROT_READ = 1
 const PROT_READ_WRITE = 3
 
 /** A thread, as its address space sees it. */
@@ -62,6 +64,8 @@ export class SystrapSpace implements AddressSpace, StopListener {
   /** Atomic: the contexts' constructor and release. */
   readonly contexts = new Set<Inhabitant>()
   dead = false
+  /** Makes mapping changes; undefined until it has been started. */
+  worker: SystrapWorker | undefined
 
   constructor(host: Host, region: SystrapRegion, service: number) {
     this.host = host
@@ -75,6 +79,7 @@ export class SystrapSpace implements AddressSpace, StopListener {
   onStop(): void {
     if (this.host.tracer.slotWord(this.service, slot.stop) !== Stop.killed) return
     this.dead = true
+    this.worker?.abandon()
     for (const context of this.contexts) context.onKilled()
   }
 
@@ -86,6 +91,10 @@ export class SystrapSpace implements AddressSpace, StopListener {
       const refused = checkChange(changes[from]!, systrapBase)
       if (refused !== 0) return Effect.succeed(-refused)
       if (this.dead) return Effect.succeed(-ESRCH)
+      const { worker } = this
+      if (from === 0 && worker?.takes(changes) === true && changes.every((c) => checkChange(c, systrapBase) === 0)) {
+        return this.#byWorker(worker, changes)
+      }
       let next = from
       return request(this.host, (block) => {
         block.start(Request.orders, this.service)
@@ -96,6 +105,15 @@ export class SystrapSpace implements AddressSpace, StopListener {
         )
       )
     })
+  }
+
+  #byWorker(worker: SystrapWorker, changes: ReadonlyArray<MappingChange>): Effect.Effect<number> {
+    return Effect.uninterruptible(
+      Effect.callback<number>((resume) => {
+        worker.make(changes, (result) => resume(Effect.succeed(result)))
+        this.host.pump.hold()
+      })
+    )
   }
 
   readonly read = (address: number, into: Uint8Array): number =>
@@ -150,7 +168,7 @@ export class SystrapSpace implements AddressSpace, StopListener {
   }
 }
 
-/** Gives a service thread's process its region. */
+/** Gives a service thread's process its region, and the orders for its worker. */
 const mapRegion = (host: Host, service: number, fd: number): Effect.Effect<number> =>
   request(host, (block) => {
     block.start(Request.orders, service)
@@ -163,6 +181,15 @@ const mapRegion = (host: Host, service: number, fd: number): Effect.Effect<numbe
           protection: PROT_READ_WRITE,
           shared: true,
           backing: { fd, offset: 0 },
+          populate: false
+        },
+        {
+          _tag: "Map",
+          address: systrapOrders,
+          length: orderPageSize,
+          protection: PROT_READ,
+          shared: true,
+          backing: { fd, offset: slotSize * slotCount },
           populate: false
         }
       ],
@@ -206,5 +233,14 @@ export const newSpace = Effect.fnUntraced(function* (
     yield* space.end
     return yield* failed(operation, -mapped)
   }
+  const worked = yield* request(host, (block) => {
+    block.start(Request.thread, service)
+    block.setFlags(1)
+  })
+  if (worked < 0) {
+    yield* space.end
+    return yield* failed(operation, -worked)
+  }
+  space.worker = new SystrapWorker(region, host.source)
   return space
 })

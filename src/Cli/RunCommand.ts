@@ -2,13 +2,15 @@
  * `effect-sentry run`: one sandbox on the caller's standard streams. Ends as the program ends.
  *
  * Signals go to the program. The second SIGINT or SIGTERM that it does not heed kills the sandbox, so that nobody needs
- * to look for the process id; at a terminal, where Ctrl-C is an everyday key, only if it follows within two seconds.
+ * to look for the process id; at a terminal, where Ctrl-C is an everyday key, only if it follows within two seconds, the same
+ * process group is in the foreground, and it has no handler for it.
  */
 import { openSync, readFileSync, writeSync } from "node:fs"
 import { resolve } from "node:path"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { SIG_DFL, SIG_IGN } from "../Abi/SigAction.ts"
 import * as Signal from "../Abi/Signal.ts"
 import type { ExitStatus } from "../Abi/Wait.ts"
 import * as PtracePlatform from "../Platform/PtracePlatform.ts"
@@ -63,21 +65,35 @@ const FROM_KEYS: ReadonlySet<number> = new Set([Signal.SIGINT, Signal.SIGQUIT, S
 
 /** A second signal so soon is the same one, come by two ways (a terminal and a launcher), ms. */
 const DUPLICATE = 50
-/** At a terminal, how soon the second Ctrl-C must follow to kill the sandbox, ms. */
+/** At a terminal, how soon the second Ctrl-C must follow to kill what does not handle it, and the sandbox, ms. */
 const IMPATIENCE = 2000
 /** How long a program may take to stop at Ctrl-Z until the sentry stops too, ms. */
 const STOP_DELAY = 30
 
+/** Whether somebody in the terminal's foreground has a handler for Ctrl-C: a shell at its prompt gets many of them. */
+const handlesInterrupt = ({ kernel }: Sandbox.Running, tty: TtyOwner): boolean => {
+  for (const { handlers } of kernel.system.taskSet.processGroups.get(tty.foreground)?.members ?? []) {
+    const { sa_handler } = handlers.get(Signal.SIGINT)
+    if (sa_handler !== SIG_DFL && sa_handler !== SIG_IGN) return true
+  }
+  return false
+}
+
 /** Hands signals to the program until the scope closes. */
 const forwardSignals = (running: Sandbox.Running, tty: TtyOwner | undefined) => {
   let lastEnding: number | undefined
+  /** Who was in the terminal's foreground then. */
+  let foreground: number | undefined
   const onSignal = (signo: number): void => {
     if (signo === Signal.SIGINT || signo === Signal.SIGTERM) {
       const now = performance.now()
       const since = lastEnding === undefined ? Infinity : now - lastEnding
       if (since < DUPLICATE) return
       lastEnding = now
-      if (since < (tty === undefined ? Infinity : IMPATIENCE)) {
+      const isSame = foreground === tty?.foreground
+      foreground = tty?.foreground
+      const isImpatient = tty === undefined || (isSame && since < IMPATIENCE && !handlesInterrupt(running, tty))
+      if (since < Infinity && isImpatient) {
         running.kernel.kill()
         return
       }

@@ -9,3 +9,6 @@ export const makedev = (major: number, minor: number): number =>
 export const major = (dev: number): number => (dev >>> 8) & 0xfff
 
 export const minor = (dev: number): number => (dev & 0xff) | (Math.floor(dev / 0x1000) & 0xfff00)
+
+/** As the kernel itself packs a `dev_t`, which /proc/[pid]/fdinfo shows: 20 bits of minor. */
+export const kernelDevice = (dev: number): number => major(dev) * 0x10_0000 + minor(dev)

@@ -94,6 +94,7 @@ export const timerfd_settime = declare(
     const timer = timerOf(task, fdNumber)
     if (typeof timer === "number") return timer
     const old = timer.setting()
+    timer.settingFlags = flagBits
     const { timekeeper } = task.system
     const now = timekeeper.monotonic()
     const origin = REALTIME_CLOCKS.has(timer.clock) ? timekeeper.realtime() : now

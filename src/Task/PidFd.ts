@@ -16,6 +16,11 @@ export class PidFd extends AnonymousFile {
     this.group = group
   }
 
+  override details(): string {
+    const id = this.group.state === "Dead" ? -1 : this.group.tgid
+    return `Pid:\t${id}\nNSpid:\t${id}\n`
+  }
+
   override readiness(): number {
     switch (this.group.state) {
       case "Alive":

@@ -92,7 +92,7 @@ const info = (subject: Subject, fd: number): string | number => {
     `pos:\t${Math.max(0, file.seek(0, SEEK_CUR))}\n` +
     `flags:\t0${(file.statusFlags | closeOnExec).toString(8)}\n` +
     `mnt_id:\t${file.location()?.mount.id ?? INTERNAL_MOUNT}\n` +
-    `ino:\t${typeof stat === "number" ? 0 : stat.ino}\n`
+    `ino:\t${typeof stat === "number" ? 0 : stat.ino}\n${file.details()}`
   )
 }
 

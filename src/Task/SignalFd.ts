@@ -133,6 +133,10 @@ export class SignalFd extends AnonymousFile {
     return read === 0 ? -EAGAIN : read
   }
 
+  override details(): string {
+    return `sigmask:\t${this.#mask.toString(16).padStart(16, "0")}\n`
+  }
+
   override readiness(): number {
     const { pending, threadGroup } = this.#owner
     return ((pending.set | threadGroup.pending.set) & this.#mask) === 0n ? 0 : POLLIN

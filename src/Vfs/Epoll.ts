@@ -6,6 +6,8 @@
  *
  * Atomic: every method.
  */
+import { SEEK_CUR } from "../Abi/At.ts"
+import { kernelDevice } from "../Abi/Device.ts"
 import { EBADF, EEXIST, EINVAL, ELOOP, ENOENT, EPERM } from "../Abi/Errno.ts"
 import { EPOLLET, EPOLLEXCLUSIVE, EPOLLONESHOT, EPOLLWAKEUP } from "../Abi/EpollFlags.ts"
 import { POLLERR, POLLHUP, POLLIN, POLLOUT, READABLE } from "../Abi/Poll.ts"
@@ -83,6 +85,21 @@ export class EpollDescription extends AnonymousFile {
 
   constructor(stat: Stat) {
     super("eventpoll", stat, 0)
+  }
+
+  override details(): string {
+    let text = ""
+    for (const [file, ofFile] of this.#registrations) {
+      const stat = file.stat()
+      const [ino, dev] = typeof stat === "number" ? [0, 0] : [stat.ino, kernelDevice(stat.dev)]
+      for (const { data, fd, flags } of ofFile.values()) {
+        const [events, value] = [(flags >>> 0).toString(16).padStart(8), data.toString(16).padStart(16)]
+        text +=
+          `tfd: ${String(fd).padStart(8)} events: ${events} data: ${value}  ` +
+          `pos:${Math.max(0, file.seek(0, SEEK_CUR))} ino:${ino.toString(16)} sdev:${dev.toString(16)}\n`
+      }
+    }
+    return text
   }
 
   override readiness(): number {

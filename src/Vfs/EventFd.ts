@@ -24,6 +24,11 @@ export class EventFd extends AnonymousFile {
     return this.#count
   }
 
+  override details(): string {
+    const count = this.#count.toString(16).padStart(16)
+    return `eventfd-count: ${count}\neventfd-id: ${this.stat().ino}\neventfd-semaphore: ${this.#semaphore ? 1 : 0}\n`
+  }
+
   override read(into: Uint8Array): number {
     if (into.length < 8) return -EINVAL
     if (this.#count === 0n) return -EAGAIN

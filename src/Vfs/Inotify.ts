@@ -1,6 +1,7 @@
 /**
  * inotify(7): an instance, its watches, and the queue of events.
  */
+import { kernelDevice } from "../Abi/Device.ts"
 import { EAGAIN, EEXIST, EINVAL, EMFILE, ENOSPC } from "../Abi/Errno.ts"
 import {
   IN_ALL_EVENTS,
@@ -177,9 +178,18 @@ export class Inotify extends OpenFileDescription {
     return 0
   }
 
-  /** What /proc/[pid]/fdinfo lists. */
-  *watches(): Generator<{ readonly wd: number; readonly inode: Inode; readonly mask: number }> {
-    for (const [wd, { watch, inode }] of this.#watches) yield { wd, inode, mask: watch.bits >>> 0 }
+  /** The last watch first. No filesystem here gives file handles out, so there is none to show. */
+  override details(): string {
+    let text = ""
+    for (const [wd, { watch, inode }] of this.#watches) {
+      const stat = inode.stat()
+      const device = typeof stat === "number" ? 0 : kernelDevice(stat.dev)
+      const hex = (value: number): string => value.toString(16)
+      text =
+        `inotify wd:${hex(wd)} ino:${hex(inode.ino)} sdev:${hex(device)} mask:${hex(watch.bits >>> 0)} ignored_mask:0 \n` +
+        text
+    }
+    return text
   }
 
   /** An event that equals the last one in the queue adds nothing. */

@@ -61,6 +61,11 @@ export abstract class OpenFileDescription {
   /** What readlink of /proc/[pid]/fd/N shows: a path, or "pipe:[123]". */
   abstract describe(): string
 
+  /** Lines that /proc/[pid]/fdinfo/N adds for a file of this kind. */
+  details(): string {
+    return ""
+  }
+
   /** The place it was opened at: where fchdir and *at(2) start. Undefined for what has none (pipes, sockets). */
   location(): Location | undefined {
     return undefined

@@ -34,6 +34,18 @@ export class TimerFd extends AnonymousFile {
     this.clock = clock
   }
 
+  /** TFD_* flags of the last timerfd_settime(2). */
+  settingFlags = 0
+
+  override details(): string {
+    const { interval, value } = this.setting()
+    const time = (nanos: bigint): string => `(${nanos / 1_000_000_000n}, ${nanos % 1_000_000_000n})`
+    return (
+      `clockid: ${this.clock}\nticks: ${this.#expirations}\nsettime flags: 0${this.settingFlags.toString(8)}\n` +
+      `it_value: ${time(value)}\nit_interval: ${time(interval)}\n`
+    )
+  }
+
   /** What is left: timerfd_gettime(2). */
   setting(): TimerSetting {
     this.#count()

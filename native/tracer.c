@@ -26,7 +26,7 @@
 
 #include "tracer.h"
 
-enum { SPIN_ALONE = 250000, SPIN_LONG = 40000, SPIN_SHORT = 3000, PATIENCE = 4 }; /* ns, ns, ns, times in a row */
+enum { SPIN_ALONE = 160000, SPIN_LONG = 40000, SPIN_SHORT = 3000, PATIENCE = 4 }; /* ns, ns, ns, times in a row */
 
 #ifndef SYS_SECCOMP
 #define SYS_SECCOMP 1 /* si_code of SIGSYS, which older C libraries lack */
@@ -78,8 +78,10 @@ static bool await_command(struct tracer *t)
 			break;
 		for (int i = 0; i < 8; i++)
 			__builtin_ia32_pause();
-		if (now() - t->published > (alone ? SPIN_ALONE : t->spin_limit)) {
-			if (!alone && ++t->spin_misses >= PATIENCE)
+		if (now() - t->published > (alone ? t->alone_limit : t->spin_limit)) {
+			if (alone && t->alone_limit > SPIN_LONG)
+				t->alone_limit /= 2;
+			else if (!alone && ++t->spin_misses >= PATIENCE)
 				t->spin_limit = SPIN_SHORT;
 			break;
 		}
@@ -93,6 +95,8 @@ static bool await_command(struct tracer *t)
 /* A command found us asleep soon after the event: waiting awake would have been right. */
 static void on_bell(struct tracer *t)
 {
+	if (now() - t->published < SPIN_ALONE)
+		t->alone_limit = SPIN_ALONE;
 	if (now() - t->published < SPIN_LONG) {
 		t->spin_limit = SPIN_LONG;
 		t->spin_misses = 0;
@@ -378,6 +382,7 @@ static void run_commands(struct tracer *t)
 void tracer_serve(struct tracer *t)
 {
 	t->spin_limit = SPIN_LONG;
+	t->alone_limit = SPIN_ALONE;
 	for (;;) {
 		int status;
 		pid_t tid;

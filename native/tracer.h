@@ -28,6 +28,7 @@ struct tracer {
 	uint16_t *by_tid;
 	uint32_t command_tail;
 	uint32_t spin_limit;  /* ns to wait awake for JS's answer */
+	uint32_t alone_limit; /* the same while no guest runs */
 	uint32_t spin_misses; /* waits in vain in a row */
 	uint32_t running;     /* guest threads that we have let run */
 	bool resumes;         /* they run only when we let them: not so on the fast platform */

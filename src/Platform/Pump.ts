@@ -42,9 +42,9 @@ export const AfterBatch = Context.Reference<() => boolean>("effect-sentry/Platfo
 const BATCH = 256
 /** How long a slice may last, in ms: the longest that the event loop waits for us. */
 const SLICE = 2
-/** How long to wait awake, in ms: for a guest, for a prompt answer; and how many times in vain before giving that up. */
+/** How long to wait awake, in ms: for a guest, at most for a prompt answer; and how many times in vain before giving up. */
 const SPIN = 0.05
-const SPIN_PROMPT = 0.25
+const SPIN_PROMPT = 0.2
 const PATIENCE = 4
 
 /** What the pump knows of one source. */
@@ -72,6 +72,8 @@ export class Pump {
   #members: ReadonlyArray<Member> = []
   #state: "running" | "scheduled" | "armed" = "armed"
   #misses = 0
+  /** How long to wait for a prompt answer: half as long each time that it was in vain (the host is busy). */
+  #patience = SPIN_PROMPT
   #armedAt = 0
   readonly #canSpin: boolean
 
@@ -115,7 +117,9 @@ export class Pump {
 
   #onWake(): boolean {
     if (this.#state !== "armed") return true // a byte that came when we had woken otherwise
-    if (performance.now() - this.#armedAt < SPIN) this.#misses = 0
+    const slept = performance.now() - this.#armedAt
+    if (slept < SPIN) this.#misses = 0
+    if (slept < SPIN_PROMPT) this.#patience = SPIN_PROMPT
     this.#disarm()
     this.#run()
     return true
@@ -163,7 +167,7 @@ export class Pump {
       prompt ||= source.prompt?.() === true
     }
     if (!this.#canSpin || !(prompt || (busy && this.#misses < PATIENCE))) return false
-    const end = performance.now() + (prompt ? SPIN_PROMPT : SPIN)
+    const end = performance.now() + (prompt ? this.#patience : SPIN)
     do {
       for (let i = 0; i < 100; i++) {
         if (this.#ready()) {
@@ -172,7 +176,8 @@ export class Pump {
         }
       }
     } while (performance.now() < end)
-    if (!prompt) this.#misses++
+    if (prompt) this.#patience = Math.max(SPIN, this.#patience / 2)
+    else this.#misses++
     return false
   }
 

@@ -73,10 +73,17 @@ export class Segment extends IpcObject {
 
   noteAttach(): void {
     this.attachTime = this.#memory.now()
+    this.#noteActor()
   }
 
   noteDetach(): void {
     this.detachTime = this.#memory.now()
+    this.#noteActor()
+  }
+
+  #noteActor(): void {
+    const { actor } = this.#memory
+    if (actor !== undefined) this.lastPid = actor
   }
 }
 
@@ -130,6 +137,8 @@ export class SharedMemory {
   readonly now: () => number
   /** Pages of all segments. */
   pages = 0
+  /** The process for which mappings change just now. */
+  actor: number | undefined
 
   constructor(now: () => number) {
     this.now = now
@@ -164,6 +173,16 @@ export class SharedMemory {
       },
       (found) => (found.size < size ? -EINVAL : 0)
     )
+  }
+
+  /** Runs `change`, which makes or ends mappings and does not suspend, for process `pid`: what shm_lpid tells. */
+  actingFor<A>(pid: number, change: () => A): A {
+    this.actor = pid
+    try {
+      return change()
+    } finally {
+      this.actor = undefined
+    }
   }
 
   /** IPC_RMID: it goes now, or with its last mapping; no key leads to it any more. */

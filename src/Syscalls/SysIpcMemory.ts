@@ -219,7 +219,7 @@ export const sysIpcMemory = [
     shmget(task, key | 0, length, options)
   ),
   declare("shmat", [int("shmid"), address("shmaddr"), flags("shmflg", SHM_NAMES, "0")], shmat, {
-    partial: "shm_lpid does not tell of exits and forks"
+    partial: "shm_lpid does not tell of munmap"
   }),
   declare("shmdt", [address("shmaddr")], shmdt),
   declare("shmctl", [int("shmid"), oneOf("cmd", SHMCTL_NAMES), address("buf")], shmctl, {

@@ -122,7 +122,9 @@ const copyMemory = (parent: Task): Effect.Effect<ChildMemory | number> =>
     orRefused(
       Effect.map(parent.context.clone("copy"), (context) => ({
         context,
-        memoryManager: parent.memoryManager.fork(context.addressSpace)
+        memoryManager: parent.system.ipc.memory.actingFor(parent.threadGroup.tgid, () =>
+          parent.memoryManager.fork(context.addressSpace)
+        )
       }))
     )
   )

@@ -52,7 +52,7 @@ export const releaseMemory = (task: Task): void => {
     }
   }
   task.clearChildTid = 0
-  memoryManager.leave()
+  system.ipc.memory.actingFor(task.threadGroup.tgid, () => memoryManager.leave())
   task.vforkParent?.stops.endInternal()
   task.vforkParent = undefined
 }

@@ -99,10 +99,12 @@ int main(void) {
   struct shmid_ds s;
   shmctl(id, IPC_STAT, &s);
   INT(s.shm_nattch);
+  IS(s.shm_lpid == getpid());
   write(fds[1], "x", 1);
   reap("child", child);
   shmctl(id, IPC_STAT, &s);
   INT(s.shm_nattch);
+  IS(s.shm_lpid == child);
   say("%s", a + 100);
   child = NEED(fork());
   if (child == 0) {

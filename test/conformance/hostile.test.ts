@@ -1,0 +1,241 @@
+/**
+ * Guests that try to break out, to crash the kernel or to starve it (test/hostile). Each says what it saw; whatever it
+ * does, effect-sentry itself must not fail, must end in time, and nothing may be left.
+ */
+import { execFileSync, spawn } from "node:child_process"
+import { existsSync, mkdirSync, readFileSync, renameSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs"
+import { copyFileSync } from "node:fs"
+import { beforeAll, describe, expect, test } from "vitest"
+import { expectSame, withScratch } from "./Compare.ts"
+import { IS_SANDBOX, NIGHTLY, PLATFORMS, type Platform, REPOSITORY } from "./Platforms.ts"
+import { survivors, tree } from "./Processes.ts"
+import { ENVIRONMENT, run } from "./Run.ts"
+
+const BUILD = `${REPOSITORY}test/hostile/build/`
+const SEEDS = NIGHTLY ? 300 : 3
+const LIMIT = 120_000
+
+const guest = (name: string): string => `${BUILD}${name}`
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+
+/** Runs a guest that ends by itself and gives what it said. */
+const lines = async (platform: Platform, command: ReadonlyArray<string>): Promise<ReadonlyArray<string>> => {
+  const { status, stderr, stdout, timedOut } = await run(platform.command(command), { timeout: LIMIT })
+  expect({ stderr, timedOut, status, stdout: status === 0 ? "" : stdout }).toEqual({
+    stderr: "",
+    timedOut: false,
+    status: 0,
+    stdout: ""
+  })
+  return stdout.trimEnd().split("\n")
+}
+
+/** Ends with "alive" after having asked for too much of something. */
+const GREEDY = [
+  "thread_bomb",
+  "descriptors",
+  "many_files",
+  "descriptor_numbers",
+  "signals",
+  "alarm_storm",
+  "timers",
+  "memory",
+  "arguments",
+  "vectors",
+  "tree",
+  "wide_directory",
+  "tmp_full",
+  "threads_exec",
+  "vfork_killed",
+  "kill_all",
+  "races",
+  "descriptors_in_flight",
+  "epoll_nest",
+  "locks",
+  "sockets"
+]
+
+/** Never ends by itself. */
+const ENDLESS = [
+  "loop_for_ever",
+  "loop_and_ignore",
+  "block_and_ignore",
+  "output_for_ever",
+  "exec_for_ever",
+  "fork_bomb_for_ever"
+]
+
+/** Nobody's user id; only root can become it. */
+const NOBODY = 65534
+const canBecomeNobody = process.getuid?.() === 0
+
+beforeAll(() => {
+  execFileSync("make", ["-s", "-C", `${REPOSITORY}test/hostile`, "-j2"], { stdio: ["ignore", "ignore", "inherit"] })
+}, LIMIT)
+
+for (const platform of PLATFORMS) {
+  describe.skipIf(!IS_SANDBOX)(`hostile guests on ${platform.name}`, { timeout: LIMIT + 10_000 }, () => {
+    describe("escape", () => {
+      test("the stub's pages can't be changed, and jumping into them is no use", async () => {
+        const said = await lines(platform, [guest("stub_pages")])
+        expect(said.filter((line) => line.endsWith(" ok"))).toEqual([])
+        expect(said.slice(-5)).toEqual([
+          "across munmap EINVAL",
+          "all munmap EINVAL",
+          "store code: killed SIGSEGV",
+          "store orders: killed SIGSEGV",
+          "jumps that ended badly: 260"
+        ])
+        expect(existsSync("/tmp/stub_was_here")).toBe(false)
+      })
+
+      test("int 0x80, sysenter, 32-bit code, x32 numbers and the vsyscall page reach nothing", async () => {
+        const said = await lines(platform, [guest("entries"), "sandbox"])
+        const other = said.filter((line) => /^(int|x32|sysenter|32-bit)/.test(line))
+        expect(other.filter((line) => !/exited 38|killed SIG(SEGV|ILL)$/.test(line))).toEqual([])
+        expect(other).toHaveLength(17)
+      })
+
+      test("privileged instructions, kernel selectors and odd flags do what they do on the host", () =>
+        expectSame(platform, [guest("entries")]))
+
+      test("forged signal frames harm nobody else", async () => {
+        expect(await lines(platform, [guest("sigframe")])).toEqual(["alive"])
+      })
+
+      test("memory closed by protection keys harms nobody else", async () => {
+        expect((await lines(platform, [guest("pkru")])).at(-1)).toBe("alive")
+      })
+
+      test("no path, link, device, mount, process or descriptor leads out of a root of its own", () =>
+        withScratch(async (directory) => {
+          for (const name of ["root", "rw", "ro", "outside"]) mkdirSync(`${directory}/${name}`)
+          mkdirSync(`${directory}/root/tmp`)
+          writeFileSync(`${directory}/outside/secret`, "secret\n")
+          writeFileSync(`${directory}/ro/file`, "fine\n")
+          symlinkSync(`${directory}/outside/secret`, `${directory}/rw/host_link`)
+          symlinkSync("../outside", `${directory}/rw/host_dir_link`)
+          copyFileSync(guest("escape_static"), `${directory}/root/escape`)
+          const binds = ["--bind", `${directory}/rw:/rw:rw`, "--bind", `${directory}/ro:/ro`]
+          const options = ["--rootfs", `${directory}/root`, ...binds, "--clear-env"]
+          const command = platform.command(["/escape", `${directory}/outside/secret`, String(process.pid)], options)
+          const { status, stderr, stdout } = await run(command, { env: { ...ENVIRONMENT, SENTRY_SECRET: "1" } })
+          expect({ status, stderr }).toEqual({ status: 0, stderr: "" })
+          expect(stdout.split("\n").filter((line) => line.includes("LEAK"))).toEqual([])
+          const refused = stdout
+            .split("\n")
+            .filter((line) => line.includes("/ro") && !/-1 (EROFS|EXDEV|EPERM)$/.test(line))
+          expect(refused).toEqual([])
+          expect(stdout).toContain("mmap shared: EACCES\n")
+          expect(stdout).toMatch(/end\n$/)
+          expect(readFileSync(`${directory}/ro/file`, "utf8")).toBe("fine\n")
+          expect(readFileSync(`${directory}/outside/secret`, "utf8")).toBe("secret\n")
+          expect(execFileSync("ls", [`${directory}/outside`], { encoding: "utf8" })).toBe("secret\n")
+        }))
+
+      test("a host process that swaps a directory for a link does not open the way out", () =>
+        withScratch(async (directory) => {
+          for (const name of ["root", "rw", "rw/real", "outside"]) mkdirSync(`${directory}/${name}`)
+          writeFileSync(`${directory}/rw/real/secret`, "inside\n")
+          writeFileSync(`${directory}/outside/secret`, "secret\n")
+          copyFileSync(guest("race_static"), `${directory}/root/race`)
+          const options = ["--rootfs", `${directory}/root`, "--bind", `${directory}/rw:/rw:rw`]
+          let ended = false
+          const running = run(platform.command(["/race", "/rw"], options)).finally(() => {
+            ended = true
+          })
+          const flip = `${directory}/rw/flip`
+          while (!ended) {
+            for (let i = 0; i < 50; i++) {
+              renameSync(`${directory}/rw/real`, flip)
+              renameSync(flip, `${directory}/rw/real`)
+              symlinkSync("../outside", flip)
+              unlinkSync(flip)
+            }
+            renameSync(`${directory}/rw/real`, flip)
+            await sleep(1)
+            renameSync(flip, `${directory}/rw/real`)
+          }
+          const { stderr, stdout } = await running
+          expect({ stderr, stdout }).toEqual({ stderr: "", stdout: "leaks: 0, seen: 1, missing: 1\n" })
+        }))
+    })
+
+    describe("starvation", () => {
+      for (const what of GREEDY) {
+        test(what, async () => {
+          expect((await lines(platform, [guest("starve"), what])).at(-1)).toBe("alive")
+        })
+      }
+
+      test("bad stacks kill only their owner", async () => {
+        const said = await lines(platform, [guest("starve"), "stacks"])
+        expect(said.filter((line) => !/killed SIGSEGV$/.test(line))).toEqual(["unaligned: exited 0", "alive"])
+      })
+
+      test("a process ends whatever its threads wait for", async () => {
+        const said = await lines(platform, [guest("starve"), "blocked"])
+        expect(said.filter((line) => !/exited 7$/.test(line))).toEqual(["alive"])
+      })
+
+      for (const what of ["fork_bomb", "thread_bomb"]) {
+        test.skipIf(!canBecomeNobody)(`${what} on a host that refuses`, async () => {
+          // so few that the host says no before the sandbox would
+          const limits = [
+            "prlimit",
+            "--nproc=64",
+            "setpriv",
+            `--reuid=${NOBODY}`,
+            `--regid=${NOBODY}`,
+            "--clear-groups"
+          ]
+          const command = [...limits, ...platform.command([guest("starve"), what])]
+          const { status, stderr, stdout } = await run(command, { timeout: LIMIT })
+          expect({ status, stderr }).toEqual({ status: 0, stderr: "" })
+          expect(stdout).toMatch(/^refused: EAGAIN, many: 1\n(.*\n)*alive\n$/)
+        })
+      }
+
+      for (const what of ENDLESS) {
+        test(`${what}: --timeout ends it`, async () => {
+          const options = ["--timeout", "1s"]
+          const command = ["sh", "-c", '"$@" > /dev/null', "sh", ...platform.command([guest("starve"), what], options)]
+          const { status, stderr, timedOut } = await run(command, { timeout: 60_000 })
+          expect({ status, stderr, timedOut }).toEqual({ status: 124, stderr: "", timedOut: false })
+        })
+      }
+
+      for (const what of ["loop_and_ignore", "block_and_ignore", "output_for_ever"]) {
+        test(`${what}: a second SIGINT ends it`, async () => {
+          const [program = "", ...args] = platform.command([guest("starve"), what])
+          // nobody reads what it writes
+          const child = spawn(program, args, { cwd: "/", env: ENVIRONMENT, stdio: ["ignore", "pipe", "ignore"] })
+          const ended = new Promise<number | null>((resolve) => child.on("exit", (code) => resolve(code)))
+          await sleep(1500)
+          const before = tree(child.pid ?? 0)
+          child.kill("SIGINT")
+          await sleep(300)
+          child.kill("SIGINT")
+          const outcome = await Promise.race([ended, sleep(20_000).then(() => "still there")])
+          if (outcome === "still there") child.kill("SIGKILL")
+          expect(outcome).not.toBe("still there")
+          await sleep(300)
+          expect(survivors(before)).toEqual([])
+        })
+      }
+    })
+
+    describe("random calls", () => {
+      for (let seed = 1; seed <= SEEDS; seed++) {
+        test(`seed ${seed}`, async () => {
+          // the status may be anything that a child's signal makes of it, but the kernel's own
+          const command = platform.command([guest("fuzz"), String(seed), NIGHTLY ? "60" : "15", "400"])
+          const { status, stderr, timedOut } = await run(command, { timeout: LIMIT })
+          expect(timedOut).toBe(false)
+          expect(stderr).not.toContain("the sandbox failed")
+          expect([0, 129, 130, 137, 143]).toContain(status)
+        })
+      }
+    })
+  })
+}

@@ -32,7 +32,7 @@ import type { KernelEvent, System } from "./Task/System.ts"
 import { run } from "./Task/TaskRun.ts"
 import { TaskSet } from "./Task/TaskSet.ts"
 import { killGroup, sendToGroup } from "./Task/TaskSignals.ts"
-import { type ThreadGroup, type Usage, addUsage, groupUsage } from "./Task/ThreadGroup.ts"
+import { type ThreadGroup, type Usage, addUsage, groupUsage, noUsage } from "./Task/ThreadGroup.ts"
 import { type Entropy, hostEntropy } from "./Time/Entropy.ts"
 import { type Timekeeper, hostTimekeeper } from "./Time/Timekeeper.ts"
 import { Timers } from "./Time/Timers.ts"
@@ -198,7 +198,7 @@ export const make = Effect.fnUntraced(function* (
     kill: killAll,
     exitStatus: Deferred.await(exit),
     usage: () => {
-      const sum = { user: 0n, system: 0n, peakResidentSet: 0 }
+      const sum = noUsage()
       for (const group of first === undefined ? [] : [first, ...taskSet.groups.values()])
         addUsage(sum, groupUsage(group))
       return sum

@@ -6,7 +6,7 @@ import { timevalOfNanos } from "../Abi/Time.ts"
 import type { Usage } from "../Task/ThreadGroup.ts"
 
 /** What is not accounted is zero. */
-export const rusageOf = ({ peakResidentSet, system, user }: Usage): Rusage => ({
+export const rusageOf = ({ peakResidentSet, system, user, waits }: Usage): Rusage => ({
   ru_utime: timevalOfNanos(user),
   ru_stime: timevalOfNanos(system),
   ru_maxrss: peakResidentSet,
@@ -21,6 +21,6 @@ export const rusageOf = ({ peakResidentSet, system, user }: Usage): Rusage => ({
   ru_msgsnd: 0,
   ru_msgrcv: 0,
   ru_nsignals: 0,
-  ru_nvcsw: 0,
+  ru_nvcsw: waits,
   ru_nivcsw: 0
 })

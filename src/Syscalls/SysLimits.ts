@@ -148,7 +148,7 @@ export const sysLimits = [
     prlimit64
   ),
   declare("getrusage", [oneOf("who", RUSAGE_NAMES), struct("usage", "rusage", "out")], getrusage, {
-    partial: "CPU time only; the other fields are zero"
+    partial: "CPU time, peak memory and waits only; the other fields are zero"
   }),
   declare("times", [struct("buf", "tms", "out")], times)
 ]

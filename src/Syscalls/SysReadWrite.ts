@@ -47,7 +47,12 @@ export const readFile = (
   if (typeof vector === "number") return vector
   const attempt = (): number => {
     const count = readInto(file, vector, offset)
-    if (count > 0) file.tell(IN_ACCESS)
+    if (count === -EAGAIN && !isNonBlocking(file)) return count
+    task.accounts.readCalls++
+    if (count > 0) {
+      task.accounts.readCharacters += count
+      file.tell(IN_ACCESS)
+    }
     return count
   }
   if (file.tty !== undefined && vector.length > 0) {

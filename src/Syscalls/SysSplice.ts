@@ -150,12 +150,22 @@ class Transfer {
     return 0
   }
 
+  /** Only sendfile(2) and copy_file_range(2) count as reading and writing. */
+  #account(): void {
+    const { accounts } = this.#task
+    accounts.readCalls++
+    accounts.writeCalls++
+    accounts.readCharacters += this.#done
+    accounts.writtenCharacters += this.#done
+  }
+
   #stop(error: number): number {
     return error === -EAGAIN && this.#done > 0 && !this.#options.all ? 0 : error
   }
 
   #end(result: number): number {
     const errors = [this.#from.finish(this.#task), this.#to.finish(this.#task)]
+    if (this.#options.all) this.#account()
     if (this.#done === 0) return result
     this.#from.file.tell(IN_ACCESS)
     this.#to.file.tell(IN_MODIFY)

@@ -146,6 +146,9 @@ export class WriteTransfer {
 
   /** The end: the bytes written, or `otherwise` if there are none: partial progress wins over an error. */
   settle(otherwise: number): number {
+    const { accounts } = this.#task
+    accounts.writeCalls++
+    accounts.writtenCharacters += this.#done
     if (this.#done === 0) return otherwise
     this.#file.tell(IN_MODIFY)
     return this.#done

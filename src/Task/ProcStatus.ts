@@ -161,7 +161,7 @@ export const status = (subject: Subject, caller: Caller): string => {
     "Speculation_Store_Bypass:\tunknown\nSpeculationIndirectBranch:\tunknown\n",
     `Cpus_allowed:\t${bitmap(cpus, task.system.cpuCount)}\nCpus_allowed_list:\t${bitmapList(cpus)}\n`,
     "Mems_allowed:\t00000000,00000001\nMems_allowed_list:\t0\n",
-    "voluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0\n"
+    `voluntary_ctxt_switches:\t${task.accounts.waits}\nnonvoluntary_ctxt_switches:\t0\n`
   ].join("")
 }
 

@@ -27,7 +27,7 @@ import {
   userOf
 } from "./ProcSubject.ts"
 import type { Task } from "./Task.ts"
-import type { ThreadGroup } from "./ThreadGroup.ts"
+import { addUsage, type ThreadGroup } from "./ThreadGroup.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Small files
@@ -89,10 +89,17 @@ const syscall: Report = ({ task }, caller) => {
   return call.nr < 0 ? `-1 ${place}` : `${call.nr} ${argumentRegisters.map(hex).join(" ")} ${place}`
 }
 
-const io: Report = ({ task }, caller) =>
-  mayInspect(caller, task)
-    ? "rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n"
-    : -EACCES
+/** A process's counts include those of children that it has waited for. What reaches the host's disks is not counted. */
+const io: Report = (subject, caller) => {
+  const { group, task, whole } = subject
+  if (!mayInspect(caller, task)) return -EACCES
+  const sum = { ...usageOf(subject) }
+  if (whole) addUsage(sum, group.childUsage)
+  return (
+    `rchar: ${sum.readCharacters}\nwchar: ${sum.writtenCharacters}\nsyscr: ${sum.readCalls}\n` +
+    `syscw: ${sum.writeCalls}\nread_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n`
+  )
+}
 
 const children: Report = ({ group, task }) =>
   task.isLeader ? [...group.children].map((child) => `${child.tgid} `).join("") : ""

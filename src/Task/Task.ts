@@ -31,6 +31,7 @@ import { type Scheduling, defaultScheduling } from "./Scheduling.ts"
 import type { Result } from "./Syscall.ts"
 import type { System } from "./System.ts"
 import { hasDeliverableSignal, retarget, sendToTask } from "./TaskSignals.ts"
+import { noAccounts, type TaskAccounts } from "./TaskAccounts.ts"
 import { defaultControls, type TaskControls } from "./TaskControls.ts"
 import { TaskStops } from "./TaskStop.ts"
 import type { ThreadGroup } from "./ThreadGroup.ts"
@@ -106,6 +107,8 @@ export class Task {
   keepCapabilities = false
   timerSlack = 50_000
   controls: TaskControls = defaultControls
+  /** Owner: task fiber. */
+  readonly accounts: TaskAccounts = noAccounts()
   niceness = 0
   scheduling: Scheduling = defaultScheduling
   /** personality(2). */
@@ -198,6 +201,7 @@ export class Task {
    */
   block(subscribe: (wake: () => void) => () => void, deadline?: bigint): Effect.Effect<Wakeup> {
     const { runQueue, timers } = this.system
+    this.accounts.waits++
     const wait = Effect.callback<Wakeup>((resume) => {
       let done = false
       let unsubscribe: (() => void) | undefined

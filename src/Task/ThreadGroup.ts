@@ -11,6 +11,7 @@ import { PosixTimers } from "./PosixTimer.ts"
 import type { ProcessGroup } from "./ProcessGroup.ts"
 import type { ResourceLimits } from "./ResourceLimits.ts"
 import type { Task } from "./Task.ts"
+import { noAccounts, type TaskAccounts } from "./TaskAccounts.ts"
 
 /** How far a group is from gone. "Zombie": ended and not yet waited for. */
 export type GroupState = "Alive" | "Zombie" | "Dead"
@@ -25,7 +26,7 @@ export interface GroupStop {
 }
 
 /** What was used: CPU time in nanoseconds (the platform does not tell user from system: all is user's), peak KiB. */
-export interface Usage {
+export interface Usage extends TaskAccounts {
   user: bigint
   system: bigint
   peakResidentSet: number
@@ -103,8 +104,8 @@ export class ThreadGroup {
   /** CLOCK_MONOTONIC at its start. */
   readonly startTime: bigint
   /** Of ended tasks, and of waited-for children. Guarded by: TaskSet mutex. */
-  readonly usage: Usage = { user: 0n, system: 0n, peakResidentSet: 0 }
-  readonly childUsage: Usage = { user: 0n, system: 0n, peakResidentSet: 0 }
+  readonly usage: Usage = noUsage()
+  readonly childUsage: Usage = noUsage()
 
   constructor(options: {
     readonly tgid: number
@@ -132,15 +133,24 @@ export class ThreadGroup {
   }
 }
 
+/** Nothing yet. */
+export const noUsage = (): Usage => ({ user: 0n, system: 0n, peakResidentSet: 0, ...noAccounts() })
+
 /** Adds what one task or process used to a sum. */
 export const addUsage = (sum: Usage, part: Readonly<Usage>): void => {
   sum.user += part.user
   sum.system += part.system
   sum.peakResidentSet = Math.max(sum.peakResidentSet, part.peakResidentSet)
+  sum.readCharacters += part.readCharacters
+  sum.writtenCharacters += part.writtenCharacters
+  sum.readCalls += part.readCalls
+  sum.writeCalls += part.writeCalls
+  sum.waits += part.waits
 }
 
 /** What a living task has used. */
 export const taskUsage = (task: Task): Usage => ({
+  ...task.accounts,
   user: task.earlierCpuTime + task.context.cpuTime(),
   system: 0n,
   peakResidentSet: task.context.addressSpace.residentSet().peak

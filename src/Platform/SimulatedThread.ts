@@ -120,7 +120,7 @@ export class SimulatedThread implements PlatformContext, Machine {
 
   readonly clone = (addressSpace: "share" | "copy"): Effect.Effect<SimulatedThread> =>
     Effect.sync(() => {
-      const code = this.nextChild
+      const code = this.nextChild // which stays, as the call may have to be restarted
       const parent = this.#activations.at(-1)
       if (code === undefined || code._tag === "Handler" || parent === undefined) {
         throw new Error("a simulated program has to say what its child runs: use Guest.fork, clone or thread")

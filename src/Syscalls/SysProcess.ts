@@ -155,11 +155,10 @@ export const sysProcess = [
   ),
   declare("exit", [int("status")], (task, status) => {
     task.exitCode = status & 0xff
-    task.threadGroup.handlers.mutex.runSoon(() => killTask(task))
-    return 0
+    return task.threadGroup.handlers.mutex.run(() => {
+      killTask(task)
+      return 0
+    })
   }),
-  declare("exit_group", [int("status")], (task, status) => {
-    exitGroup(task, status)
-    return 0
-  })
+  declare("exit_group", [int("status")], exitGroup)
 ]

@@ -82,10 +82,14 @@ const rt_sigprocmask = (task: Task, how: number, set: number, old: number, lengt
 
 const rt_sigpending = (task: Task, set: number, length: number): Result => {
   if (length > 8) return -EINVAL
-  const pending = (task.pending.set | task.threadGroup.pending.set) & task.blocked
-  const bytes = new Uint8Array(8)
-  new DataView(bytes.buffer).setBigUint64(0, pending, true)
-  return task.memory.copyOut(set, bytes.subarray(0, length))
+  const finish = (pending: bigint): number => {
+    const bytes = new Uint8Array(8)
+    new DataView(bytes.buffer).setBigUint64(0, pending, true)
+    return task.memory.copyOut(set, bytes.subarray(0, length))
+  }
+  const { handlers, pending: ofGroup } = task.threadGroup
+  const pending = handlers.mutex.run(() => (task.pending.set | ofGroup.set) & task.blocked)
+  return Effect.isEffect(pending) ? Effect.map(pending, finish) : finish(pending)
 }
 
 const sigaltstack = (task: Task, stack: number, old: number): Result => {

@@ -24,7 +24,7 @@ export class PosixTimer {
   readonly clock: TimerClock
   /** A signal was sent and not yet taken. Guarded by: signal mutex. */
   #pending = false
-  /** Expiries since that signal was sent. */
+  /** Expiries since that signal was sent. Guarded by: signal mutex. */
   #overruns = 0n
   /** What timer_getoverrun(2) reports: overruns of the signal taken last. */
   lastOverrun = 0
@@ -34,7 +34,10 @@ export class PosixTimer {
     this.clockId = clockId
     this.clock = clock
     const { timekeeper, timers } = owner.system
-    this.timer = new ClockTimer(timers, timekeeper, clock, (expiries) => {
+    this.timer = new ClockTimer(timers, timekeeper, clock, (expiries) =>
+      owner.threadGroup.handlers.mutex.runSoon(() => expire(expiries))
+    )
+    const expire = (expiries: bigint): void => {
       if (notification._tag === "None" || owner.threadGroup.handlers.ignores(notification.signo)) return
       if (this.#pending) {
         this.#overruns += expiries
@@ -49,7 +52,7 @@ export class PosixTimer {
         const target = owner.system.taskSet.tasks.get(notification.tid)
         if (target?.threadGroup === owner.threadGroup) sendToTask(target, info)
       }
-    })
+    }
   }
 
   /** Its signal is taken: the signal with the overruns so far. */

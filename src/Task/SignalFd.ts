@@ -125,12 +125,20 @@ export class SignalFd extends AnonymousFile {
     if (slots === 0) return -EINVAL
     let read = 0
     for (let slot = 0; slot < slots; slot++) {
-      const info = dequeueSignal(this.#owner, this.#mask)
+      const info = this.#take()
       if (info === undefined) break
       into.set(encode(info), read)
       read += SignalfdSiginfo.size
     }
     return read === 0 ? -EAGAIN : read
+  }
+
+  /** The next signal; undefined if there is none, or the signal mutex is not free: readers hear when it is. */
+  #take(): SigInfo | undefined {
+    return this.#owner.threadGroup.handlers.mutex.tryRun(
+      () => dequeueSignal(this.#owner, this.#mask),
+      () => this.waiters.notify(POLLIN)
+    )
   }
 
   override details(): string {

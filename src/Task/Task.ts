@@ -228,7 +228,8 @@ export class Task {
   setBlocked(mask: SignalSet): void {
     const before = this.blocked
     this.blocked = mask & ~UNBLOCKABLE
-    if (this.threadGroup.tasks.size > 1) retarget(this, mask & ~before)
+    const { handlers, tasks } = this.threadGroup
+    if (tasks.size > 1) handlers.mutex.runSoon(() => retarget(this, mask & ~before))
     if (hasDeliverableSignal(this)) this.interrupt()
   }
 

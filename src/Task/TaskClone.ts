@@ -31,9 +31,10 @@ import { NSIG } from "../Abi/Signal.ts"
 import { SemaphoreUndo } from "../Ipc/Semaphores.ts"
 import type { MemoryManager } from "../Memory/MemoryManager.ts"
 import type { PlatformContext, PlatformFailed } from "../Platform/Platform.ts"
+import { Mutex } from "../Sync/Mutex.ts"
 import { noSignalStack } from "../Signals/SignalStack.ts"
-import { orRefused } from "./HostRefusal.ts"
 import { watchCpuLimit } from "./CpuLimit.ts"
+import { orRefused } from "./HostRefusal.ts"
 import { inheritScheduling } from "./Scheduling.ts"
 import { Task } from "./Task.ts"
 import { hasDeliverableSignal } from "./TaskSignals.ts"
@@ -83,14 +84,16 @@ export const clone = Effect.fnUntraced(function* (
   const memory = yield* (flags & CLONE_VM) !== 0 ? shareMemory(parent) : copyMemory(parent)
   if (typeof memory === "number") return memory
   const { context, memoryManager } = memory
-  const child = yield* taskSet.mutex.section(() => {
+  const child = yield* Mutex.sectionAll([taskSet.mutex, parent.threadGroup.handlers.mutex], () => {
+    // one that came meanwhile, for the whole process group: it must find the child there, or no child yet
+    if (hasDeliverableSignal(parent)) return -ERESTARTNOINTR
     const tid = taskSet.allocateId()
-    return tid < 0 ? undefined : makeTask(parent, request, tid, context, memoryManager)
+    return tid < 0 ? -EAGAIN : makeTask(parent, request, tid, context, memoryManager)
   })
-  if (child === undefined) {
+  if (typeof child === "number") {
     memoryManager.leave()
     yield* context.release
-    return -EAGAIN
+    return child
   }
   prepareChild(parent, child, request)
   if (request.openPidFd !== undefined) {
@@ -129,7 +132,7 @@ const copyMemory = (parent: Task): Effect.Effect<ChildMemory | number> =>
     )
   )
 
-/** Guarded by: TaskSet mutex. */
+/** Guarded by: TaskSet mutex, signal mutex. */
 const makeTask = (
   parent: Task,
   request: CloneRequest,
@@ -164,9 +167,9 @@ const makeGroup = (parent: Task, { exitSignal, flags }: CloneRequest, tgid: numb
   const group = new ThreadGroup({
     tgid,
     parent: (flags & CLONE_PARENT) !== 0 ? from.parent : from,
+    parentTask: (flags & CLONE_PARENT) !== 0 ? from.parentTask : parent,
     processGroup: from.processGroup,
     handlers,
-    parentTask: (flags & CLONE_PARENT) !== 0 ? from.parentTask : parent,
     limits: from.limits.copy(),
     exitSignal: (flags & CLONE_PARENT) !== 0 ? from.exitSignal : exitSignal,
     startTime: parent.system.timekeeper.monotonic()

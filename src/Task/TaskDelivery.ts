@@ -64,15 +64,13 @@ export const deliverPending = Effect.fnUntraced(function* (task: Task): Effect.f
       }
       return Exit
     }
-    const info = yield* group.handlers.mutex.section(() => {
-      if (group.groupStop !== undefined) {
-        joinGroupStop(task)
-        return undefined
-      }
-      return dequeueSignal(task, unblockedSignals(task))
+    const taken = yield* group.handlers.mutex.section(() => {
+      if (group.groupStop === undefined) return takeSignal(task)
+      joinGroupStop(task)
+      return undefined
     })
-    if (info === undefined) return App
-    yield* act(task, info)
+    if (taken === undefined) return App
+    if (taken.handler !== undefined) yield* enterHandler(task, taken.info, taken.handler)
   }
 })
 
@@ -82,40 +80,38 @@ const isLeaving = (task: Task): boolean => {
   return task.killed || exitStatus !== undefined || (execing !== undefined && execing !== task)
 }
 
-const act = (task: Task, info: SigInfo): Effect.Effect<void, PlatformFailed> => {
+/**
+ * Takes the next signal and does what its action says; what is left to do is to enter a handler, if there is one. In one
+ * step, so that no SIGCONT and no sigaction(2) comes between a signal and its effect. Guarded by: signal mutex.
+ */
+const takeSignal = (task: Task): { readonly info: SigInfo; readonly handler: SigAction | undefined } | undefined => {
+  const info = dequeueSignal(task, unblockedSignals(task))
+  if (info === undefined) return undefined
   const group = task.threadGroup
   const { signo } = info
-  const action = group.handlers.get(signo)
-  if (action.sa_handler === SIG_IGN) return Effect.void
-  if (action.sa_handler !== SIG_DFL) {
-    task.system.observer?.signal(task, info)
-    return enterHandler(task, info)
-  }
-  switch (defaultAction(signo)) {
-    case "Ignore":
-    case "Continue":
-      return Effect.void
-    case "Stop":
-      if (signo !== SIGSTOP && isOrphaned(group.processGroup)) return Effect.void // nobody would continue it
-      task.system.observer?.signal(task, info)
-      return group.handlers.mutex.section(() => {
-        beginGroupStop(group, signo)
-        joinGroupStop(task)
-      })
-    case "Terminate":
-    case "Core":
-      task.system.observer?.signal(task, info)
-      return group.handlers.mutex.section(() => killGroup(group, fatalStatus(signo)))
-  }
+  const ignored = { info, handler: undefined }
+  if (group.handlers.get(signo).sa_handler === SIG_IGN) return ignored
+  const isCaught = group.handlers.catches(signo)
+  const action = isCaught ? "Catch" : defaultAction(signo)
+  if (action === "Ignore" || action === "Continue") return ignored
+  // nobody would continue it
+  if (action === "Stop" && signo !== SIGSTOP && isOrphaned(group.processGroup)) return ignored
+  task.system.observer?.signal(task, info)
+  if (action === "Catch") return { info, handler: group.handlers.take(signo) }
+  if (action === "Stop") {
+    beginGroupStop(group, signo)
+    joinGroupStop(task)
+  } else killGroup(group, fatalStatus(signo))
+  return ignored
 }
 
 /** No core is ever written, as on a host with RLIMIT_CORE 0. */
 const fatalStatus = (signo: number): ExitStatus => signaled(signo, false)
 
-const enterHandler = Effect.fnUntraced(function* (task: Task, info: SigInfo) {
+const enterHandler = Effect.fnUntraced(function* (task: Task, info: SigInfo, action: SigAction) {
   const { frameState } = task.system
   const { registers, signalStack } = task
-  const action = task.threadGroup.handlers.take(info.signo)
+  const { handlers } = task.threadGroup
   if (task.restart !== 0) {
     restartWithHandler(registers, task.call.nr, task.restart, action.sa_flags)
     task.restart = 0
@@ -130,7 +126,8 @@ const enterHandler = Effect.fnUntraced(function* (task: Task, info: SigInfo) {
   // a frame that would leave the alternate stack is as bad as one that cannot be written
   const overflows = (alternate || isOnStack(signalStack, stackPointer)) && layout.frame < signalStack.base
   if (overflows || written < 0) {
-    if (info.signo === SIGSEGV) task.threadGroup.handlers.set(SIGSEGV, { ...action, sa_handler: SIG_DFL })
+    if (info.signo === SIGSEGV)
+      yield* handlers.mutex.section(() => handlers.set(SIGSEGV, { ...action, sa_handler: SIG_DFL }))
     forceSignal(task, kernelSigInfo(SIGSEGV))
     return
   }

@@ -17,6 +17,7 @@ import { signaled } from "../Abi/Wait.ts"
 import * as Loader from "../Loader/Loader.ts"
 import { inheritedPolicy } from "../Memory/MemoryPolicy.ts"
 import type { PlatformContext, PlatformFailed } from "../Platform/Platform.ts"
+import { Mutex } from "../Sync/Mutex.ts"
 import { noSignalStack } from "../Signals/SignalStack.ts"
 import type { Caller } from "../Vfs/Inode.ts"
 import { Location } from "../Vfs/Mount.ts"
@@ -186,8 +187,10 @@ const takeOver = Effect.fnUntraced(function* (task: Task) {
   })
   if (!first) return false
   while (group.tasks.size > 1) yield* nextExit(group)
-  yield* task.system.taskSet.mutex.section(() => becomeLeader(task))
-  group.execing = undefined
+  yield* Mutex.sectionAll([task.system.taskSet.mutex, group.handlers.mutex], () => {
+    becomeLeader(task)
+    group.execing = undefined
+  })
   return true
 })
 
@@ -236,7 +239,9 @@ const moveTo = Effect.fnUntraced(function* (task: Task, context: PlatformContext
     task.fds = copy
   }
   task.fds.closeForExec()
-  group.handlers = group.handlers.copyForExec()
+  yield* group.handlers.mutex.section(() => {
+    group.handlers = group.handlers.copyForExec()
+  })
   group.exitSignal = SIGCHLD
   group.posixTimers.clear()
   group.hasExeced = true

@@ -10,8 +10,10 @@ import { SIG_IGN } from "../Abi/SigAction.ts"
 import { POLLIN } from "../Abi/Poll.ts"
 import { type ExitStatus, exited } from "../Abi/Wait.ts"
 import { invariant } from "../Sync/Invariant.ts"
+import { Mutex } from "../Sync/Mutex.ts"
 import { hangUpAfterAdoption, hangUpAfterExit } from "./JobControl.ts"
 import { releaseRobustList } from "./RobustList.ts"
+import type { Result } from "./Syscall.ts"
 import type { Task } from "./Task.ts"
 import { childSigInfo, completeGroupStop, killGroup, retarget, ringOf, sendToGroup } from "./TaskSignals.ts"
 import { hangUpForeground } from "./Terminal.ts"
@@ -28,13 +30,16 @@ const advance = (group: ThreadGroup, to: GroupState): void => {
 /** Everything a task does when it ends. Owner: the task's fiber. */
 export const exitTask = Effect.fnUntraced(function* (task: Task) {
   const { system, threadGroup } = task
-  addUsage(threadGroup.usage, taskUsage(task))
+  const used = taskUsage(task)
   releaseMemory(task)
   task.semaphoreUndo?.leave(threadGroup.tgid)
   task.fds.leave()
   task.fs.leave()
   yield* task.context.release
-  yield* system.taskSet.mutex.section(() => {
+  const { mutex } = system.taskSet
+  const parent = threadGroup.parent?.handlers ?? threadGroup.handlers
+  yield* Mutex.sectionAll([mutex, threadGroup.handlers.mutex, parent.mutex], () => {
+    addUsage(threadGroup.usage, used)
     system.observer?.exited(task, threadGroup.exitStatus ?? exited(task.exitCode))
     leaveGroup(task)
   })
@@ -57,7 +62,7 @@ export const releaseMemory = (task: Task): void => {
   task.vforkParent = undefined
 }
 
-/** Guarded by: TaskSet mutex. */
+/** Guarded by: TaskSet mutex, signal mutexes of the group and its parent. */
 const leaveGroup = (task: Task): void => {
   const group = task.threadGroup
   const { taskSet } = task.system
@@ -65,11 +70,10 @@ const leaveGroup = (task: Task): void => {
   group.tasks.delete(task)
   // the leader's id stays taken until the group is waited for
   if (!task.isLeader) taskSet.tasks.delete(task.tid)
-  group.handlers.mutex.runSoon(() => {
-    if (group.tasks.size === 0) return
+  if (group.tasks.size > 0) {
     if (group.groupStop !== undefined && task.stops.internal?._tag !== "GroupStop") completeGroupStop(group, 1)
     retarget(task, ~task.blocked)
-  })
+  }
   group.taskExits.notify(1)
   const [heir] = group.tasks
   if (heir === undefined) endGroup(group, task)
@@ -98,7 +102,7 @@ const sendParentDeathSignals = (child: ThreadGroup, parent: Task): void => {
   }
 }
 
-/** Guarded by: TaskSet mutex. */
+/** Guarded by: TaskSet mutex, signal mutexes of the group and its parent. */
 const endGroup = (group: ThreadGroup, last: Task): void => {
   group.exitStatus ??= exited((group.leader ?? last).exitCode)
   last.system.onGroupEnded(group)
@@ -173,6 +177,8 @@ export const leaveProcessGroup = (group: ThreadGroup, by: Task): void => {
 }
 
 /** exit_group(2). */
-export const exitGroup = (task: Task, code: number): void => {
-  task.threadGroup.handlers.mutex.runSoon(() => killGroup(task.threadGroup, exited(code)))
-}
+export const exitGroup = (task: Task, code: number): Result =>
+  task.threadGroup.handlers.mutex.run(() => {
+    killGroup(task.threadGroup, exited(code))
+    return 0
+  })

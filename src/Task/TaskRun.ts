@@ -90,8 +90,10 @@ const afterSwitch = (task: Task, outcome: SwitchOutcome): Effect.Effect<RunState
     case "Fault":
       return Effect.as(handleFault(task, outcome), App)
     case "Killed":
-      killGroup(task.threadGroup, signaled(SIGKILL, false))
-      return Effect.succeed(Exit)
+      return Effect.as(
+        task.threadGroup.handlers.mutex.section(() => killGroup(task.threadGroup, signaled(SIGKILL, false))),
+        Exit
+      )
   }
 }
 

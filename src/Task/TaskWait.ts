@@ -17,10 +17,11 @@ import {
   stoppedStatus,
   waitStatus
 } from "../Abi/Wait.ts"
+import { Mutex } from "../Sync/Mutex.ts"
 import type { Task } from "./Task.ts"
 import { reap } from "./TaskExit.ts"
 import { ringOf } from "./TaskSignals.ts"
-import { type ThreadGroup, type Usage, addUsage } from "./ThreadGroup.ts"
+import { ThreadGroup, type Usage, addUsage } from "./ThreadGroup.ts"
 
 /** Which children. */
 export type WaitSelector =
@@ -51,7 +52,9 @@ export const wait = Effect.fnUntraced(function* (
   const { childChanges } = task.threadGroup
   let signaled = false
   while (true) {
-    const result = yield* mutex.section(() => look(task, selector, options))
+    const found = yield* mutex.section(() => look(task, selector, options))
+    const result = found instanceof ThreadGroup ? yield* takeStop(task, found, selector, options) : found
+    if (result === "Gone") continue
     if (result !== undefined || (options & WNOHANG) !== 0) return result
     if (signaled) return -ERESTARTSYS
     const wakeup = yield* task.block((wake) => {
@@ -104,17 +107,30 @@ const hasChange = (task: Task, selector: WaitSelector, options: number): boolean
   return false
 }
 
-/** Takes a change (leaves it, WNOWAIT); undefined if there is none yet. Guarded by: TaskSet mutex. */
-const look = (task: Task, selector: WaitSelector, options: number): WaitResult | undefined | number => {
+/** Takes an end (leaves it, WNOWAIT); or finds a child with another change; undefined if there is none yet. Guarded by: TaskSet mutex. */
+const look = (task: Task, selector: WaitSelector, options: number): WaitResult | ThreadGroup | undefined | number => {
   let eligible = false
   for (const child of childrenOf(task, options)) {
     if (!matches(task, child, selector, options)) continue
-    if (isWaitable(child, options)) return take(task, child, options)
+    if (isWaitable(child, options)) return child.state === "Zombie" ? take(task, child, options) : child
     // a zombie has nothing to tell to those who do not ask for ends
     if (child.state === "Alive") eligible = true
   }
   return eligible ? undefined : -ECHILD
 }
+
+/** Takes a child's stop or continuation, which its signal mutex guards; "Gone" if it has changed again since it was found. */
+const takeStop = (
+  task: Task,
+  child: ThreadGroup,
+  selector: WaitSelector,
+  options: number
+): Effect.Effect<WaitResult | "Gone"> =>
+  Mutex.sectionAll([task.system.taskSet.mutex, child.handlers.mutex], () =>
+    task.threadGroup.children.has(child) && matches(task, child, selector, options) && isWaitable(child, options)
+      ? take(task, child, options)
+      : "Gone"
+  )
 
 const take = (task: Task, child: ThreadGroup, options: number): WaitResult => {
   const keep = (options & WNOWAIT) !== 0

@@ -77,6 +77,7 @@ export const makeProcFs = (system: System, terminalOf: ProcContext["terminalOf"]
   const threadSelf = ({ threadGroup: { tgid }, tid }: Caller): string | number =>
     tgid > 0 ? `${tgid}/task/${tid}` : -ENOENT
   filesystem.root.add("self", new PseudoLink(filesystem, self))
+  filesystem.root.add("net", new PseudoLink(filesystem, () => "self/net"))
   filesystem.root.add("thread-self", new PseudoLink(filesystem, threadSelf))
   const directories = new TaskDirectories({ filesystem, namespaces: makeNamespaces(vfs), terminalOf })
   filesystem.root.processes = { system, directories }

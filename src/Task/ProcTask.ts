@@ -14,6 +14,7 @@ import { fdDirectory, fdInfoDirectory, parseNumber } from "./ProcFd.ts"
 import { maps, smaps, smapsRollup } from "./ProcMaps.ts"
 import { MemoryInode, auxv, checkInspect, checkMemory, cmdline, environ } from "./ProcMemory.ts"
 import { checkMounts, mountinfo, mounts, mountstats } from "./ProcMounts.ts"
+import { netDirectory } from "./ProcNet.ts"
 import { namespaceDirectory } from "./ProcNamespaces.ts"
 import { type ControllingTerminal, limits, stat, stateOf, statm, status, usageOf } from "./ProcStatus.ts"
 import {
@@ -165,6 +166,7 @@ const file =
 const COMMON: ReadonlyArray<readonly [name: string, make: Make]> = [
   ["fd", fdDirectory],
   ["fdinfo", fdInfoDirectory],
+  ["net", (filesystem, subject) => netDirectory(filesystem, subject.task.system)],
   ["environ", file(environ, { mode: 0o400, check: checkMemory })],
   ["auxv", file(auxv, { mode: 0o400, check: checkMemory })],
   ["status", file(status)],

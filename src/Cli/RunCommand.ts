@@ -15,7 +15,7 @@ import * as Signal from "../Abi/Signal.ts"
 import type { ExitStatus } from "../Abi/Wait.ts"
 import * as PtracePlatform from "../Platform/PtracePlatform.ts"
 import * as SystrapPlatform from "../Platform/SystrapPlatform.ts"
-import type { SentryError } from "../Sentry/Errors.ts"
+import { BadOption, type SentryError } from "../Sentry/Errors.ts"
 import * as Sandbox from "../Sentry/Sandbox.ts"
 import { StraceObserver } from "../Syscalls/Strace.ts"
 import { HostReadiness } from "../Vfs/HostReadiness.ts"
@@ -189,6 +189,15 @@ const observer = (options: RunArguments): StraceObserver | Failed | undefined =>
   }
 }
 
+/** Where this process is; undefined if that directory was removed. */
+const ownDirectory = (): string | undefined => {
+  try {
+    return process.cwd()
+  } catch {
+    return undefined
+  }
+}
+
 const sandboxed = Effect.fnUntraced(function* (options: RunArguments, strace: StraceObserver | undefined) {
   const readiness = yield* HostReadiness.make
   const kernel = yield* Sandbox.makeKernel({
@@ -204,11 +213,16 @@ const sandboxed = Effect.fnUntraced(function* (options: RunArguments, strace: St
   const tty = stdio.find((file) => file?.tty !== undefined)?.tty
   const [command = "", ...args] = commandLine([options.program, ...options.args])
   const envp = environment(options, ownEnvironment())
+  const directory = options.cwd ?? (options.rootfs === undefined ? ownDirectory() : "/")
+  if (directory === undefined) {
+    const reason = "the directory that this was started in is gone"
+    return yield* new BadOption({ option: "--cwd", reason, cure: "change to one that exists, or give one" })
+  }
   const running = yield* Sandbox.start(kernel, {
     command,
     args,
     envp,
-    cwd: Sandbox.toBytes(options.cwd ?? (options.rootfs === undefined ? process.cwd() : "/")),
+    cwd: Sandbox.toBytes(directory),
     stdio
   })
   strace?.started(running.pid, running.path, running.argv, envp.length)

@@ -4,6 +4,7 @@
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import { ENOTDIR } from "../Abi/Errno.ts"
 import { S_IFDIR, S_IFREG, isDirectory } from "../Abi/FileMode.ts"
 import { kernelSigInfo } from "../Abi/SigInfo.ts"
 import type { Credentials } from "../Vfs/Credentials.ts"
@@ -100,6 +101,10 @@ const rootFilesystem = Effect.fnUntraced(function* (
   if (typeof root === "object") return new TmpFs({ device: vfs.newDevice(), clock: vfs.clock, mode: 0o755 })
   const lower = HostFs.open(root, { writable: false, volatile: false })
   if (typeof lower === "number") return yield* new MountFailed({ path: root, errno: -lower })
+  if (!isDirectory(lower.root.mode)) {
+    lower.dispose()
+    return yield* new MountFailed({ path: root, errno: ENOTDIR })
+  }
   return new OverlayFs({ lower, clock: vfs.clock })
 })
 

@@ -289,7 +289,7 @@ int main(int argc, char **argv) {
     int status, waited = 0;
     while (waitpid(pid, &status, WNOHANG) == 0) {
       usleep(2000);
-      if (++waited > 1500) kill(pid, SIGKILL); /* stopped, or waiting where no signal reaches */
+      if (++waited > 300) kill(pid, SIGKILL); /* stopped, or waiting where no signal reaches */
       if (waited > 4000) {
         printf("child %d of seed %lu can't be killed\n", i, seed);
         return 1;

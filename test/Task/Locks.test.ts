@@ -164,11 +164,11 @@ describe("a priority-inheriting lock", () => {
         *main(sys) {
           const condition = yield* sys.allocate(8)
           const word = yield* sys.allocate(8)
-          let waiting = 0
+          const waiting = { count: 0 }
           let inside = 0
           let served = 0
           const threads = yield* start(sys, 3, function* (sys) {
-            waiting++
+            waiting.count++
             const operation = FUTEX_WAIT_REQUEUE_PI | FUTEX_PRIVATE_FLAG
             assert.strictEqual(yield* sys.call(sysno.futex, condition, operation, 0, 0, word, 0), 0)
             inside++
@@ -179,7 +179,7 @@ describe("a priority-inheriting lock", () => {
             yield* unlock(sys, word)
             return 0
           })
-          while (waiting < 3) yield* sys.nanosleep(MILLISECOND)
+          while (waiting.count < 3) yield* sys.nanosleep(MILLISECOND)
           yield* sys.nanosleep(5n * MILLISECOND)
           const operation = FUTEX_CMP_REQUEUE_PI | FUTEX_PRIVATE_FLAG
           assert.strictEqual(yield* sys.call(sysno.futex, condition, operation, 1, 10, word, 0), 3)

@@ -26,6 +26,12 @@ static void await(int index, uint32_t value) {
   for (int i = 0; i < 4000 && __atomic_load_n(&words[index], __ATOMIC_SEQ_CST) != value; i++) sleep_ms(1);
 }
 
+/* Until somebody waits for the lock in the kernel. */
+static void await_waiter(uint32_t *word) {
+  for (int i = 0; i < 4000 && !(__atomic_load_n(word, __ATOMIC_SEQ_CST) & FUTEX_WAITERS); i++) sleep_ms(1);
+  sleep_ms(30);
+}
+
 static void *hold(void *arg) { /* holds LOCK until words[9] is set, and some time more */
   say_result("thread locks", futex(&LOCK, FUTEX_LOCK_PI, 0, NULL, NULL, 0));
   __atomic_store_n(&words[8], 1, __ATOMIC_SEQ_CST);
@@ -156,11 +162,11 @@ int main(void) {
   pid_t child = NEED(fork());
   if (child == 0) {
     uint32_t value = LOCK;
-    struct timespec limit = {0, 300000000};
+    struct timespec limit = {0, 800000000};
     say_result("plain waiter", futex(&LOCK, FUTEX_WAIT, value, &limit, NULL, 0));
     _exit(0);
   }
-  sleep_ms(80);
+  sleep_ms(200);
   TRY(futex(&LOCK, FUTEX_UNLOCK_PI, 0, NULL, NULL, 0));
   child = (reap("plain waiter", child), 0);
   TRY(futex(&LOCK, FUTEX_UNLOCK_PI, 0, NULL, NULL, 0));
@@ -169,7 +175,7 @@ int main(void) {
   TRY(futex(&LOCK, FUTEX_LOCK_PI, 0, NULL, NULL, 0));
   pthread_create(&thread, NULL, deadlock, NULL);
   await(8, 2);
-  sleep_ms(80);
+  await_waiter(&LOCK);
   TRY(futex(&OTHER, FUTEX_LOCK_PI, 0, NULL, NULL, 0));
   show("not ours", OTHER, me);
   TRY(futex(&LOCK, FUTEX_WAKE, 1, NULL, NULL, 0)); /* a waiter for a lock cannot be woken */
@@ -231,7 +237,7 @@ int main(void) {
     say_result("waiter unlocks", futex(&LOCK, FUTEX_UNLOCK_PI, 0, NULL, NULL, 0));
     _exit(0);
   }
-  sleep_ms(20);
+  await_waiter(&LOCK);
   uint32_t right = LOCK;
   __atomic_store_n(&LOCK, FUTEX_WAITERS | 1, __ATOMIC_SEQ_CST);
   TRY(futex(&LOCK, FUTEX_LOCK_PI, 0, NULL, NULL, 0));

@@ -7,6 +7,10 @@ export const TCGETS = 0x5401
 export const TCSETS = 0x5402
 export const TCSETSW = 0x5403
 export const TCSETSF = 0x5404
+export const TCGETA = 0x5405
+export const TCSETA = 0x5406
+export const TCSETAW = 0x5407
+export const TCSETAF = 0x5408
 export const TCSBRK = 0x5409
 export const TCXONC = 0x540a
 export const TCFLSH = 0x540b
@@ -37,6 +41,8 @@ export const TIOCSIG = 0x40045436
 export const TIOCGPKT = 0x80045438
 export const TIOCGPTLCK = 0x80045439
 export const TIOCGEXCL = 0x80045440
+export const TIOCGLCKTRMIOS = 0x5456
+export const TIOCSLCKTRMIOS = 0x5457
 export const TIOCGPTPEER = 0x5441
 export const FIONCLEX = 0x5450
 export const FIOCLEX = 0x5451
@@ -48,6 +54,10 @@ export const IOCTL_NAMES = [
   ["TCSETS", TCSETS],
   ["TCSETSW", TCSETSW],
   ["TCSETSF", TCSETSF],
+  ["TCGETA", TCGETA],
+  ["TCSETA", TCSETA],
+  ["TCSETAW", TCSETAW],
+  ["TCSETAF", TCSETAF],
   ["TCSBRK", TCSBRK],
   ["TCXONC", TCXONC],
   ["TCFLSH", TCFLSH],
@@ -78,6 +88,8 @@ export const IOCTL_NAMES = [
   ["TIOCGPKT", TIOCGPKT],
   ["TIOCGPTLCK", TIOCGPTLCK],
   ["TIOCGEXCL", TIOCGEXCL],
+  ["TIOCGLCKTRMIOS", TIOCGLCKTRMIOS],
+  ["TIOCSLCKTRMIOS", TIOCSLCKTRMIOS],
   ["TIOCGPTPEER", TIOCGPTPEER],
   ["FIONCLEX", FIONCLEX],
   ["FIOCLEX", FIOCLEX],
@@ -109,6 +121,16 @@ export const KernelTermios = Struct.make("termios", {
   c_cc: Struct.bytes(19)
 })
 export type KernelTermios = Struct.Type<typeof KernelTermios>
+
+/** System V's `struct termio`, 18 bytes: the low halves of the flags, and eight characters. */
+export const Termio = Struct.make("termio", {
+  c_iflag: Struct.u16,
+  c_oflag: Struct.u16,
+  c_cflag: Struct.u16,
+  c_lflag: Struct.u16,
+  c_line: Struct.u8,
+  c_cc: Struct.bytes(8)
+})
 
 /** `struct winsize`, 8 bytes. */
 export const Winsize = Struct.make("winsize", {

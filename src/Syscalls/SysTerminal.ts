@@ -18,7 +18,7 @@ import { hasCapability } from "../Vfs/Credentials.ts"
 import { Location } from "../Vfs/Mount.ts"
 import { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import type { TtyOwner } from "../Vfs/TtyOwner.ts"
-import { PtyMaster } from "../Vfs/TtyPty.ts"
+import { PtyMaster, PtySlave } from "../Vfs/TtyPty.ts"
 import { holding, waitUntil } from "./Blocking.ts"
 
 /** Requests that only a process in the foreground may make. */
@@ -29,6 +29,9 @@ const FOREGROUND_ONLY = new Set([
   T.TCSETS2,
   T.TCSETSW2,
   T.TCSETSF2,
+  T.TCSETA,
+  T.TCSETAW,
+  T.TCSETAF,
   T.TCFLSH,
   T.TCXONC,
   T.TCSBRK,
@@ -110,6 +113,9 @@ export const terminalRequest = (
       if (!isControlling || isMaster) return -ENOTTY
       giveUpTerminal(task.system, task.threadGroup)
       return 0
+    case T.TIOCSLCKTRMIOS:
+      if (!(file instanceof PtyMaster || file instanceof PtySlave)) return undefined
+      return hasCapability(task.credentials, CAP_SYS_ADMIN) ? file.pty.lock(argument, task.memory) : -EPERM
     case T.TIOCGPTPEER:
       return isMaster ? openPeer(task, file, argument) : -EIO
     default:

@@ -95,6 +95,8 @@ export class TtyDiscipline {
   /** The line being edited. */
   #editing: Array<number> = []
   #literalNext = false
+  /** TIOCSLCKTRMIOS: bits and characters that cannot be changed. */
+  locked: KernelTermios = KernelTermios.decode(new Uint8Array(KernelTermios.size))
   #stopped = false
   /** What a master in packet mode is yet to be told, TIOCPKT(2const): TIOCPKT_* bits. Collected only in that mode. */
   packetStatus = 0
@@ -148,7 +150,7 @@ export class TtyDiscipline {
   setTermios(raw: Uint8Array): void {
     const wasCanonical = this.#has(ICANON)
     const wasUsual = this.#usualFlowControl()
-    const asked = KernelTermios.decode(raw)
+    const asked = this.#withoutLocked(KernelTermios.decode(raw))
     // there is no line that could carry anything else
     const c_cflag = (asked.c_cflag & ~(CSIZE | PARENB)) | CS8 | CREAD
     this.#termios = { ...asked, c_cflag }
@@ -159,6 +161,20 @@ export class TtyDiscipline {
     }
     if (wasCanonical && !this.#has(ICANON)) this.#finishLine()
     if ((this.#termios.c_iflag & IXON) === 0) this.stopped = false
+  }
+
+  #withoutLocked(asked: KernelTermios): KernelTermios {
+    const { locked } = this
+    const old = this.#termios
+    const keep = (mask: number, was: number, now: number): number => ((was & mask) | (now & ~mask)) >>> 0
+    return {
+      c_iflag: keep(locked.c_iflag, old.c_iflag, asked.c_iflag),
+      c_oflag: keep(locked.c_oflag, old.c_oflag, asked.c_oflag),
+      c_cflag: keep(locked.c_cflag, old.c_cflag, asked.c_cflag),
+      c_lflag: keep(locked.c_lflag, old.c_lflag, asked.c_lflag),
+      c_line: locked.c_line !== 0 ? old.c_line : asked.c_line,
+      c_cc: asked.c_cc.map((byte, index) => (locked.c_cc[index] !== 0 ? (old.c_cc[index] ?? 0) : byte))
+    }
   }
 
   #has(localFlag: number): boolean {

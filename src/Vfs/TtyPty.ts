@@ -8,6 +8,7 @@ import { CAP_SYS_ADMIN } from "../Abi/Capability.ts"
 import { EAGAIN, EBUSY, EFAULT, EINVAL, EIO, ENOTTY } from "../Abi/Errno.ts"
 import { SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGWINCH } from "../Abi/Signal.ts"
 import { POLLERR, POLLHUP, POLLPRI, READABLE, WRITABLE } from "../Abi/Poll.ts"
+import type * as Struct from "../Abi/Struct.ts"
 import * as T from "../Abi/Termios.ts"
 import type { UserMemory } from "../Memory/UserMemory.ts"
 import { WaitQueue } from "../Sync/WaitQueue.ts"
@@ -41,7 +42,31 @@ const SETS = new Map([
   [T.TCSETSW2, TERMIOS2_SIZE],
   [T.TCSETSF2, TERMIOS2_SIZE]
 ])
-const FLUSHES = new Set([T.TCSETSF, T.TCSETSF2])
+const FLUSHES = new Set([T.TCSETSF, T.TCSETSF2, T.TCSETAF])
+
+const toTermio = (settings: T.KernelTermios): Uint8Array =>
+  T.Termio.encode({
+    c_iflag: settings.c_iflag & 0xffff,
+    c_oflag: settings.c_oflag & 0xffff,
+    c_cflag: settings.c_cflag & 0xffff,
+    c_lflag: settings.c_lflag & 0xffff,
+    c_line: settings.c_line,
+    c_cc: settings.c_cc.slice(0, 8)
+  })
+
+const withTermio = (settings: T.KernelTermios, low: Struct.Type<typeof T.Termio>): T.KernelTermios => {
+  const half = (old: number, now: number): number => ((old & ~0xffff) | now) >>> 0
+  const c_cc = settings.c_cc.slice()
+  c_cc.set(low.c_cc)
+  return {
+    c_iflag: half(settings.c_iflag, low.c_iflag),
+    c_oflag: half(settings.c_oflag, low.c_oflag),
+    c_cflag: half(settings.c_cflag, low.c_cflag),
+    c_lflag: half(settings.c_lflag, low.c_lflag),
+    c_line: low.c_line,
+    c_cc
+  }
+}
 
 /** One pseudoterminal: what both ends share. */
 export class Pty {
@@ -125,6 +150,14 @@ export class Pty {
     const sets = SETS.get(request)
     if (sets !== undefined) return this.#setTermios(request, argument, new Uint8Array(sets), memory)
     switch (request) {
+      case T.TCGETA:
+        return memory.copyOut(argument, toTermio(this.discipline.settings))
+      case T.TCSETA:
+      case T.TCSETAW:
+      case T.TCSETAF:
+        return this.#setTermio(request, argument, memory)
+      case T.TIOCGLCKTRMIOS:
+        return memory.copyOut(argument, T.KernelTermios.encode(this.discipline.locked))
       case T.TIOCGWINSZ:
         return memory.copyOut(argument, this.#windowSize)
       case T.TIOCSWINSZ:
@@ -162,6 +195,25 @@ export class Pty {
 
   #setTermios(request: number, argument: number, raw: Uint8Array, memory: UserMemory): number {
     if (memory.copyIn(argument, raw) < 0) return -EFAULT
+    return this.#change(request, raw)
+  }
+
+  /** The old calls, which change the low halves only. */
+  #setTermio(request: number, argument: number, memory: UserMemory): number {
+    const raw = new Uint8Array(T.Termio.size)
+    if (memory.copyIn(argument, raw) < 0) return -EFAULT
+    return this.#change(request, T.KernelTermios.encode(withTermio(this.discipline.settings, T.Termio.decode(raw))))
+  }
+
+  /** TIOCSLCKTRMIOS: what is set here nobody can change. For the privileged. */
+  lock(argument: number, memory: UserMemory): number {
+    const raw = new Uint8Array(TERMIOS_SIZE)
+    if (memory.copyIn(argument, raw) < 0) return -EFAULT
+    this.discipline.locked = T.KernelTermios.decode(raw)
+    return 0
+  }
+
+  #change(request: number, raw: Uint8Array): number {
     if (FLUSHES.has(request)) this.discipline.flushInput()
     this.discipline.setTermios(raw)
     const bits = this.discipline.settings.c_cflag

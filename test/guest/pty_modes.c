@@ -131,6 +131,18 @@ int main(void) {
   TRY(tcgetattr(s, &t));
   IS(cfgetospeed(&t) == B115200);
   say("%x", t.c_cflag);
+  struct {
+    unsigned short i, o, c, l;
+    unsigned char line, cc[8];
+  } old;
+  TRY(ioctl(s, TCGETA, &old));
+  say("%x %x %x %x %d %d", old.i, old.o, old.c, old.l, old.cc[0], old.cc[7]);
+  old.l &= ~8, old.cc[0] = 9;
+  TRY(ioctl(s, TCSETAF, &old));
+  TRY(tcgetattr(s, &t));
+  say("%x %x %x %x %d", t.c_iflag, t.c_oflag, t.c_cflag, t.c_lflag, t.c_cc[0]);
+  struct { unsigned i, o, c, l; unsigned char line, cc[19]; } locked;
+  TRY(ioctl(s, TIOCGLCKTRMIOS, &locked)), INT(locked.l), INT(locked.cc[0]);
   value = 0, TRY(ioctl(s, TIOCSETD, &value));
   TRY(ioctl(s, TIOCGETD, &value)), INT(value);
   TRY(ioctl(m, TIOCSIG, SIGINT));

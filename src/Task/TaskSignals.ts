@@ -158,7 +158,11 @@ const continueGroup = (group: ThreadGroup): void => {
   const stop = group.groupStop
   if (stop === undefined) return
   group.groupStop = undefined
-  for (const task of group.tasks) if (task.stops.internal?._tag === "GroupStop") task.stops.endInternal()
+  for (const task of group.tasks) {
+    if (task.stops.internal?._tag !== "GroupStop") continue
+    task.stops.endInternal()
+    if (hasDeliverableSignal(task)) task.interrupt() // what came meanwhile disturbed nobody
+  }
   if (stop.completed) {
     group.stopToReport = undefined
     group.continued = true

@@ -4,12 +4,17 @@
  */
 import * as fc from "fast-check"
 
-/** [process, thread, name, ...arguments]; the arguments are Linux's numbers, processes are called by their number. */
+/**
+ * [process, thread, name, ...arguments]; the arguments are Linux's numbers, processes are called by their number. Where
+ * that is negative, the interpreter chooses among those that there are.
+ */
 export type Operation = readonly [process: number, thread: number, name: string, ...args: Array<number>]
 
 export interface Program {
   /** Whether the first process leads a session of its own, where nobody looks after its groups. */
   readonly session: boolean
+  /** Whether it has handlers for common signals. */
+  readonly catching?: boolean
   readonly operations: ReadonlyArray<Operation>
 }
 
@@ -57,7 +62,9 @@ const SA_FLAGS = [0x1000_0000, 4, 1, 2, 0x8000_0000, 0x4000_0000] // RESTART SIG
 
 const actionFlags = fc.subarray(SA_FLAGS).map((flags) => flags.reduce((sum, flag) => sum + flag, 0))
 
+/** -1000 - n: one that exists. */
 const process = fc.oneof(
+  { weight: 30, arbitrary: fc.nat(4).map((number) => -1000 - number) },
   { weight: 5, arbitrary: fc.constantFrom(0, 1) },
   { weight: 4, arbitrary: fc.constantFrom(0, 1, 2) },
   { weight: 1, arbitrary: fc.constantFrom(2, 3, 4) }
@@ -72,7 +79,7 @@ const thread = fc.oneof(
 /** A process, its group (10 + n), or the own group (-2). */
 const target = fc.oneof(
   { weight: 6, arbitrary: process },
-  { weight: 2, arbitrary: process.map((number) => 10 + number) },
+  { weight: 2, arbitrary: process.map((number) => (number < 0 ? number - 1000 : 10 + number)) },
   { weight: 1, arbitrary: fc.constant(-2) }
 )
 
@@ -110,8 +117,8 @@ const flavour = fc.constantFrom(0, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6)
 
 /** The kinds of operations: how often, and their arguments. */
 const KINDS: ReadonlyArray<readonly [weight: number, name: string, ...args: Array<fc.Arbitrary<number>>]> = [
-  [8, "fork", fc.constantFrom(1, 2, 3, 4), flavour],
-  [5, "thread", fc.constantFrom(1, 2)],
+  [8, "fork", fc.constant(-3000), flavour],
+  [5, "thread", fc.constant(-3001)],
   [2, "exec"],
   [2, "exit", small],
   [2, "thread_exit", small],
@@ -148,11 +155,19 @@ const KINDS: ReadonlyArray<readonly [weight: number, name: string, ...args: Arra
   [2, "subreaper", fc.constantFrom(1, 1, 0)]
 ]
 
+/** Who executes it: most often somebody who can. */
+const actor = fc.oneof(
+  { weight: 12, arbitrary: fc.tuple(fc.constant(-1), fc.nat(14)) },
+  { weight: 1, arbitrary: fc.tuple(fc.nat(4), fc.nat(2)) }
+)
+
 const operationOf = (kinds: typeof KINDS): fc.Arbitrary<Operation> =>
   fc.oneof(
     ...kinds.map(([weight, name, ...args]) => ({
       weight,
-      arbitrary: fc.tuple(process, thread, fc.constant(name), ...args) as unknown as fc.Arbitrary<Operation>
+      arbitrary: fc
+        .tuple(actor, fc.constant(name), ...args)
+        .map(([[p, t], kind, ...values]) => [p, t, kind, ...values] as unknown as Operation)
     }))
   )
 
@@ -176,14 +191,20 @@ const family: fc.Arbitrary<Operation> = fc.oneof(
 /** First a family to work with, then anything. */
 export const program: fc.Arbitrary<Program> = fc.record({
   session: fc.boolean(),
+  catching: fc.oneof({ weight: 1, arbitrary: fc.constant(false) }, { weight: 4, arbitrary: fc.constant(true) }),
   operations: fc
     .tuple(
       fc.array(family, { minLength: 2, maxLength: 12, size: "max" }),
-      fc.array(operationOf(KINDS), { maxLength: 40, size: "max" })
+      fc.array(operationOf(KINDS), { maxLength: 50, size: "max" })
     )
     .map(([first, rest]) => [...first, ...rest])
 })
 
 /** A program in the interpreter's language. */
-export const print = ({ operations, session }: Program): string =>
-  [`begin ${session ? 1 : 0}`, ...operations.map((operation) => operation.join(" ")), "end", ""].join("\n")
+export const print = ({ catching = false, operations, session }: Program): string =>
+  [
+    `begin ${(session ? 1 : 0) + (catching ? 2 : 0)}`,
+    ...operations.map((operation) => operation.join(" ")),
+    "end",
+    ""
+  ].join("\n")

@@ -1,7 +1,8 @@
 /*
  * Executes generated programs over processes, threads and signals, natively and in the sandbox.
  *
- * Standard input holds programs:  `begin N`, then one line an operation, `PROCESS THREAD NAME A B C D`, then `end`.
+ * Standard input holds programs:  `begin FLAGS`, then one line an operation, `PROCESS THREAD NAME A B C D`, then `end`.
+ * A negative PROCESS means whichever thread is idle, by number; see `resolve` for arguments of this kind.
  * The controller (this file's main, one child down) gives one operation at a time to the thread it names and then waits
  * until nothing moves: every thread sleeps where it should, is stopped, or is gone. Then it prints what was returned,
  * which handlers ran, and what /proc says of every process that changed. So everything is in an order that does not
@@ -331,7 +332,7 @@ static void make_pipes(void)
 	}
 }
 
-static int begin(int is_session)
+static int begin(int flags)
 {
 	memset(shared->processes, 0, sizeof shared->processes);
 	memset(known, 0, sizeof known);
@@ -346,7 +347,9 @@ static int begin(int is_session)
 	int pid = fork();
 	if (pid == 0) {
 		signal(SIGALRM, SIG_DFL);
-		if (is_session)
+		if (flags & CATCHING)
+			catch_some();
+		if (flags & SESSION)
 			setsid();
 		else
 			setpgid(0, 0);
@@ -393,6 +396,70 @@ static const char *give(int p, int t, const struct command *command)
 	if (write(PIPE_FD + 2 * (p * THREADS + t) + 1, "c", 1) != 1)
 		return "no pipe";
 	return NULL;
+}
+
+static int is_idle(int p, int t)
+{
+	struct thread *thread = &shared->processes[p].threads[t];
+	return shared->processes[p].used && thread->state == IDLE && looks[p][t].state == 'S';
+}
+
+/* The `number`th (going round) of those that could execute something now. False if there is none. */
+static int pick_thread(int number, int *p, int *t)
+{
+	int count = 0;
+	for (int i = 0; i < PROCESSES * THREADS; i++)
+		count += is_idle(i / THREADS, i % THREADS);
+	for (int i = 0, left = count == 0 ? 0 : number % count; i < PROCESSES * THREADS; i++) {
+		*p = i / THREADS;
+		*t = i % THREADS;
+		if (is_idle(*p, *t) && left-- == 0)
+			return 1;
+	}
+	return 0;
+}
+
+/* The `number`th (going round) process that is not gone. */
+static int pick_process(int number)
+{
+	int count = 0;
+	for (int p = 0; p < PROCESSES; p++)
+		count += shared->processes[p].used && looks[p][0].state != 0;
+	for (int p = 0, left = count == 0 ? 0 : number % count; p < PROCESSES; p++)
+		if (shared->processes[p].used && looks[p][0].state != 0 && left-- == 0)
+			return p;
+	return 0;
+}
+
+/* Arguments may ask for whatever there is: -1000 - n a process, -2000 - n its group, -3000 a free process's number,
+ * -3001 a free thread's. */
+static void resolve(int p, long *argument)
+{
+	if (*argument <= -1000 && *argument > -2000)
+		*argument = pick_process(-1000 - *argument);
+	else if (*argument <= -2000 && *argument > -3000)
+		*argument = 10 + pick_process(-2000 - *argument);
+	else if (*argument == -3000) {
+		for (*argument = 1; *argument < PROCESSES - 1 && shared->processes[*argument].used;)
+			++*argument;
+	} else if (*argument == -3001) {
+		for (*argument = 1; *argument < THREADS - 1 && shared->processes[p].threads[*argument].state != UNUSED;)
+			++*argument;
+	}
+}
+
+/* Nobody could do anything: somebody is sent a signal. */
+static int wake_somebody(int number, int which)
+{
+	int p = pick_process(which), signo = which % 3 == 0 ? SIGCONT : SIGUSR1;
+	if (shared->processes[p].pid == 0 || looks[p][0].state == 0) {
+		say("%d: nobody is left\n", number);
+		return 1;
+	}
+	say("%d: C kill %d %d\n  = %d\n", number, p, signo, kill(shared->processes[p].pid, signo));
+	int settled = settle();
+	say_everything();
+	return settled;
 }
 
 static int find_operation(const char *name)
@@ -444,8 +511,16 @@ static void control(void)
 				say("unknown %s\n", name);
 				continue;
 			}
+			++number;
+			if (p < 0 && !pick_thread(t, &p, &t)) {
+				stuck = !wake_somebody(number, t);
+				continue;
+			}
+			long *arguments[] = {&command.a, &command.b, &command.c, &command.d};
+			for (int i = 0; i < 4; i++)
+				resolve(p, arguments[i]);
+			say("%d: %d.%d %s %ld %ld %ld %ld\n", number, p, t, name, command.a, command.b, command.c, command.d);
 			const char *refusal = give(p, t, &command);
-			say("%d: %s", ++number, line);
 			if (refusal != NULL) {
 				say("  %s\n", refusal);
 				continue;

@@ -37,6 +37,10 @@
 #define PIPES (PROCESSES * THREADS + DATA_PIPES)
 #define DATA_FD (PIPE_FD + 2 * PROCESSES * THREADS)
 
+/* How a program begins: its first process leads a session, and has handlers for what would end it. */
+#define SESSION 1
+#define CATCHING 2
+
 enum thread_state { UNUSED, STARTING, RUNNING, IDLE, BLOCKED };
 enum returns { RETURNS_NUMBER, RETURNS_PID };
 enum event_kind { PLAIN, WITH_INFO, WITH_VALUE, ENTER, ENTER_WITH_INFO, LEAVE };
@@ -92,6 +96,9 @@ struct operation {
 extern struct shared *shared;
 extern char program_path[];
 extern const struct operation operations[];
+
+/* Installs handlers for common signals. */
+void catch_some(void);
 
 /* Executes commands as thread `t` of process `p` for ever. */
 void be_thread(int p, int t) __attribute__((noreturn));

@@ -320,6 +320,16 @@ static void op_sigaction(const struct command *command)
 	say(command, error_of(sigaction(command->a, &action, NULL)));
 }
 
+void catch_some(void)
+{
+	static const int signals[] = {SIGUSR1, SIGUSR2, SIGHUP, SIGTERM, SIGINT, 36, 37};
+	struct sigaction action = {.sa_sigaction = info_handler, .sa_flags = SA_SIGINFO | SA_RESTART};
+	for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++) {
+		sigaction(signals[i], &action, NULL);
+		action.sa_flags ^= SA_RESTART;
+	}
+}
+
 static void op_sigmask(const struct command *command)
 {
 	unsigned long mask = command->b, old = 0;

@@ -149,6 +149,8 @@ export const start = Effect.fnUntraced(function* (
   program: Program
 ): Effect.fn.Return<Running, StartError> {
   const { cwd, command, args, envp } = program
+  const umask = process.umask()
+  const jobControl = hasJobControlParent()
   const attempt = (path: string, argv: ReadonlyArray<string>) =>
     kernel
       .start({
@@ -156,9 +158,9 @@ export const start = Effect.fnUntraced(function* (
         argv,
         envp,
         cwd,
-        umask: process.umask(),
+        umask,
         stdio: program.stdio,
-        hasJobControlParent: hasJobControlParent()
+        hasJobControlParent: jobControl
       })
       .pipe(
         Effect.catchTag("PlatformFailed", (error) => Effect.fail(failure(error.message))),

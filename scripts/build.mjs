@@ -16,6 +16,20 @@ if (!bundleOnly) {
   if (status !== 0) fail("the TypeScript build failed, see above")
 }
 
+/**
+ * Takes Node's own modules without an ES module around them: to make one Node reads every export, which in node:fs
+ * loads the streams and the promises too.
+ */
+const withoutFacades = {
+  name: "without facades",
+  setup: ({ onLoad, onResolve }) => {
+    onResolve({ filter: /^node:(fs|os|path|url)$/ }, ({ path }) => ({ path, namespace: "builtin" }))
+    onLoad({ filter: /.*/, namespace: "builtin" }, ({ path }) => ({
+      contents: `module.exports = process.getBuiltinModule(${JSON.stringify(path)})`
+    }))
+  }
+}
+
 const entry = join(root, "src/Cli/Main.ts")
 if (existsSync(entry)) {
   const { build } = await import("esbuild")
@@ -33,6 +47,7 @@ if (existsSync(entry)) {
     format: "esm",
     target: "node22",
     external: ["koffi"],
+    plugins: [withoutFacades],
     banner: {
       js: 'import{createRequire as __createRequire}from"node:module";const require=__createRequire(import.meta.url);'
     },

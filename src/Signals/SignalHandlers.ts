@@ -31,7 +31,9 @@ export class SignalHandlers {
   /** Whether a signal that arrives would be thrown away: SIG_IGN, or SIG_DFL where the default is to ignore. */
   ignores(signo: number): boolean {
     const { sa_handler } = this.get(signo)
-    return sa_handler === SIG_IGN || (sa_handler === SIG_DFL && defaultAction(signo) === "Ignore")
+    if (sa_handler !== SIG_DFL) return sa_handler === SIG_IGN
+    const action = defaultAction(signo)
+    return action === "Ignore" || action === "Continue" // SIGCONT has continued the process when it was sent
   }
 
   /** Whether a handler of the application's is installed. */

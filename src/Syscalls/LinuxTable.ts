@@ -3,6 +3,7 @@
  */
 import { invariant } from "../Sync/Invariant.ts"
 import type { Syscall, SyscallTable } from "../Task/Syscall.ts"
+import { sysAdjustTime } from "./SysAdjustTime.ts"
 import { sysAttributes } from "./SysAttributes.ts"
 import { sysCapability } from "./SysCapability.ts"
 import { sysDescriptor } from "./SysDescriptor.ts"
@@ -27,6 +28,7 @@ import { sysPoll } from "./SysPoll.ts"
 import { sysPrctl } from "./SysPrctl.ts"
 import { sysPriority } from "./SysPriority.ts"
 import { sysProcess } from "./SysProcess.ts"
+import { sysProcessVm } from "./SysProcessVm.ts"
 import { sysReadWrite } from "./SysReadWrite.ts"
 import { sysScheduler } from "./SysScheduler.ts"
 import { sysSignal } from "./SysSignal.ts"
@@ -43,6 +45,7 @@ import { sysWait } from "./SysWait.ts"
 import { sysXattr } from "./SysXattr.ts"
 
 const families: ReadonlyArray<ReadonlyArray<Syscall>> = [
+  sysAdjustTime,
   sysAttributes,
   sysCapability,
   sysDescriptor,
@@ -67,6 +70,7 @@ const families: ReadonlyArray<ReadonlyArray<Syscall>> = [
   sysPrctl,
   sysPriority,
   sysProcess,
+  sysProcessVm,
   sysReadWrite,
   sysScheduler,
   sysSignal,

@@ -11,7 +11,9 @@ import {
   MREMAP_NAMES,
   MS_NAMES,
   PAGE_SIZE,
-  PROT_NAMES
+  PROT_EXEC,
+  PROT_NAMES,
+  PROT_READ
 } from "../Abi/Mman.ts"
 import { O_PATH } from "../Abi/OpenFlags.ts"
 import { Reg } from "../Abi/Registers.ts"
@@ -43,6 +45,12 @@ const RESIDENT = new Uint8Array(PAGE_SIZE).fill(1)
 /** The stack is known to reach down to here: what is accounted, and shown in /proc, follows. */
 const noteStack = (task: Task): void => task.memoryManager.noteStackPointer(task.registers.ulong(Reg.rsp))
 
+/** personality(2) */
+const READ_IMPLIES_EXEC = 0x40_0000
+
+const impliedProtection = ({ personality }: Task, prot: number): number =>
+  (personality & READ_IMPLIES_EXEC) !== 0 && (prot & PROT_READ) !== 0 ? prot | PROT_EXEC : prot
+
 const protection = flags("prot", PROT_NAMES, "PROT_NONE")
 
 export const sysMemory: ReadonlyArray<Syscall> = [
@@ -59,7 +67,7 @@ export const sysMemory: ReadonlyArray<Syscall> = [
       return map(memoryManager, {
         address: at,
         length,
-        protection: prot,
+        protection: impliedProtection(task, prot),
         flags: mapFlags,
         file,
         offset: anonymous ? 0 : offset,
@@ -71,7 +79,7 @@ export const sysMemory: ReadonlyArray<Syscall> = [
   ),
   declare("munmap", [address("addr"), size("length")], (task, at, length) => unmap(task.memoryManager, at, length)),
   declare("mprotect", [address("addr"), size("len"), protection], (task, at, length, prot) =>
-    protect(task.memoryManager, at, length, prot, task.requester)
+    protect(task.memoryManager, at, length, impliedProtection(task, prot), task.requester)
   ),
   declare(
     "pkey_mprotect",

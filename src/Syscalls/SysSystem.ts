@@ -18,6 +18,17 @@ import { hasCapability } from "../Vfs/Credentials.ts"
 const utsField = (name: string): Uint8Array =>
   Buffer.from(name.slice(0, UTS_LENGTH - 1).padEnd(UTS_LENGTH, "\0"), "latin1")
 
+/** personality(2), for programs that cannot live with what uname(2) says. */
+const UNAME26 = 0x2_0000
+const PER_MASK = 0xff
+const PER_LINUX32 = 8
+
+/** Linux 3.x calls itself 2.6.40+x, and a later one 2.6.60+x of its own second number. */
+const asLinux26 = (release: string): string => {
+  const [, minor = "0", rest = ""] = /^\d+\.(\d+)[\d.]*(.*)$/s.exec(release) ?? []
+  return `2.6.${Number(minor) + 60}${rest}`
+}
+
 const uname = (task: Task, at: number): Result => {
   const { domainname, hostname, release, version } = task.system.uts
   return task.memory.copyOut(
@@ -25,9 +36,9 @@ const uname = (task: Task, at: number): Result => {
     Utsname.encode({
       sysname: utsField("Linux"),
       nodename: utsField(hostname),
-      release: utsField(release),
+      release: utsField((task.personality & UNAME26) === 0 ? release : asLinux26(release)),
       version: utsField(version),
-      machine: utsField("x86_64"),
+      machine: utsField((task.personality & PER_MASK) === PER_LINUX32 ? "i686" : "x86_64"),
       domainname: utsField(domainname)
     })
   )
@@ -166,7 +177,7 @@ export const sysSystem = [
     setName(task, at, length, (name) => (task.system.uts.domainname = name))
   ),
   declare("sysinfo", [struct("info", "sysinfo", "out")], sysinfo),
-  declare("personality", [hex("persona")], personality, { partial: "kept; only ADDR_NO_RANDOMIZE has an effect" }),
+  declare("personality", [hex("persona")], personality, { partial: "kept; ADDR_NO_RANDOMIZE, READ_IMPLIES_EXEC, UNAME26 and PER_LINUX32 have effects" }),
   declare("getrandom", [bufferOut("buf"), size("buflen"), flags("flags", GRND_NAMES, "0")], getrandom),
   declare(
     "mount",

@@ -80,8 +80,16 @@ export const userBuffer = (memory: UserMemory, address: number, count: number): 
   return new UserVector(memory, [{ address, length }], length)
 }
 
-/** The buffers of readv(2): an array of `count` `struct iovec` at `address`. -EINVAL, -EFAULT. */
-export const userVector = (memory: UserMemory, address: number, count: number): UserVector | number => {
+/**
+ * The buffers of readv(2): an array of `count` `struct iovec` at `address`; they are in the memory `of` perhaps another
+ * process. -EINVAL, -EFAULT.
+ */
+export const userVector = (
+  memory: UserMemory,
+  address: number,
+  count: number,
+  of: UserMemory = memory
+): UserVector | number => {
   if (count < 0 || count > UIO_MAXIOV) return -EINVAL
   const raw = new Uint8Array(count * 16)
   if (memory.copyIn(address, raw) < 0) return -EFAULT
@@ -98,7 +106,7 @@ export const userVector = (memory: UserMemory, address: number, count: number): 
     segments.push({ address: base, length })
     total += length
   }
-  return new UserVector(memory, segments, total)
+  return new UserVector(of, segments, total)
 }
 
 /**

@@ -3,6 +3,7 @@
  */
 import { EAGAIN } from "../Abi/Errno.ts"
 import { Mutex } from "../Sync/Mutex.ts"
+import { Identities } from "./Identities.ts"
 import type { ProcessGroup, Session } from "./ProcessGroup.ts"
 import type { Task } from "./Task.ts"
 import type { ThreadGroup } from "./ThreadGroup.ts"
@@ -16,6 +17,8 @@ export const INIT_PID = 1
 export class TaskSet {
   /** Protects everything here, and `parent`, `children`, `processGroup`, the exit states of all thread groups. */
   readonly mutex = new Mutex()
+  /** For kcmp(2). */
+  readonly identities = new Identities()
   readonly tasks = new Map<number, Task>()
   readonly groups = new Map<number, ThreadGroup>()
   readonly processGroups = new Map<number, ProcessGroup>()

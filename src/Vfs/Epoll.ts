@@ -110,6 +110,11 @@ export class EpollDescription extends AnonymousFile {
     return 0
   }
 
+  /** The files of interest by the descriptor number `fd`, in the order in which they came. */
+  filesAt(fd: number): ReadonlyArray<OpenFileDescription> {
+    return [...this.#registrations].filter(([, ofFile]) => ofFile.has(fd)).map(([file]) => file)
+  }
+
   /** EPOLL_CTL_ADD. */
   add(fd: number, file: OpenFileDescription, request: EpollRequest): number {
     const refused = this.#checkFile(file)

@@ -423,6 +423,105 @@ clean:
 X
 `
 
+/**
+ * At a terminal: types each step's keys and waits for its pattern; the whole transcript is what is compared. The driver
+ * and its pseudoterminal are in the sandbox too.
+ */
+const DRIVER = `import json, os, pty, re, select, sys, time
+argv, steps = json.loads(sys.argv[1])
+pid, fd = pty.fork()
+if pid == 0: os.execvp(argv[0], argv)
+text, at = b"", 0
+for keys, pattern in steps:
+    time.sleep(0.2 if keys[:1] in ("\\x03", "\\x1a") else 0)
+    os.write(fd, keys.encode())
+    end = time.monotonic() + 15
+    while not re.search(pattern.encode(), text[at:]) and select.select([fd], [], [], max(0, end - time.monotonic()))[0]:
+        try: text += os.read(fd, 65536)
+        except OSError: break
+    at = len(text)
+while select.select([fd], [], [], 15)[0]:
+    try: text += os.read(fd, 65536)
+    except OSError: break
+print(re.sub(r"pts/[0-9]+", "pts/N", re.sub(r"\\] [0-9]+", "] PID", text.decode())))
+print(os.waitpid(pid, 0)[1])`
+
+const BASH = ["env", "TERM=dumb", "PS1=P> ", "bash", "--norc", "--noprofile", "--noediting", "-i"]
+
+const terminal = (
+  name: string,
+  argv: ReadonlyArray<string>,
+  steps: ReadonlyArray<readonly [keys: string, pattern: string]>,
+  needs: ReadonlyArray<string> = []
+): Command => ({
+  name: `at a terminal: ${name}`,
+  line: [PYTHON, "-c", DRIVER, JSON.stringify([argv, steps])],
+  needs: [PYTHON, ...needs]
+})
+
+const PROMPT = "P> $"
+const terminals: ReadonlyArray<Command> = [
+  terminal("stty", BASH, [
+    ["", PROMPT],
+    ["stty -a; tty; stty rows 30 cols 90; stty size\r", `30 90\\s+${PROMPT}`],
+    ["stty raw -echo min 0 time 3; dd bs=1 count=1 2>/dev/null | wc -c; stty sane; stty -a\r", `extproc\\s+${PROMPT}`],
+    ["exit 3\r", "exit"]
+  ]),
+  terminal("stopping and continuing", BASH, [
+    ["", PROMPT],
+    ["sleep 100\r", "sleep 100"],
+    ["\x1a", `Stopped[^>]*${PROMPT}`],
+    ["jobs\r", `Stopped[^>]*${PROMPT}`],
+    ["bg\r", PROMPT],
+    ["fg\r", "sleep 100\\s"],
+    ["\x03", PROMPT],
+    ["echo $?\r", `130\\s+${PROMPT}`],
+    ["(trap 'echo got' INT; sleep 100); echo after\r", "after\\s"],
+    ["\x03", `after\\s+${PROMPT}`],
+    ["sleep 50 | cat\r", "cat\\s"],
+    ["\x03", PROMPT],
+    ["exit\r", "exit"]
+  ]),
+  terminal("background jobs that want the terminal", BASH, [
+    ["", PROMPT],
+    ["cat & sleep 0.5\r", `sleep[^>]*${PROMPT}`],
+    ["jobs\r", `Stopped[^>]*${PROMPT}`],
+    ["fg\r", "cat\\s+$"],
+    ["hello\r", "hello\\s+hello\\s"],
+    ["\x04", PROMPT],
+    ["stty tostop; (echo out) & sleep 0.5\r", `sleep[^>]*${PROMPT}`],
+    ["jobs\r", `Stopped[^>]*${PROMPT}`],
+    ["fg\r", `out\\s+${PROMPT}`],
+    ["exit\r", "exit"]
+  ]),
+  terminal(
+    "tmux",
+    BASH,
+    [
+      ["", PROMPT],
+      ["unset TMUX; alias t='tmux -L x -f /dev/null'\r", PROMPT],
+      ["t new-session -d -x 60 -y 10 'PS1=Q bash --norc --noprofile'; echo $?\r", `0\\s+${PROMPT}`],
+      [
+        "t send-keys 'clear; seq 3; tty; stty size; exec sleep 100' Enter; sleep 1; t capture-pane -p\r",
+        `size[^P]*${PROMPT}`
+      ],
+      ["t split-window 'sleep 100'; t list-panes\r", `active[^P]*${PROMPT}`],
+      ["t kill-server; echo $?\r", `\\s0\\s+${PROMPT}`],
+      ["exit\r", "exit"]
+    ],
+    ["tmux"]
+  ),
+  terminal(
+    "less",
+    ["env", "TERM=xterm", "LESSHISTFILE=-", "less", "/etc/services"],
+    [
+      ["", "services"],
+      ["q", "1049l"]
+    ],
+    ["less"]
+  )
+]
+
 const programs: ReadonlyArray<Command> = [
   {
     name: "make and gcc build a project",
@@ -469,7 +568,7 @@ sqlite3 db 'select count(*) from t'; sqlite3 db 'select nonsense'; echo $?`
 
 for (const platform of PLATFORMS) {
   describe.concurrent(`commands on ${platform.name}`, () => {
-    for (const command of [...tools, ...shells, ...applets, ...interpreters, ...programs]) {
+    for (const command of [...tools, ...shells, ...applets, ...interpreters, ...terminals, ...programs]) {
       const missing = (command.needs ?? []).filter((program) => !isInstalled(program))
       if (missing.length > 0) {
         test.skip(`${command.name} (not installed: ${missing.join(", ")})`)

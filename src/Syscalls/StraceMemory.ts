@@ -25,15 +25,19 @@ export interface Call {
 /** A structure at `address`, which argument `index` holds; undefined if it cannot be read. */
 export type StructPrinter = (call: Call, address: number, index: number) => string | undefined
 
-/** `size` bytes at `address`; undefined on a fault. */
+/** More than the printer ever shows of anything: what a guest gives as a size may be any number. */
+const VIEW_LIMIT = 1 << 20
+
+/** `size` bytes at `address`; undefined on a fault, or for a size that nothing has. */
 export const view = (memory: GuestMemory, address: number, size: number): DataView | undefined => {
+  if (!(size >= 0 && size <= VIEW_LIMIT)) return undefined
   const bytes = new Uint8Array(size)
   return memory.copyIn(address, bytes) < 0 ? undefined : new DataView(bytes.buffer)
 }
 
 /** At most `length` bytes, as many as are readable and worth showing, quoted; undefined if none is readable. */
 export const quotedBytes = (memory: GuestMemory, address: number, length: number): string | undefined => {
-  const shown = Math.min(length, Text.STRING_LIMIT)
+  const shown = Math.max(0, Math.min(length, Text.STRING_LIMIT))
   const bytes = new Uint8Array(shown)
   return memory.copyIn(address, bytes) < 0 ? undefined : Text.quote(bytes, length > shown)
 }

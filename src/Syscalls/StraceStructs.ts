@@ -157,6 +157,7 @@ const fdSet: StructPrinter = ({ memory, values }, address) => {
 
 const cpuSet: StructPrinter = ({ memory, values, result }, address) => {
   const length = Math.min(result === undefined || result <= 0 ? values[1]! : result, 128)
+  if (length < 0) return undefined // the size is the guest's
   const bytes = new Uint8Array(length)
   if (memory.copyIn(address, bytes) < 0) return undefined
   const members: Array<number> = []

@@ -32,13 +32,26 @@
 #define SYSTRAP_AT_FILTER 0x180  /* struct sock_fprog of guest threads */
 #define SYSTRAP_AT_MASK 0x190    /* a signal set: all */
 #define SYSTRAP_AT_WORKER 0x1c0  /* the worker thread's loop; r15: SYSTRAP_ORDERS */
+#define SYSTRAP_AT_FAST 0x300    /* patched call sites come here */
 /* In the worker's slot, which is the first: the sequence number it has done, and the last result. */
 #define SYSTRAP_DONE 216
 #define SYSTRAP_RESULT 240
-#define SYSTRAP_FILTER_LENGTH 22
+#define SYSTRAP_FILTER_LENGTH 23
 /* Just past the only two `syscall` instructions from where a guest thread's system calls get through. */
 #define SYSTRAP_IP_RETURN (SYSTRAP_CODE + 0x0c9)
 #define SYSTRAP_IP_CALL (SYSTRAP_CODE + 0x120)
+
+#define SYSTRAP_IP_FAST (SYSTRAP_CODE + 0x302)
+
+/*
+ * Call sites `mov $nr, %eax; syscall` become `jmp *RECORD`, where RECORD's upper half is such that the last two bytes
+ * are still `syscall`: only the five bytes of the mov change. A record: a pointer to its code, nr, the code, which saves
+ * the flags in ah and al and jumps to SYSTRAP_AT_FAST with the record in rcx, and the return address.
+ */
+#define SYSTRAP_RECORDS 0x050f0000
+#define SYSTRAP_RECORDS_SIZE 0x10000
+#define SYSTRAP_RECORD_NR 8
+#define SYSTRAP_RECORD_RETURN 40
 
 /* The write end of the pipe that wakes the sentry, in every stub. */
 #define SYSTRAP_FD_WAKE 7
@@ -64,7 +77,14 @@ enum systrap_state {
 	SYSTRAP_TAKEN  /* the sentry's: it has seen it */
 };
 
-enum systrap_command { SYSTRAP_GO, SYSTRAP_EXIT };
+enum systrap_command {
+	SYSTRAP_GO,
+	SYSTRAP_EXIT,
+	SYSTRAP_FRAME /* a thread that waits without a signal frame: get one, and report again */
+};
+
+/* In place of a signal number: a call from a patched site; a thread that now has its frame. */
+enum { SYSTRAP_FAST_CALL = 0x80, SYSTRAP_FRAMED };
 
 /* The rest of the slot is the thread's signal stack. All of it can be written by every thread of the address space. */
 struct systrap_slot {

@@ -30,7 +30,7 @@
 /* Instruction `at` goes on at `yes` or `no`. */
 #define IF(at, value, yes, no) \
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(value), (yes) - (at)-1, (no) - (at)-1)
-enum { TRAP = 20, ALLOW };
+enum { TRAP = 21, ALLOW };
 
 /* What a guest thread may really do. The place it comes from is no protection: guests can jump there. What is allowed
  * from there is harmless by itself. */
@@ -40,21 +40,22 @@ __attribute__((used)) const struct sock_filter systrap_filter[] = {
 	HIGH(instruction_pointer),
 	IF(3, SYSTRAP_CODE >> 32, 4, TRAP),
 	LOAD(instruction_pointer),
-	IF(5, SYSTRAP_IP_RETURN, 7, 6),
-	IF(6, SYSTRAP_IP_CALL, 7, TRAP),
+	IF(5, SYSTRAP_IP_RETURN, 8, 6),
+	IF(6, SYSTRAP_IP_CALL, 8, 7),
+	IF(7, SYSTRAP_IP_FAST, 8, TRAP),
 	LOAD(nr),
-	IF(8, SYS_rt_sigreturn, ALLOW, 9),
-	IF(9, SYS_exit, ALLOW, 10),
-	IF(10, SYS_futex, 18, 11),
-	IF(11, SYS_write, 12, TRAP),
+	IF(9, SYS_rt_sigreturn, ALLOW, 10),
+	IF(10, SYS_exit, ALLOW, 11),
+	IF(11, SYS_futex, 19, 12),
+	IF(12, SYS_write, 13, TRAP),
 	LOAD(args[0]),
-	IF(13, SYSTRAP_FD_WAKE, 14, TRAP),
+	IF(14, SYSTRAP_FD_WAKE, 15, TRAP),
 	HIGH(args[2]),
-	IF(15, 0, 16, TRAP),
+	IF(16, 0, 17, TRAP),
 	LOAD(args[2]),
-	IF(17, 1, ALLOW, TRAP),
+	IF(18, 1, ALLOW, TRAP),
 	LOAD(args[1]),
-	IF(19, FUTEX_WAIT, ALLOW, TRAP),
+	IF(20, FUTEX_WAIT, ALLOW, TRAP),
 	RETURN(SECCOMP_RET_TRAP),
 	RETURN(SECCOMP_RET_ALLOW),
 };
@@ -98,13 +99,40 @@ static void publish(struct systrap_slot *s)
 	_(r11, REG_R11) _(r10, REG_R10) _(r9, REG_R9) _(r8, REG_R8) _(rax, REG_RAX) _(rcx, REG_RCX)            \
 	_(rdx, REG_RDX) _(rsi, REG_RSI) _(rdi, REG_RDI) _(rip, REG_RIP) _(eflags, REG_EFL) _(rsp, REG_RSP)
 
+extern const char systrap_fast_published[], systrap_fast_end[], systrap_frame_ip[];
+
+static int in_fast_path(uint64_t rip)
+{
+	return (rip >= SYSTRAP_CODE + SYSTRAP_AT_FAST && rip <= (uint64_t)systrap_frame_ip) ||
+	       (rip >= SYSTRAP_RECORDS && rip < SYSTRAP_RECORDS + SYSTRAP_RECORDS_SIZE);
+}
+
 __attribute__((used)) void systrap_handler(int signal, siginfo_t *info, ucontext_t *context)
 {
 	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
 	struct systrap_slot *s = (struct systrap_slot *)(here & ~(uintptr_t)(SYSTRAP_SLOT - 1));
 	greg_t *g = context->uc_mcontext.gregs;
-	uint64_t segments = (uint64_t)g[REG_CSGSFS];
+	uint64_t segments = (uint64_t)g[REG_CSGSFS], at = (uint64_t)g[REG_RIP];
 
+	s->fpstate = (uint32_t)((uintptr_t)context->uc_mcontext.fpregs - (uintptr_t)s);
+	if (signal == SIGSYS && at == (uint64_t)systrap_frame_ip) {
+		s->command = SYSTRAP_GO;
+		s->signal = SYSTRAP_FRAMED;
+		goto publish;
+	}
+	if (signal == SIGURG && in_fast_path(at)) {
+		/* A call that hasn't been published yet is about to be; one that hasn't been answered has; the sentry gets
+		 * its event. One that has been answered is over for the sentry, so the state that it is about to
+		 * return to is the thread's. */
+		int waits = at >= SYSTRAP_CODE + SYSTRAP_AT_FAST && at <= SYSTRAP_IP_FAST;
+		int published = at >= (uint64_t)systrap_fast_published && at < (uint64_t)systrap_fast_end;
+
+		if (!(waits || published) || atomic_load(&s->state) != SYSTRAP_RUN || s->command != SYSTRAP_GO)
+			return;
+		s->regs.orig_rax = ~0ull;
+		s->signal = SIGURG;
+		goto publish;
+	}
 #define SAVE(name, index) s->regs.name = (uint64_t)g[index];
 	GENERAL(SAVE)
 	s->regs.cs = segments & 0xffff;
@@ -122,7 +150,7 @@ __attribute__((used)) void systrap_handler(int signal, siginfo_t *info, ucontext
 		s->nr = (uint32_t)info->si_syscall;
 		s->regs.orig_rax = info->si_arch == AUDIT_ARCH_X86_64 ? s->regs.rax : 0xffffffffu;
 	}
-	s->fpstate = (uint32_t)((uintptr_t)context->uc_mcontext.fpregs - (uintptr_t)s);
+publish:
 	publish(s);
 	await_turn(s);
 	if (s->command == SYSTRAP_EXIT)

@@ -114,4 +114,126 @@ systrap_program:
 	syscall
 	jmp 1b
 
+/*
+ * A system call from a patched site: rcx is the site's record, ah and al have the flags. The thread's slot is at the gs
+ * base; if the guest has put it elsewhere, the site's own `syscall` is executed. No stack is touched. Offsets are those
+ * of struct systrap_slot, which begins with struct user_regs_struct.
+ */
+	.globl systrap_fast_published, systrap_fast_end, systrap_frame_ip
+	.org SYSTRAP_AT_FAST
+1:	syscall					/* all of this path's; r15: where to go on, which finds the slot again */
+	jmp *%r15
+slow:
+	add $0x7f, %al
+	sahf
+	mov SYSTRAP_RECORD_NR(%rcx), %eax
+	mov SYSTRAP_RECORD_RETURN(%rcx), %r11
+	lea -2(%r11), %r11
+	jmp *%r11
+	.org SYSTRAP_AT_FAST + 0x20
+	rdgsbase %r11
+	shr $24, %r11
+	cmp $(SYSTRAP_SLOTS >> 24), %r11d
+	jne slow
+	rdgsbase %r11
+	mov %r15, 0(%r11)
+	mov %r14, 8(%r11)
+	mov %r13, 16(%r11)
+	mov %r12, 24(%r11)
+	mov %rbp, 32(%r11)
+	mov %rbx, 40(%r11)
+	mov %r10, 56(%r11)
+	mov %r9, 64(%r11)
+	mov %r8, 72(%r11)
+	mov %rdx, 96(%r11)
+	mov %rsi, 104(%r11)
+	mov %rdi, 112(%r11)
+	mov %rsp, 152(%r11)
+	movzbl %ah, %ebx
+	and $0xd5, %ebx				/* lahf sets a fixed bit, too */
+	movzbl %al, %edx
+	shl $11, %edx
+	lea 0x202(%rbx,%rdx), %ebx
+	mov %rbx, 144(%r11)
+	mov %rbx, 48(%r11)
+	mov SYSTRAP_RECORD_RETURN(%rcx), %rdx
+	mov %rdx, 128(%r11)
+	mov %rdx, 88(%r11)
+	mov SYSTRAP_RECORD_NR(%rcx), %edx
+	mov %rdx, 80(%r11)
+	mov %rdx, 120(%r11)
+	rdfsbase %rdx
+	mov %rdx, 168(%r11)
+	mov %r11, 176(%r11)
+	movl $0x80, 224(%r11)
+	movabs $SYSTRAP_NOTICE, %r8
+	mov 8(%r8), %r13d			/* wakes */
+	mov $1, %eax
+	xchg %eax, 216(%r11)			/* before "sleeping" is read; the sentry does the reverse */
+systrap_fast_published:
+	cmpl $0, (%r8)
+	jne 6f
+2:	rdgsbase %r11
+	mov 4(%r8), %ecx
+	inc %ecx
+3:	cmpl $0, 216(%r11)
+	je 5f
+	cmp 8(%r8), %r13d
+	jne 4f
+	pause
+	dec %ecx
+	jnz 3b
+4:	mov $1, %eax
+	xchg %eax, 220(%r11)			/* before the state is read; the sentry does the reverse */
+	lea 7f(%rip), %r15
+7:	rdgsbase %r11
+	mov 216(%r11), %edx
+	test %edx, %edx
+	jz 8f
+	lea 216(%r11), %rdi
+	xor %esi, %esi
+	xor %r10d, %r10d
+	mov $202, %eax
+	jmp 1b
+6:	mov %r11, %rsi				/* write(wake, slot, 1) */
+	mov $SYSTRAP_FD_WAKE, %edi
+	mov $1, %edx
+	lea 2b(%rip), %r15
+	mov $1, %eax
+	jmp 1b
+8:	movl $0, 220(%r11)
+5:	cmpl $0, 252(%r11)
+	jne 9f
+	mov 144(%r11), %ebx
+	bt $11, %ebx
+	setc %al
+	mov %bl, %ah
+	add $0x7f, %al
+	sahf
+	mov 0(%r11), %r15
+	mov 8(%r11), %r14
+	mov 16(%r11), %r13
+	mov 24(%r11), %r12
+	mov 32(%r11), %rbp
+	mov 40(%r11), %rbx
+	mov 56(%r11), %r10
+	mov 64(%r11), %r9
+	mov 72(%r11), %r8
+	mov 80(%r11), %rax
+	mov 96(%r11), %rdx
+	mov 104(%r11), %rsi
+	mov 112(%r11), %rdi
+	mov 152(%r11), %rsp
+	mov 128(%r11), %rcx
+	mov 48(%r11), %r11
+	jmp *%rcx
+systrap_fast_end:
+9:	cmpl $1, 252(%r11)			/* exit */
+	mov $60, %eax
+	je 1b
+	mov $-1, %rax
+	syscall					/* trapped: the handler gets the frame that the sentry wants */
+systrap_frame_ip:
+	ud2
+
 	.section .note.GNU-stack,"",@progbits

@@ -43,7 +43,15 @@ export const stackOffset = 512
 export const State = { run: 0, event: 1, taken: 2 } as const
 
 /** `enum systrap_command` */
-export const Command = { go: 0, exit: 1 } as const
+export const Command = { go: 0, exit: 1, frame: 2 } as const
+
+/** In place of a signal number: a call from a patched site; a thread that now has its frame. */
+export const FAST_CALL = 0x80
+export const FRAMED = 0x81
+
+/** Where the records of patched call sites are, and where their code goes on. */
+export const records = { address: 0x050f_0000, size: 0x1_0000, recordSize: 64, nr: 8, code: 16, return: 40 } as const
+export const fastEntry = 0x7fff_ffff_0320
 
 /** `struct systrap_notice`, in the order page. */
 export const notice = { sleeping: 0xf00, spin: 0xf04, wakes: 0xf08 } as const

@@ -59,7 +59,7 @@ class SystrapContext implements PlatformContext, Runner {
   readonly tid: number
   index = 0
   readonly #host: Host
-  #state: "born" | "stopped" | "running" | "interrupting" | "dead" = "born"
+  #state: "born" | "stopped" | "running" | "interrupting" | "framing" | "dead" = "born"
   #released = false
   #onBorn: (() => void) | undefined
   /** Owner: the fiber in `switch`. */
@@ -149,19 +149,47 @@ class SystrapContext implements PlatformContext, Runner {
     const { thread } = this
     const kind = thread.take()
     if (this.#state === "running") {
-      if (kind === "call" || kind === "vsyscall") return this.#answer(this.#handler())
+      if (kind === "call") {
+        if (!thread.fast) this.#considerPatch()
+        return this.#answer(this.#handler())
+      }
+      if (kind === "vsyscall") return this.#answer(this.#handler())
       if (kind !== "fault") return this.#goOn() // an interrupt that came too late, or nothing
       this.#finish(Effect.succeed(thread.fault()))
     } else if (this.#state === "interrupting") {
       this.#undo(kind)
       this.#stopped()
       this.#onInterrupted()
-    } else if (this.#state === "born") {
+    } else if (this.#state === "born" || this.#state === "framing") {
       this.#stopped()
       this.#onBorn?.()
     }
     return false
   }
+
+  isRunning(): boolean {
+    return this.#state === "running" || this.#state === "interrupting"
+  }
+
+  #considerPatch(): void {
+    const { patch, pid, service } = this.addressSpace
+    const returnAddress = this.registers.ulong(Reg.rip)
+    if (!patch.count(returnAddress)) return
+    if (this.addressSpace.isQuietBut(this)) patch.patch(pid, service, returnAddress, this.registers.uint(Reg.orig_rax))
+    else patch.postpone(returnAddress)
+  }
+
+  /** Makes sure that the stopped thread has a signal frame, and in it its extended state. */
+  readonly #frame: Effect.Effect<void> = Effect.uninterruptible(
+    Effect.callback<void>((resume) => {
+      if (!this.thread.fast || this.#state !== "stopped") return resume(Effect.void)
+      this.#state = "framing"
+      this.#onBorn = () => resume(Effect.void)
+      this.#host.source.add(this)
+      this.thread.requestFrame()
+      this.#host.pump.hold()
+    })
+  )
 
   /** After the handler, which may have interrupted the very fiber that runs this thread. */
   #answer(answered: boolean): boolean {
@@ -210,7 +238,7 @@ class SystrapContext implements PlatformContext, Runner {
     this.#state = "dead"
     if (before === "running") this.#resume(killedOutcome)
     else if (before === "interrupting") this.#onInterrupted()
-    else if (before === "born") this.#onBorn?.()
+    else if (before === "born" || before === "framing") this.#onBorn?.()
   }
 
   /**
@@ -230,7 +258,11 @@ class SystrapContext implements PlatformContext, Runner {
     }
   }
 
-  readonly readExtendedState: Effect.Effect<Uint8Array, PlatformFailed> = Effect.sync(() => {
+  readonly readExtendedState: Effect.Effect<Uint8Array, PlatformFailed> = Effect.suspend(() =>
+    this.thread.fast ? Effect.andThen(this.#frame, this.#readExtendedState) : this.#readExtendedState
+  )
+
+  readonly #readExtendedState: Effect.Effect<Uint8Array> = Effect.sync(() => {
     const { offset, size, features } = this.#host.extendedState
     const image = this.thread.extendedState(offset, size).slice()
     image.fill(0, SOFTWARE, FXSAVE)
@@ -239,7 +271,7 @@ class SystrapContext implements PlatformContext, Runner {
   })
 
   readonly writeExtendedState = (image: Uint8Array): Effect.Effect<void, PlatformFailed> =>
-    Effect.sync(() => {
+    Effect.map(this.#frame, () => {
       const { offset, size } = this.#host.extendedState
       const frame = this.thread.extendedState(offset, size)
       if (frame.length === 0) return // the platform is closed
@@ -251,15 +283,20 @@ class SystrapContext implements PlatformContext, Runner {
     Effect.uninterruptible(
       Effect.gen({ self: this }, function* () {
         const host = this.#host
+        yield* this.#frame
         if (this.#state === "dead") return yield* failed("clone", ESRCH)
         const { service } = this.addressSpace
         const space =
           addressSpace === "share"
             ? this.addressSpace
-            : yield* newSpace(host, (block) => {
-                block.start(Request.clone, service)
-                block.setFlags(1)
-              })
+            : yield* newSpace(
+                host,
+                (block) => {
+                  block.start(Request.clone, service)
+                  block.setFlags(1)
+                },
+                this.addressSpace
+              )
         const context = yield* newThread(space)
         context.registers.restore(this.registers.words)
         const { offset, size } = host.extendedState
@@ -326,6 +363,8 @@ const newThread = Effect.fnUntraced(function* (space: SystrapSpace): Effect.fn.R
 export interface Options {
   /** The CPU that the tracer and all guest threads share; by default one is chosen. "none": any. */
   readonly cpu?: number | "none"
+  /** Whether hot call sites are patched; by default they are. */
+  readonly patch?: boolean
 }
 
 const startFailed = (errno: number, stage: number): PlatformFailed => {
@@ -363,7 +402,14 @@ const open = Effect.fnUntraced(function* (options: Options) {
   const orderPage = view(handle.ordersAddress, orderPageSize)
   const source = new SystrapSource(tracer, orderPage, cpus, cpus > 1 ? GUEST_SPIN : 0)
   const pump = sharedPump.add(source, handle.wakeFd, afterBatch)
-  const host: Host = { tracer, source, pump, spaces: new Set(), extendedState: { offset: 0, size: 0, features: 0n } }
+  const host: Host = {
+    tracer,
+    source,
+    pump,
+    spaces: new Set(),
+    patches: options.patch !== false,
+    extendedState: { offset: 0, size: 0, features: 0n }
+  }
   const parted = partNative(cpu, 0) === 1
   return { host, orderPage, cpu: parted ? cpu : -1 }
 })

@@ -11,6 +11,7 @@ import type { PumpHandle } from "./Pump.ts"
 import { count, Request, slot, Stop } from "./Slots.ts"
 import { checkChange, encodeChanges } from "./StubCalls.ts"
 import { orderPageSize, slotCount, slotSize, systrapBase, systrapOrders } from "./SystrapLayout.ts"
+import { SystrapPatch } from "./SystrapPatch.ts"
 import { SystrapRegion } from "./SystrapRegion.ts"
 import type { SystrapSource } from "./SystrapSource.ts"
 import { SystrapWorker } from "./SystrapWorker.ts"
@@ -23,6 +24,8 @@ const PROT_READ_WRITE = 3
 export interface Inhabitant {
   /** Told when the process is gone. */
   readonly onKilled: () => void
+  /** Whether it may be executing the guest's code. */
+  readonly isRunning: () => boolean
 }
 
 /** What one platform's contexts share. */
@@ -31,6 +34,8 @@ export interface Host {
   readonly source: SystrapSource
   readonly pump: PumpHandle
   readonly spaces: Set<SystrapSpace>
+  /** Whether call sites are patched. */
+  readonly patches: boolean
   /** The extended state in every slot, known since the first thread; an Effect's fiber sets it before guests run. */
   extendedState: { offset: number; size: number; features: bigint }
 }
@@ -67,8 +72,12 @@ export class SystrapSpace implements AddressSpace, StopListener {
   /** Makes mapping changes; undefined until it has been started. */
   worker: SystrapWorker | undefined
 
-  constructor(host: Host, region: SystrapRegion, service: number) {
+  /** Its patched call sites. */
+  readonly patch: SystrapPatch
+
+  constructor(host: Host, region: SystrapRegion, service: number, parent: SystrapSpace | undefined) {
     this.host = host
+    this.patch = new SystrapPatch(host.tracer, host.patches, parent?.patch)
     this.region = region
     this.service = service
     this.pid = host.tracer.slotWord(service, slot.pid)
@@ -91,6 +100,7 @@ export class SystrapSpace implements AddressSpace, StopListener {
       const refused = checkChange(changes[from]!, systrapBase)
       if (refused !== 0) return Effect.succeed(-refused)
       if (this.dead) return Effect.succeed(-ESRCH)
+      if (changes.some((c) => this.#hitsPatches(c))) return Effect.succeed(-ENOMEM)
       const { worker } = this
       if (from === 0 && worker?.takes(changes) === true && changes.every((c) => checkChange(c, systrapBase) === 0)) {
         return this.#byWorker(worker, changes)
@@ -105,6 +115,17 @@ export class SystrapSpace implements AddressSpace, StopListener {
         )
       )
     })
+  }
+
+  #hitsPatches(change: MappingChange): boolean {
+    if (change._tag !== "Remap") return this.patch.owns(change.address, change.length)
+    return this.patch.owns(change.address, change.oldLength) || this.patch.owns(change.newAddress, change.newLength)
+  }
+
+  /** Whether no thread but this one runs. */
+  isQuietBut(inhabitant: Inhabitant): boolean {
+    for (const other of this.contexts) if (other !== inhabitant && other.isRunning()) return false
+    return true
   }
 
   #byWorker(worker: SystrapWorker, changes: ReadonlyArray<MappingChange>): Effect.Effect<number> {
@@ -201,7 +222,8 @@ const mapRegion = (host: Host, service: number, fd: number): Effect.Effect<numbe
 /** A new address space without threads, made as `fill` says: from the zygote, or as a copy of another. */
 export const newSpace = Effect.fnUntraced(function* (
   host: Host,
-  fill: (block: Block) => void
+  fill: (block: Block) => void,
+  parent?: SystrapSpace
 ): Effect.fn.Return<SystrapSpace, PlatformFailed> {
   const operation = "make an address space"
   const service = host.tracer.takeSlot()
@@ -219,7 +241,7 @@ export const newSpace = Effect.fnUntraced(function* (
       block.setNewSlot(service)
     },
     (result) => {
-      if (result >= 0) space = new SystrapSpace(host, region, service)
+      if (result >= 0) space = new SystrapSpace(host, region, service, parent)
     }
   )
   if (space === undefined) {

@@ -7,11 +7,11 @@
 import { Reg, Registers, registersSize } from "../Abi/Registers.ts"
 import { SIGSEGV, SIGSYS, SIGURG } from "../Abi/Signal.ts"
 import type { Access, FaultOutcome } from "./Platform.ts"
-import { Command, field, State } from "./SystrapLayout.ts"
-import type { SystrapRegion } from "./SystrapRegion.ts"
+import { Command, FAST_CALL, field, FRAMED, State } from "./SystrapLayout.ts"
+import { slotAddress, type SystrapRegion } from "./SystrapRegion.ts"
 
 /** What an event is. "stray": a signal that somebody outside sent; the thread has nothing to say. */
-export type EventKind = "call" | "vsyscall" | "fault" | "interrupted" | "stray"
+export type EventKind = "call" | "vsyscall" | "fault" | "interrupted" | "stray" | "framed"
 
 const SYS_SECCOMP = 1
 const STATE = field.state >> 2
@@ -26,6 +26,15 @@ const ADDRESS = field.address >> 2
 const USER_CS = 0x33
 const USER_SS = 0x2b
 const TOP = 0x8000
+
+const RCX = Reg.rcx * 2
+const RIP = Reg.rip * 2
+const EFLAGS = Reg.eflags * 2
+const FS = Reg.fs_base * 2
+const GS = Reg.gs_base * 2
+/** Flags that the path of patched sites restores; and the others as they must be. */
+const ARITHMETIC = 0x8d5
+const PLAIN_FLAGS = 0x202
 
 /** What a thread needs when it wakes. */
 export interface Bell {
@@ -43,12 +52,21 @@ export class SystrapThread {
   readonly #shared: Uint32Array
 
   readonly #bell: Bell
+  readonly #slotLow: number
+  readonly #slotHigh: number
+  /** The fs base that the thread has. */
+  #fsLow = 0
+  #fsHigh = 0
+  /** It waits in the path of patched call sites, without a signal frame. */
+  fast = false
 
   constructor(region: SystrapRegion, slot: number, bell: Bell) {
     this.region = region
     this.#bell = bell
     this.slot = slot
     const memory = region.memory(slot)
+    this.#slotLow = slotAddress(slot) % 2 ** 32
+    this.#slotHigh = Math.floor(slotAddress(slot) / 2 ** 32)
     this.registers = new Registers(new ArrayBuffer(registersSize), 0)
     this.#words = new Int32Array(memory)
     this.#bytes = new Uint8Array(memory)
@@ -63,7 +81,15 @@ export class SystrapThread {
   take(): EventKind {
     const words = this.#words
     const signal = words[SIGNAL]!
-    this.registers.halves.set(this.#shared)
+    if (signal === FRAMED) return "framed"
+    const { halves } = this.registers
+    halves.set(this.#shared)
+    this.#fsLow = halves[FS]!
+    this.#fsHigh = halves[FS + 1]!
+    // the gs base is the slot's address unless the guest has chosen one
+    if (halves[GS] === this.#slotLow && halves[GS + 1] === this.#slotHigh) halves[GS] = halves[GS + 1] = 0
+    this.fast = signal === FAST_CALL
+    if (this.fast) return "call"
     if (signal === SIGSYS && words[CODE] === SYS_SECCOMP) return words[ADDRESS + 1] === -1 ? "vsyscall" : "call"
     if (signal === SIGURG) return "interrupted"
     return words[CODE]! > 0 ? "fault" : "stray"
@@ -71,7 +97,7 @@ export class SystrapThread {
 
   /** Of the last event, the number of the system call as the guest gave it. */
   get nr(): number {
-    return this.#words[NR]! >>> 0
+    return this.fast ? this.registers.uint(Reg.orig_rax) : this.#words[NR]! >>> 0
   }
 
   /** Of the last event. */
@@ -105,7 +131,36 @@ export class SystrapThread {
 
   /** The thread's turn, with these registers. */
   reply(): void {
-    this.#shared.set(this.registers.halves)
+    const { halves } = this.registers
+    if (this.fast && !this.#isPlainReturn()) return this.requestFrame()
+    const shared = this.#shared
+    shared.set(halves)
+    if (halves[GS] === 0 && halves[GS + 1] === 0) {
+      shared[GS] = this.#slotLow
+      shared[GS + 1] = this.#slotHigh
+    }
+    this.fast = false
+    this.#pass()
+  }
+
+  /** Whether a patched site can return so: as from a system call, with nothing changed that only a frame can carry. */
+  #isPlainReturn(): boolean {
+    const { halves } = this.registers
+    return (
+      halves[RCX] === halves[RIP] &&
+      halves[RCX + 1] === halves[RIP + 1] &&
+      (halves[EFLAGS]! & ~ARITHMETIC) === PLAIN_FLAGS &&
+      halves[FS] === this.#fsLow &&
+      halves[FS + 1] === this.#fsHigh &&
+      halves[GS] === 0 &&
+      halves[GS + 1] === 0
+    )
+  }
+
+  /** Has a thread that came from a patched site get a signal frame; it reports as "framed". */
+  requestFrame(): void {
+    this.fast = false
+    this.#words[field.command >> 2] = Command.frame
     this.#pass()
   }
 

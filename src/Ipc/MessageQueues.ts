@@ -1,11 +1,25 @@
 /**
  * System V message queues, msgop(2). A message goes straight to who waits for its type, if somebody does.
  */
-import { E2BIG, EAGAIN, EIDRM, ENOMSG, ENOSPC } from "../Abi/Errno.ts"
+import { E2BIG, EAGAIN, EIDRM, ENOMEM, ENOMSG, ENOSPC } from "../Abi/Errno.ts"
 import { MSG_COPY, MSG_EXCEPT, MSG_NOERROR, MSGMNB, MSGMNI, type Msqid64Ds } from "../Abi/Ipc.ts"
 import { WaitQueue } from "../Sync/WaitQueue.ts"
 import type { Credentials } from "../Vfs/Credentials.ts"
 import { IpcIds, IpcObject } from "./IpcIds.ts"
+
+/**
+ * Bytes of all messages together, and what each costs besides its text. Differs from Linux, which allows every queue its
+ * full size: messages are kept in the sentry's own memory.
+ */
+const MOST_BYTES = 64 << 20
+const MESSAGE_COST = 256
+
+const costOf = ({ text }: Message): number => text.length + MESSAGE_COST
+
+/** What all messages of a sandbox take, bytes. */
+export interface MessageStore {
+  used: number
+}
 
 export interface Message {
   /** A positive `long`. */
@@ -47,10 +61,12 @@ export class MessageQueue extends IpcObject {
   readonly room = new WaitQueue()
   readonly #receivers = new Set<Receiver>()
   readonly #now: () => number
+  readonly #store: MessageStore
 
-  constructor(key: number, mode: number, creator: Credentials, now: () => number) {
+  constructor(key: number, mode: number, creator: Credentials, now: () => number, store: MessageStore) {
     super(key, mode, creator, now())
     this.#now = now
+    this.#store = store
   }
 
   status(): Msqid64Ds {
@@ -69,16 +85,19 @@ export class MessageQueue extends IpcObject {
     }
   }
 
-  /** 0, -EAGAIN if there is no room, -EIDRM. */
+  /** 0, -EAGAIN if there is no room in the queue, -ENOMEM if there is none at all, -EIDRM. */
   send(message: Message, pid: number): number {
     if (this.removed) return -EIDRM
     const size = message.text.length
     if (this.bytes + size > this.maximumBytes || this.messages.length + 1 > this.maximumBytes) return -EAGAIN
+    const isDelivered = this.#deliver(message)
+    if (!isDelivered && this.#store.used + costOf(message) > MOST_BYTES) return -ENOMEM
     this.lastSender = pid
     this.sendTime = this.#now()
-    if (this.#deliver(message)) return 0
+    if (isDelivered) return 0
     this.messages.push(message)
     this.bytes += size
+    this.#store.used += costOf(message)
     return 0
   }
 
@@ -92,6 +111,7 @@ export class MessageQueue extends IpcObject {
     if ((wanted.flags & MSG_COPY) !== 0) return message
     this.messages.splice(index, 1)
     this.bytes -= message.text.length
+    this.#store.used -= costOf(message)
     this.#received(wanted)
     this.room.notify(1)
     return message
@@ -107,6 +127,7 @@ export class MessageQueue extends IpcObject {
 
   /** Everybody who waits fails. */
   end(): void {
+    for (const message of this.messages.splice(0)) this.#store.used -= costOf(message)
     for (const receiver of this.#receivers) this.#answer(receiver, -EIDRM)
     this.room.notify(1)
   }
@@ -152,6 +173,7 @@ export class MessageQueue extends IpcObject {
 export class MessageQueues {
   readonly queues = new IpcIds<MessageQueue>(MSGMNI)
   readonly now: () => number
+  readonly #store: MessageStore = { used: 0 }
 
   constructor(now: () => number) {
     this.now = now
@@ -163,7 +185,7 @@ export class MessageQueues {
       key,
       flags,
       credentials,
-      () => (this.queues.isFull ? -ENOSPC : new MessageQueue(key, flags, credentials, this.now)),
+      () => (this.queues.isFull ? -ENOSPC : new MessageQueue(key, flags, credentials, this.now, this.#store)),
       () => 0
     )
   }

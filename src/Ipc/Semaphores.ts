@@ -5,19 +5,15 @@
  * others in order of arrival, until nothing changes any more: Linux's order.
  */
 import { EAGAIN, EIDRM, EINVAL, ENOSPC, ERANGE } from "../Abi/Errno.ts"
-import {
-  IPC_NOWAIT,
-  SEM_UNDO,
-  SEMAEM,
-  type Sembuf,
-  SEMMNI,
-  SEMMNS,
-  SEMMSL,
-  SEMVMX,
-  type Semid64Ds
-} from "../Abi/Ipc.ts"
+import { IPC_NOWAIT, SEM_UNDO, SEMAEM, type Sembuf, SEMMNI, SEMMSL, SEMVMX, type Semid64Ds } from "../Abi/Ipc.ts"
 import type { Credentials } from "../Vfs/Credentials.ts"
 import { IpcIds, IpcObject } from "./IpcIds.ts"
+
+/**
+ * Semaphores of all sets together. Differs from Linux, whose limit of a thousand million would let a guest use up the
+ * sentry's own memory.
+ */
+const MOST_SEMAPHORES = 1 << 18
 
 interface Semaphore {
   value: number
@@ -244,7 +240,7 @@ export class Semaphores {
       credentials,
       () => {
         if (count === 0) return -EINVAL
-        if (this.count + count > SEMMNS || this.sets.isFull) return -ENOSPC
+        if (this.count + count > MOST_SEMAPHORES || this.sets.isFull) return -ENOSPC
         this.count += count
         return new SemaphoreSet(key, flags, credentials, count, this.now)
       },

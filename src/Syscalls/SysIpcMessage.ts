@@ -179,7 +179,9 @@ export const sysIpcMessage = [
   declare("msgget", [hex("key"), flags("msgflg", IPCGET_NAMES)], (task, key, options) =>
     task.system.ipc.messages.open(key | 0, options, task.credentials)
   ),
-  declare("msgsnd", [int("msqid"), address("msgp"), size("msgsz"), flags("msgflg", MSG_NAMES, "0")], msgsnd),
+  declare("msgsnd", [int("msqid"), address("msgp"), size("msgsz"), flags("msgflg", MSG_NAMES, "0")], msgsnd, {
+    partial: "64 MiB of messages in all"
+  }),
   declare(
     "msgrcv",
     [int("msqid"), address("msgp"), long("msgsz"), u64("msgtyp"), flags("msgflg", MSG_NAMES, "0")],

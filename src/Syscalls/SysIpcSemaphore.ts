@@ -212,8 +212,11 @@ const semctl = (task: Task, id: number, index: number, command: number, argument
 }
 
 export const sysIpcSemaphore = [
-  declare("semget", [hex("key"), int("nsems"), flags("semflg", IPCGET_NAMES)], (task, key, count, options) =>
-    task.system.ipc.semaphores.open(key | 0, count, options, task.credentials)
+  declare(
+    "semget",
+    [hex("key"), int("nsems"), flags("semflg", IPCGET_NAMES)],
+    (task, key, count, options) => task.system.ipc.semaphores.open(key | 0, count, options, task.credentials),
+    { partial: "262,144 semaphores in all" }
   ),
   declare("semop", [int("semid"), address("sops"), size("nsops")], (task, id, at, count) =>
     semtimedop(task, id, at, count, 0)

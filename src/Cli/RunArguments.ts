@@ -27,6 +27,8 @@ export interface RunArguments {
   readonly binds: ReadonlyArray<Bind>
   readonly timeoutMillis: number | undefined
   readonly platform: PlatformName
+  /** Whether the fast platform may patch hot call sites. */
+  readonly patch: boolean
   /** Undefined: no trace. */
   readonly strace: TraceFilter.TraceFilter | undefined
   /** Where the trace goes; undefined: standard error. */
@@ -83,7 +85,8 @@ export const RUN_OPTIONS: ReadonlyArray<OptionDescription> = [
     repeatable: true
   }),
   option("timeout", "DURATION", "Kill everything after DURATION (10, 1.5s, 500ms, 2m, 1h); exit status 124"),
-  option("platform", "ptrace", "How application code is run"),
+  option("platform", "ptrace|systrap", "How application code is run (default: ptrace; systrap is faster)"),
+  option("no-patch", undefined, "systrap: leave the program's hot call sites as they are"),
   option("strace", "FILTER", "Print system calls as strace does; FILTER as in strace -e, given as --strace=FILTER", {
     valueOptional: true
   }),
@@ -194,6 +197,7 @@ export const parse = (words: ReadonlyArray<string>): RunRequest => {
     binds: [],
     timeoutMillis: undefined,
     platform: "ptrace",
+    patch: true,
     strace: undefined,
     straceLog: undefined
   }
@@ -207,6 +211,10 @@ export const parse = (words: ReadonlyArray<string>): RunRequest => {
     if (!word.startsWith("-") || word === "-") break
     at++
     if (word === "--help" || word === "-h") return { _tag: "Help" }
+    if (word === "--no-patch") {
+      draft.patch = false
+      continue
+    }
     if (word === "--clear-env") {
       draft.clearEnv = true
       continue

@@ -83,6 +83,7 @@ const BAD_INPUT: ReadonlyArray<BadInput> = [
   { name: "a mount without a target", options: ["--bind", "/tmp"], program: ["true"], status: 125 },
   { name: "a mount of what does not exist", options: ["--bind", "/no/such:/mnt"], program: ["true"], status: 125 },
   { name: "a root that does not exist", options: ["--rootfs", "/no/such"], program: ["true"], status: 125 },
+  { name: "a root that is a file", options: ["--rootfs", "/etc/passwd"], program: ["true"], status: 125 },
   { name: "a working directory that does not exist", options: ["--cwd", "/no/such"], program: ["true"], status: 125 },
   { name: "a variable without a name", options: ["--env", "=x"], program: ["true"], status: 125 },
   { name: "a trace of an unknown call", options: ["--strace=no_such_call"], program: ["true"], status: 125 }

@@ -100,12 +100,12 @@ const again = async (platform: Platform, program: Program, expected: string, san
 
 /** Whether `program` differs now: a quick look, for shrinking. The host must say the same whatever the timing. */
 export const differs = async (platform: Platform, program: Program): Promise<boolean> => {
-  const [sandboxed, ...natives] = await Promise.all([
+  const [[sandboxed], [usual], [lazy]] = await Promise.all([
     execute(platform.command, [program], { looks: 2 }),
     native([program], { looks: 2 }),
     native([program], { looks: 3, cpu: 0, lazy: true })
   ])
-  return natives[0]![0] === natives[1]![0] && natives[0]![0] !== sandboxed[0]
+  return usual === lazy && usual !== sandboxed
 }
 
 /** Runs every program natively, more than once, and on `platform`. */

@@ -167,12 +167,12 @@ const operationOf = (kinds: typeof KINDS): fc.Arbitrary<Operation> =>
       weight,
       arbitrary: fc
         .tuple(actor, fc.constant(name), ...args)
-        .map(([[p, t], kind, ...values]) => [p, t, kind, ...values] as unknown as Operation)
+        .map(([[p, t], kind, ...values]): Operation => [p, t, kind, ...values])
     }))
   )
 
 const fixed = (p: number, t: number, name: string, ...args: Array<fc.Arbitrary<number>>): fc.Arbitrary<Operation> =>
-  fc.tuple(fc.constant(p), fc.constant(t), fc.constant(name), ...args) as unknown as fc.Arbitrary<Operation>
+  fc.tuple(fc.constant(p), fc.constant(t), fc.constant(name), ...args)
 
 /** Children that can be made once those before them exist, and actions to inherit. */
 const family: fc.Arbitrary<Operation> = fc.oneof(

@@ -146,6 +146,12 @@ const killOne = (task: Task, target: ThreadGroup, signo: number): number => {
   return 0
 }
 
+/** What a call that has sent `group` a signal returns, once the signal is there: one to oneself comes before the result. */
+const sent = (group: ThreadGroup, result: number): Result => {
+  const { mutex } = group.handlers
+  return mutex.held ? mutex.section(() => result) : result
+}
+
 /** kill(2) of several: succeeds if one could be signalled. */
 const killMany = (task: Task, targets: Iterable<ThreadGroup>, signo: number): number => {
   let result = -ESRCH
@@ -160,7 +166,7 @@ const kill = (task: Task, id: number, signo: number): Result => {
   const { groups, processGroups } = task.system.taskSet
   if (id > 0) {
     const target = groups.get(id) ?? task.system.taskSet.tasks.get(id)?.threadGroup
-    return target === undefined ? -ESRCH : killOne(task, target, signo)
+    return target === undefined ? -ESRCH : sent(target, killOne(task, target, signo))
   }
   if (id === -1) {
     return killMany(
@@ -173,7 +179,7 @@ const kill = (task: Task, id: number, signo: number): Result => {
   return processGroup === undefined ? -ESRCH : killMany(task, [...processGroup.members], signo)
 }
 
-const sendToThread = (task: Task, tgid: number | undefined, tid: number, info: SigInfo): number => {
+const sendToThread = (task: Task, tgid: number | undefined, tid: number, info: SigInfo): Result => {
   const target = task.system.taskSet.tasks.get(tid)
   if (target === undefined || (tgid !== undefined && target.threadGroup.tgid !== tgid)) return -ESRCH
   if (info.signo !== 0 && !isSignal(info.signo)) return -EINVAL
@@ -181,7 +187,7 @@ const sendToThread = (task: Task, tgid: number | undefined, tid: number, info: S
   if (info.code !== SI_USER && refusesQueueing(target, info.signo)) return -EAGAIN
   // a dead leader's id still exists, and signals to it succeed without effect
   if (info.signo !== 0) sendToTask(target, info)
-  return 0
+  return sent(target.threadGroup, 0)
 }
 
 const tgkill = (task: Task, tgid: number, tid: number, signo: number): Result => {

@@ -128,7 +128,7 @@ const enterHandler = Effect.fnUntraced(function* (task: Task, info: SigInfo, act
   if (overflows || written < 0) {
     if (info.signo === SIGSEGV)
       yield* handlers.mutex.section(() => handlers.set(SIGSEGV, { ...action, sa_handler: SIG_DFL }))
-    forceSignal(task, kernelSigInfo(SIGSEGV))
+    yield* forceSignal(task, kernelSigInfo(SIGSEGV))
     return
   }
   SignalFrame.enterHandler(registers, action.sa_handler, info.signo, layout)
@@ -188,13 +188,13 @@ export const returnFromHandler = Effect.fnUntraced(function* (task: Task) {
   const { features, size } = task.system.frameState
   const ucontext = new Uint8Array(SignalFrame.ucontextSize)
   if (task.memory.copyIn(task.registers.ulong(Reg.rsp), ucontext) < 0) {
-    forceSignal(task, kernelSigInfo(SIGSEGV))
+    yield* forceSignal(task, kernelSigInfo(SIGSEGV))
     return 0
   }
   const { extendedState, mask, stack } = SignalFrame.restoreFrame(ucontext, task.registers)
   const carried = new Uint8Array(size + 4)
   if (extendedState !== 0 && task.memory.copyIn(extendedState, carried) < 0) {
-    forceSignal(task, kernelSigInfo(SIGSEGV))
+    yield* forceSignal(task, kernelSigInfo(SIGSEGV))
     return 0
   }
   const fullSize = task.system.platform.extendedState.size
@@ -205,7 +205,7 @@ export const returnFromHandler = Effect.fnUntraced(function* (task: Task) {
   })
   if (!loaded) {
     // a processor that takes less than we thought, or a thread that the host has killed
-    forceSignal(task, kernelSigInfo(SIGSEGV))
+    yield* forceSignal(task, kernelSigInfo(SIGSEGV))
     return 0
   }
   task.setBlocked(mask)

@@ -99,16 +99,16 @@ const afterSwitch = (task: Task, outcome: SwitchOutcome): Effect.Effect<RunState
 
 const handleFault = (task: Task, fault: FaultOutcome): Effect.Effect<void> => {
   if (fault.signal === SIGSEGV && fault.code === SI_KERNEL && emulateTimestampCounter(task)) return Effect.void
-  if (fault.signal !== SIGSEGV || fault.code !== SEGV_MAPERR) return Effect.sync(() => raiseFault(task, fault))
-  return Effect.map(task.memoryManager.handleFault(Number(fault.address), task.requester), (grown) => {
-    if (!grown) raiseFault(task, fault)
-  })
+  if (fault.signal !== SIGSEGV || fault.code !== SEGV_MAPERR) return raiseFault(task, fault)
+  return Effect.flatMap(task.memoryManager.handleFault(Number(fault.address), task.requester), (grown) =>
+    grown ? Effect.void : raiseFault(task, fault)
+  )
 }
 
-const raiseFault = (task: Task, fault: FaultOutcome): void => {
+const raiseFault = (task: Task, fault: FaultOutcome): Effect.Effect<void> => {
   task.call.nr = -1
   task.restart = 0
-  forceSignal(task, {
+  return forceSignal(task, {
     _tag: "Fault",
     signo: fault.signal,
     access: fault.access,

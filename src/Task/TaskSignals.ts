@@ -3,6 +3,7 @@
  *
  * Everything that touches pending sets or actions runs under the signal mutex of the receiving group's handlers.
  */
+import type * as Effect from "effect/Effect"
 import { POLLIN } from "../Abi/Poll.ts"
 import {
   ALL_SIGNALS,
@@ -39,9 +40,9 @@ export const sendToGroup = (group: ThreadGroup, info: SigInfo, preferred?: Task)
 }
 
 /** A fault's signal: cannot be blocked or ignored; if it is, the action is reset first, as Linux forces it. */
-export const forceSignal = (task: Task, info: SigInfo): void => {
+export const forceSignal = (task: Task, info: SigInfo): Effect.Effect<void> => {
   const { handlers } = task.threadGroup
-  handlers.mutex.runSoon(() => {
+  return handlers.mutex.section(() => {
     const bit = signalBit(info.signo)
     if (handlers.ignores(info.signo) || (task.blocked & bit) !== 0n) {
       handlers.set(info.signo, { sa_handler: SIG_DFL, sa_flags: 0, sa_restorer: 0, sa_mask: 0n })

@@ -22,8 +22,8 @@ import type { Program, Steps } from "../../src/Platform/SimulatedProcess.ts"
 import type { SyscallObserver } from "../../src/Task/SyscallObserver.ts"
 import { pipe, type Simulated, simulate, type SimulationOptions } from "../Task/Simulation.ts"
 
-/** In the nightly tests ten times as many. */
-const SEEDS = process.env["SENTRY_TEST_NIGHTLY"] === "1" ? 3000 : 300
+/** In the nightly tests many more. */
+const SEEDS = process.env["SENTRY_TEST_NIGHTLY"] === "1" ? 3000 : 200
 
 /** Nothing of the sandbox is left in the kernel's tables. */
 const assertEmpty = ({ kernel }: Simulated, seed: number): void => {

@@ -56,7 +56,7 @@ export const START = 1_767_225_600_000_000_000n
 const MAX_JUMPS = 100_000
 
 /** Batches of the run queue after which a simulation counts as one that never ends. */
-const MAX_BATCHES = 2000
+const MAX_BATCHES = 500
 
 /** Turns that those get who have not ended with the first program: they were killed, and are on their way out. */
 const MAX_TURNS = 10_000

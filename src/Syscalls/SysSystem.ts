@@ -177,7 +177,9 @@ export const sysSystem = [
     setName(task, at, length, (name) => (task.system.uts.domainname = name))
   ),
   declare("sysinfo", [struct("info", "sysinfo", "out")], sysinfo),
-  declare("personality", [hex("persona")], personality, { partial: "kept; ADDR_NO_RANDOMIZE, READ_IMPLIES_EXEC, UNAME26 and PER_LINUX32 have effects" }),
+  declare("personality", [hex("persona")], personality, {
+    partial: "kept; ADDR_NO_RANDOMIZE, READ_IMPLIES_EXEC, UNAME26 and PER_LINUX32 have effects"
+  }),
   declare("getrandom", [bufferOut("buf"), size("buflen"), flags("flags", GRND_NAMES, "0")], getrandom),
   declare(
     "mount",

@@ -116,7 +116,7 @@ const memoryLines = (memory: MemoryManager): string => {
     sizeLine("VmSwap", 0),
     sizeLine("HugetlbPages", 0),
     `CoreDumping:\t0\nTHP_enabled:\t${memory.policy.hugePagesDisabled === 0 ? 1 : 0}\n` +
-    "untag_mask:\t0xffffffffffffffff\n"
+      "untag_mask:\t0xffffffffffffffff\n"
   ].join("")
 }
 

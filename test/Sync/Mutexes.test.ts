@@ -5,14 +5,27 @@
 import * as Effect from "effect/Effect"
 import { assert, describe, it } from "vitest"
 import { MAP_ANONYMOUS, MAP_PRIVATE } from "../../src/Abi/Mman.ts"
-import { SIGALRM, SIGCONT, SIGKILL, SIGSEGV, SIGSTOP, SIGUSR1, SIG_BLOCK, SIG_UNBLOCK } from "../../src/Abi/Signal.ts"
+import {
+  SIGALRM,
+  SIGCONT,
+  SIGKILL,
+  SIGSEGV,
+  SIGSTOP,
+  SIGUSR1,
+  SIGUSR2,
+  SIG_BLOCK,
+  SIG_UNBLOCK,
+  signalBit
+} from "../../src/Abi/Signal.ts"
 import { sysno } from "../../src/Abi/Sysno.ts"
 import { WCONTINUED, WUNTRACED } from "../../src/Abi/Wait.ts"
+import { kernelSigInfo } from "../../src/Abi/SigInfo.ts"
 import type { Kernel } from "../../src/Kernel.ts"
 import type { Guest } from "../../src/Platform/SimulatedGuest.ts"
 import type { Program, Steps } from "../../src/Platform/SimulatedProcess.ts"
 import { Mutex } from "../../src/Sync/Mutex.ts"
 import type { Task } from "../../src/Task/Task.ts"
+import { sendToGroup, sendToTask } from "../../src/Task/TaskSignals.ts"
 import { pipe, simulate } from "../Task/Simulation.ts"
 
 const SECOND = 1_000_000_000n
@@ -232,6 +245,63 @@ describe("the signal mutex", () => {
     "clone(2): a thread joins a group stop": { operation: (sys) => sys.thread(() => 0) },
     "fork(2): a signal to the process group must not miss the child": { operation: (sys) => sys.fork(() => 0) },
     "execve(2)": { operation: (sys) => sys.exec("/next", ["next"]) }
+  })
+})
+
+describe("the signal mutex, where others take it too", () => {
+  it("guards what is pending: a signal is not among it before the mutex is free", () => {
+    let [before, after] = [-1n, -1n]
+    simulate({
+      *main(sys) {
+        yield* sys.sigprocmask(SIG_BLOCK, SIGUSR1, SIGUSR2)
+        return yield* sys.nanosleep(5n * SECOND)
+      },
+      beside: (kernel) =>
+        Effect.gen(function* () {
+          const task = [...kernel.system.taskSet.tasks.values()][0]
+          assert.isDefined(task)
+          const pending = (): bigint => task.pending.set | task.threadGroup.pending.set
+          const { mutex } = task.threadGroup.handlers
+          yield* until(kernel, 2n * SECOND)
+          yield* mutex.withLock(
+            Effect.gen(function* () {
+              sendToTask(task, kernelSigInfo(SIGUSR1))
+              sendToGroup(task.threadGroup, kernelSigInfo(SIGUSR2))
+              before = pending()
+              yield* until(kernel, 3n * SECOND)
+              before |= pending()
+            })
+          )
+          after = pending()
+        })
+    })
+    assert.strictEqual(before, 0n)
+    assert.strictEqual(after, signalBit(SIGUSR1) | signalBit(SIGUSR2))
+  })
+
+  it("guards the end of a process, also when it has waited for the TaskSet mutex before", () => {
+    let time = 0n
+    simulate({
+      *main(sys) {
+        const child = yield* sys.fork(function* (sys) {
+          yield* sys.nanosleep(SECOND)
+          return 0
+        })
+        yield* sys.wait(child)
+        time = yield* sys.clock(1)
+        return 0
+      },
+      beside: (kernel) =>
+        Effect.gen(function* () {
+          yield* until(kernel, SECOND / 2n)
+          const task = [...kernel.system.taskSet.tasks.values()].at(-1)
+          assert.isDefined(task)
+          yield* Effect.forkChild(taskSetMutex(task, until(kernel, 2n * SECOND)), { startImmediately: true })
+          yield* until(kernel, SECOND + SECOND / 2n)
+          yield* signalMutex(task, until(kernel, 3n * SECOND))
+        })
+    })
+    assert.strictEqual(time, 3n * SECOND)
   })
 })
 

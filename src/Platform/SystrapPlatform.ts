@@ -382,7 +382,7 @@ const startFailed = (errno: number, stage: number): PlatformFailed => {
 }
 
 /** How often a guest thread looks for its answer before it sleeps, where there is another CPU to answer on. */
-const GUEST_SPIN = 1000
+const GUEST_SPIN = 3000
 
 const open = Effect.fnUntraced(function* (options: Options) {
   const afterBatch = yield* AfterBatch

@@ -61,7 +61,7 @@ int main(void) {
   show("child", m);
   write(m, "\003", 1), show("interrupt", m);
   w.ws_col++;
-  TRY(ioctl(m, TIOCSWINSZ, &w));
+  NEED(ioctl(m, TIOCSWINSZ, &w)); /* the child says what it hears: a line of ours might come before or after */
   usleep(100000);
   close(m);
   reap("child", child);

@@ -163,7 +163,7 @@ static void users(void) {
   sleep_ms(300);
 }
 
-static int report[2];
+static int report[2], ready[2];
 /* A process in the foreground, in a group of its own, that tells what it hears. */
 static void told(int signo) { dprintf(report[1], "foreground: SIG%s\n", sigabbrev_np(signo)); }
 static void foreground(int s) {
@@ -210,14 +210,18 @@ static void gives_up(void) {
   TRY(ioctl(s, TIOCNOTTY));
   sleep_ms(50);
 }
-static void hears(int signo) { dprintf(report[1], "leader: SIG%s\n", sigabbrev_np(signo)); }
+static volatile sig_atomic_t heard;
+static void hears(int signo) { heard++, dprintf(report[1], "leader: SIG%s\n", sigabbrev_np(signo)); }
 static void hangs_up(void) {
   close(report[0]);
   handle(SIGHUP, hears, 0), handle(SIGCONT, hears, 0);
   int s = NEED(open(name, O_RDWR));
   foreground(s);
   close(master); /* the parent has it still: nothing */
-  sleep_ms(80);
+  sleep_ms(20);
+  INT(heard);
+  write(ready[1], "x", 1);
+  while (heard < 2) sleep_ms(5);
   char c;
   TRY(read(s, &c, 1)), TRY(write(s, "x", 1));
   OK(open("/dev/tty", O_RDWR));
@@ -232,7 +236,7 @@ static void hangs_up(void) {
 
 static void hang_up(void) {
   say("the master closes");
-  NEED(pipe(report));
+  NEED(pipe(report)), NEED(pipe(ready));
   open_pair();
   pid_t child = NEED(fork());
   if (child == 0) {
@@ -240,7 +244,8 @@ static void hang_up(void) {
     hangs_up();
     _exit(0);
   }
-  sleep_ms(60);
+  char c;
+  NEED(read(ready[0], &c, 1));
   close(master);
   reap("leader", child);
   read_report();

@@ -201,7 +201,8 @@ const ownDirectory = (): string | undefined => {
 const sandboxed = Effect.fnUntraced(function* (options: RunArguments, strace: StraceObserver | undefined) {
   const readiness = yield* HostReadiness.make
   const kernel = yield* Sandbox.makeKernel({
-    platform: options.platform === "systrap" ? SystrapPlatform.layerWith({ patch: options.patch }) : PtracePlatform.layer,
+    platform:
+      options.platform === "systrap" ? SystrapPlatform.layerWith({ patch: options.patch }) : PtracePlatform.layer,
     platformName: options.platform,
     rootfs: options.rootfs === undefined ? "/" : resolve(options.rootfs),
     mounts: options.binds.map((bind) => ({ ...bind, source: resolve(bind.source) })),

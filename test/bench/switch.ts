@@ -36,4 +36,6 @@ const program = Effect.gen(function* () {
   yield* context.release
 })
 
-await Effect.runPromise(program.pipe(Effect.provide(process.argv[2] === "systrap" ? SystrapPlatform.layer : PtracePlatform.layer)))
+await Effect.runPromise(
+  program.pipe(Effect.provide(process.argv[2] === "systrap" ? SystrapPlatform.layer : PtracePlatform.layer))
+)

@@ -140,12 +140,12 @@ for (const platform of PLATFORMS) {
           writeFileSync(`${directory}/outside/secret`, "secret\n")
           copyFileSync(guest("race_static"), `${directory}/root/race`)
           const options = ["--rootfs", `${directory}/root`, "--bind", `${directory}/rw:/rw:rw`]
-          let ended = false
+          const progress = { ended: false }
           const running = run(platform.command(["/race", "/rw"], options)).finally(() => {
-            ended = true
+            progress.ended = true
           })
           const flip = `${directory}/rw/flip`
-          while (!ended) {
+          while (!progress.ended) {
             for (let i = 0; i < 50; i++) {
               renameSync(`${directory}/rw/real`, flip)
               renameSync(flip, `${directory}/rw/real`)

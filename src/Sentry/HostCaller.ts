@@ -22,6 +22,8 @@ export const hostCredentials = (): Credentials => {
     (new RegExp(`^${name}:\\s*(.*)$`, "m").exec(status)?.[1] ?? "0 0 0 0").trim().split(/\s+/).map(Number)
   const capabilities = (name: string): bigint =>
     BigInt(`0x${new RegExp(`^Cap${name}:\\s*([0-9a-f]+)$`, "m").exec(status)?.[1] ?? "0"}`)
+  // not process.getgroups(), which adds the effective group
+  const groups = (/^Groups:(.*)$/m.exec(status)?.[1] ?? "").trim()
   const [ruid = 0, euid = 0, suid = 0, fsuid = 0] = ids("Uid")
   const [rgid = 0, egid = 0, sgid = 0, fsgid = 0] = ids("Gid")
   return {
@@ -33,7 +35,7 @@ export const hostCredentials = (): Credentials => {
     egid,
     sgid,
     fsgid,
-    groups: process.getgroups?.() ?? [],
+    groups: groups === "" ? [] : groups.split(/\s+/).map(Number),
     effective: capabilities("Eff"),
     permitted: capabilities("Prm"),
     inheritable: capabilities("Inh"),

@@ -16,6 +16,7 @@ import { HostFs } from "../Vfs/HostFs.ts"
 import type { Caller } from "../Vfs/Inode.ts"
 import type { Location } from "../Vfs/Mount.ts"
 import { OverlayFs } from "../Vfs/OverlayFs.ts"
+import { PseudoFs } from "../Vfs/PseudoFs.ts"
 import { TmpFs } from "../Vfs/TmpFs.ts"
 import { makeProcFs } from "./ProcFs.ts"
 import { makeSysFs } from "./SysFs.ts"
@@ -117,6 +118,10 @@ const mountAt = Effect.fnUntraced(function* (
   readOnly = false
 ): Effect.fn.Return<void, MountFailed> {
   const point = makePoint(system, caller, path, isDirectory(filesystem.root.mode))
+  if (typeof point !== "number" && filesystem instanceof PseudoFs) {
+    const covered = point.dentry.inode?.stat()
+    if (typeof covered === "object") filesystem.mountPoint = covered
+  }
   const mounted = typeof point === "number" ? point : system.vfs.mount(filesystem, point, { readOnly })
   if (typeof mounted === "number") return yield* new MountFailed({ path, errno: -mounted })
 })

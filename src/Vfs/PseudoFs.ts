@@ -30,6 +30,11 @@ export class PseudoFs extends Filesystem {
   override readonly device: number
   override readonly root: StaticDirectory
   readonly created: FileTime
+  /**
+   * The directory that it is mounted on: the root shows that one's size, link count and times as its own, so that a
+   * listing of the parent directory is the same as without the sandbox.
+   */
+  mountPoint: Stat | undefined
   /** What creating a name says: proc finds no such name, before it could say that nothing can be created. */
   readonly refusal: number | undefined
   readonly #magic: number
@@ -141,6 +146,14 @@ export class StaticDirectory extends PseudoInode {
 
   constructor(filesystem: PseudoFs, attributes: PseudoAttributes = {}) {
     super(filesystem, S_IFDIR | (attributes.mode ?? 0o555), attributes)
+  }
+
+  override stat(): Stat | number {
+    const own = super.stat()
+    const point = this === this.filesystem.root ? this.filesystem.mountPoint : undefined
+    if (point === undefined || typeof own === "number") return own
+    const { atime, ctime, mtime, nlink, size } = point
+    return { ...own, atime, ctime, mtime, nlink, size }
   }
 
   /** Adds `inode` as `name`, and gives it back. */

@@ -47,7 +47,9 @@ const tools: ReadonlyArray<Command> = [
   { name: "id", line: ["id"] },
   { name: "cat, from standard input", line: ["cat"], stdin: manyLines },
   { name: "cat of files", line: "cat /etc/passwd /etc/os-release missing" },
-  { name: "ls /", line: "ls -l / | awk 'NR > 1 { print $1, $3, $4, $9, $10, $11 }'" },
+  // what the host itself changes from one moment to the next is left out
+  { name: "ls -l /", line: "ls -l / | tr -s ' ' | grep -vE ' (proc|tmp|root|run)$'" },
+  { name: "ls / by kind", line: "ls -l / | awk 'NR > 1 { print $1, $3, $4, $9, $10, $11 }'" },
   { name: "ls -l of what we made", line: `${FILES} ls -lR --time-style=+%s tree` },
   { name: "ls -la /etc", line: "ls -la /etc/ssl /etc/apt" },
   { name: "stat", line: `${FILES} stat -c '%n %F %a %s %h %U %Y' tree/* tree/*/*` },

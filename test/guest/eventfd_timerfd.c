@@ -55,7 +55,7 @@ int main(void) {
 
   int t = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
   IS(t >= 0);
-  struct itimerspec spec = {.it_value = {0, 20000000}, .it_interval = {0, 10000000}}, old;
+  struct itimerspec spec = {.it_value = {0, 200000000}, .it_interval = {0, 10000000}}, old;
   TRY(read(t, &v, 8));
   TRY(timerfd_settime(t, 0, &spec, &old));
   INT(old.it_value.tv_nsec);

@@ -18,34 +18,11 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include "freestanding.h"
 #include "stub.h"
 
-#define SIGKILL 9
-#define SIG_SETMASK 2
 #define ENOSYS 38
 
-static long call(long nr, long a, long b, long c, long d, long e, long f)
-{
-	long result;
-	register long r10 __asm__("r10") = d;
-	register long r8 __asm__("r8") = e;
-	register long r9 __asm__("r9") = f;
-	__asm__ volatile("syscall"
-			 : "=a"(result)
-			 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-			 : "rcx", "r11", "memory");
-	return result;
-}
-
-static void must(int step, long result)
-{
-	if (result < 0 && result > -4096)
-		call(SYS_exit_group, step, 0, 0, 0, 0, 0);
-}
-
-#define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
-#define RETURN(action) BPF_STMT(BPF_RET | BPF_K, action)
-#define ALLOW(nr) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1), RETURN(SECCOMP_RET_ALLOW)
 /* The vsyscall page is not in any address space: the host emulates a call to it, but asks the filter first. */
 #define TRAP(nr) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1), RETURN(SECCOMP_RET_TRAP)
 

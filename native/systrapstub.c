@@ -18,36 +18,12 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include "freestanding.h"
 #include "systrap.h"
 
-#define SIGKILL 9
 #define SIGSTOP 19
-#define SIG_SETMASK 2
 #define SIG_IGN 1
 #define SA_FLAGS (0x4 | 0x08000000 | 0x04000000) /* SIGINFO ONSTACK RESTORER */
-
-static long call(long nr, long a, long b, long c, long d, long e, long f)
-{
-	long result;
-	register long r10 __asm__("r10") = d;
-	register long r8 __asm__("r8") = e;
-	register long r9 __asm__("r9") = f;
-	__asm__ volatile("syscall"
-			 : "=a"(result)
-			 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-			 : "rcx", "r11", "memory");
-	return result;
-}
-
-static void must(int step, long result)
-{
-	if (result < 0 && result > -4096)
-		call(SYS_exit_group, step, 0, 0, 0, 0, 0);
-}
-
-#define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
-#define RETURN(action) BPF_STMT(BPF_RET | BPF_K, action)
-#define ALLOW(nr) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1), RETURN(SECCOMP_RET_ALLOW)
 
 /* Whatever isn't allowed is trapped rather than killed, because guest threads inherit this filter and the harsher of
  * two verdicts counts. */

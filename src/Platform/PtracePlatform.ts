@@ -35,24 +35,16 @@ import {
   type SwitchOutcome,
   type SyscallHandler
 } from "./Platform.ts"
-import { AfterBatch, type PumpHandle, SharedPump } from "./Pump.ts"
+import { AfterBatch, SharedPump } from "./Pump.ts"
 import { control, count, Request, slot, stages, Stop, stubBase } from "./Slots.ts"
 import { type Block, startTracer, type StopListener, Tracer } from "./Tracer.ts"
+import { failed, request, type TracerHost } from "./TracerRequest.ts"
 
 const cpuCount = bind<[], number>("int sentry_cpu_count()")
 const pickCpu = bind<[], number>("int sentry_cpu_pick()")
 
-/** What one platform's contexts share. */
-interface Host {
-  readonly tracer: Tracer
-  readonly pump: PumpHandle
-}
-
 const syscallOutcome = Effect.succeed<SwitchOutcome>({ _tag: "Syscall" })
 const killedOutcome = Effect.succeed<SwitchOutcome>({ _tag: "Killed" })
-
-const failed = (operation: string, errno: number): PlatformFailed =>
-  new PlatformFailed({ operation, errno, detail: `the host answered errno ${errno}` })
 
 const noWorker = (): PlatformFailed =>
   new PlatformFailed({
@@ -61,30 +53,14 @@ const noWorker = (): PlatformFailed =>
     detail: "no thread of the address space is stopped"
   })
 
-/** A request to the tracer; its result, zero or more, or -errno. Uninterruptible: the block is in use until then. */
-const request = (
-  host: Host,
-  fill: (block: Block) => void,
-  onDone?: (result: number, block: Block) => void
-): Effect.Effect<number> =>
-  Effect.uninterruptible(
-    Effect.callback<number>((resume) => {
-      host.tracer.request(fill, (result, block) => {
-        onDone?.(result, block)
-        resume(Effect.succeed(result))
-      })
-      host.pump.hold()
-    })
-  )
-
 class PtraceAddressSpace implements AddressSpace {
-  readonly #host: Host
+  readonly #host: TracerHost
   /** Atomic: the contexts' constructor and release. Those that are alive. */
   readonly contexts = new Set<PtraceContext>()
   /** The context that stopped last: very likely it still is. */
   lastStopped: PtraceContext | undefined
 
-  constructor(host: Host) {
+  constructor(host: TracerHost) {
     this.#host = host
   }
 
@@ -171,7 +147,7 @@ class PtraceContext implements PlatformContext, StopListener {
   readonly registers: Registers
   readonly slot: number
   readonly tid: number
-  readonly #host: Host
+  readonly #host: TracerHost
   #state: "stopped" | "running" | "interrupting" | "dead" = "stopped"
   #released = false
   /** The handler runs: the thread is stopped although the switch goes on. */
@@ -185,7 +161,7 @@ class PtraceContext implements PlatformContext, StopListener {
   /** A system call of that kind, which the handler hasn't seen. */
   #keptCall = false
 
-  constructor(host: Host, addressSpace: PtraceAddressSpace, slotIndex: number) {
+  constructor(host: TracerHost, addressSpace: PtraceAddressSpace, slotIndex: number) {
     this.#host = host
     this.addressSpace = addressSpace
     this.slot = slotIndex
@@ -386,7 +362,7 @@ class PtraceContext implements PlatformContext, StopListener {
 }
 
 const newContext = (
-  host: Host,
+  host: TracerHost,
   addressSpace: PtraceAddressSpace | undefined,
   operation: string,
   fill: (block: Block) => void
@@ -454,7 +430,7 @@ const open = Effect.fnUntraced(function* (options: Options) {
   return { tracer, pump, extendedStateSize: handle.extendedStateSize }
 })
 
-const close = ({ tracer, pump }: Host): Effect.Effect<void> =>
+const close = ({ tracer, pump }: TracerHost): Effect.Effect<void> =>
   Effect.callback<void>((resume) => {
     tracer.close(() => {
       pump.close()

@@ -7,7 +7,6 @@ import { exchangeGuest, updateGuest } from "./GuestExchange.ts"
 import { clip, readGuest, writeGuest } from "./GuestMemory.ts"
 import { residentSet } from "./HostUsage.ts"
 import { type AddressSpace, type MappingChange, PlatformFailed, type ResidentSet } from "./Platform.ts"
-import type { PumpHandle } from "./Pump.ts"
 import { count, Request, slot, Stop } from "./Slots.ts"
 import { checkChange, encodeChanges } from "./StubCalls.ts"
 import { orderPageSize, slotCount, slotSize, systrapBase, systrapOrders } from "./SystrapLayout.ts"
@@ -15,7 +14,8 @@ import { SystrapPatch } from "./SystrapPatch.ts"
 import { SystrapRegion } from "./SystrapRegion.ts"
 import type { SystrapSource } from "./SystrapSource.ts"
 import { SystrapWorker } from "./SystrapWorker.ts"
-import type { Block, StopListener, Tracer } from "./Tracer.ts"
+import type { Block, StopListener } from "./Tracer.ts"
+import { failed, request, type TracerHost } from "./TracerRequest.ts"
 
 const PROT_READ = 1
 const PROT_READ_WRITE = 3
@@ -29,36 +29,14 @@ export interface Inhabitant {
 }
 
 /** What one platform's contexts share. */
-export interface Host {
-  readonly tracer: Tracer
+export interface Host extends TracerHost {
   readonly source: SystrapSource
-  readonly pump: PumpHandle
   readonly spaces: Set<SystrapSpace>
   /** Whether call sites are patched. */
   readonly patches: boolean
   /** The extended state in every slot, known since the first thread; an Effect's fiber sets it before guests run. */
   extendedState: { offset: number; size: number; features: bigint }
 }
-
-export const failed = (operation: string, errno: number): PlatformFailed =>
-  new PlatformFailed({ operation, errno, detail: `the host answered errno ${errno}` })
-
-/** A request to the tracer; its result, zero or more, or -errno. Uninterruptible: the block is in use until then. */
-export const request = (
-  host: Host,
-  fill: (block: Block) => void,
-  onDone?: (result: number, block: Block) => void
-): Effect.Effect<number> =>
-  Effect.uninterruptible(
-    Effect.callback<number>((resume) => {
-      host.tracer.request(fill, (result, block) => {
-        onDone?.(result, block)
-        resume(Effect.succeed(result))
-      })
-      host.source.makeRoom()
-      host.pump.hold()
-    })
-  )
 
 export class SystrapSpace implements AddressSpace, StopListener {
   readonly host: Host

@@ -228,8 +228,8 @@ const selectUntil = (
   deadline: bigint | undefined
 ): Result => {
   if (count < 0) return -EINVAL
-  // Linux looks only at as many descriptors as its table has room for.
-  const limit = Math.min(count, MAX_FDS)
+  // Linux looks only at as many descriptors as its table has room for: others are not even EBADF
+  const limit = Math.min(count, task.fds.capacity)
   const bytes = Math.ceil(limit / 64) * 8
   const sets: Array<FdSet> = []
   for (const [index, pointer] of addresses.entries()) {

@@ -120,15 +120,6 @@ const memoryLines = (memory: MemoryManager): string => {
   ].join("")
 }
 
-/** How large the kernel's table of descriptors would be: at least 64, doubling. */
-const tableSize = (task: Task): number => {
-  let highest = 0
-  for (const fd of task.fds.descriptors()) highest = fd
-  let size = 64
-  while (size <= highest) size *= 2
-  return size
-}
-
 export const status = (subject: Subject, caller: Caller): string => {
   const { group, memory, task } = subject
   const { credentials, scheduling } = task
@@ -146,7 +137,7 @@ export const status = (subject: Subject, caller: Caller): string => {
     `Tgid:\t${group.tgid}\nNgid:\t0\nPid:\t${task.tid}\nPPid:\t${group.parentTgid}\nTracerPid:\t0\n`,
     `Uid:\t${credentials.ruid}\t${credentials.euid}\t${credentials.suid}\t${credentials.fsuid}\n`,
     `Gid:\t${credentials.rgid}\t${credentials.egid}\t${credentials.sgid}\t${credentials.fsgid}\n`,
-    `FDSize:\t${ended ? 0 : tableSize(task)}\n`,
+    `FDSize:\t${ended ? 0 : task.fds.capacity}\n`,
     `Groups:\t${credentials.groups.map((gid) => `${gid} `).join("") || " "}\n`,
     `NStgid:\t${group.tgid}\nNSpid:\t${task.tid}\n`,
     `NSpgid:\t${group.processGroup.id}\nNSsid:\t${group.processGroup.session.id}\nKthread:\t0\n`,

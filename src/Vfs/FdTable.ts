@@ -8,6 +8,16 @@ import { EBADF, EMFILE } from "../Abi/Errno.ts"
 import { FileLocks } from "./FileLocks.ts"
 import type { OpenFileDescription } from "./OpenFileDescription.ts"
 
+/** Descriptors that a table has room for at first (NR_OPEN_DEFAULT). */
+const INITIAL_CAPACITY = 64
+
+/** How large Linux makes a table that must hold descriptor `fd`: a power of two. */
+const capacityFor = (fd: number): number => {
+  let capacity = INITIAL_CAPACITY
+  while (capacity <= fd) capacity *= 2
+  return capacity
+}
+
 interface Entry {
   readonly file: OpenFileDescription
   closeOnExec: boolean
@@ -20,6 +30,7 @@ export class FdTable {
   /** No descriptor below this one is free. */
   #lowestFree = 0
   #users = 1
+  #capacity = INITIAL_CAPACITY
 
   constructor(locks: FileLocks = new FileLocks()) {
     this.locks = locks
@@ -38,9 +49,22 @@ export class FdTable {
     let fd = Math.max(minimum, this.#lowestFree)
     while (this.#entries[fd] !== undefined) fd++
     if (fd >= limit) return -EMFILE
-    this.#entries[fd] = { file, closeOnExec }
+    this.#put(fd, { file, closeOnExec })
     if (minimum <= this.#lowestFree) this.#lowestFree = fd + 1
     return fd
+  }
+
+  /**
+   * How many descriptors Linux's table of the same history has room for: it grows with use, and only a copy is smaller.
+   * select(2) looks no further, and /proc/[pid]/status shows it.
+   */
+  get capacity(): number {
+    return this.#capacity
+  }
+
+  #put(fd: number, entry: Entry): void {
+    this.#entries[fd] = entry
+    if (fd >= this.#capacity) this.#capacity = capacityFor(fd)
   }
 
   /** Whether `install` would find a number below `limit`. */
@@ -53,7 +77,7 @@ export class FdTable {
   /** Installs `file` (its reference moves to the table) at exactly `fd`, closing what was there (dup2). */
   replace(fd: number, file: OpenFileDescription, closeOnExec: boolean): void {
     const old = this.#entries[fd]
-    this.#entries[fd] = { file, closeOnExec }
+    this.#put(fd, { file, closeOnExec })
     if (old !== undefined) this.#letGo(old.file)
   }
 
@@ -112,7 +136,7 @@ export class FdTable {
     const table = new FdTable(this.locks)
     for (const fd of this.descriptors()) {
       const { file, closeOnExec } = this.#entries[fd]!
-      table.#entries[fd] = { file: file.retain(), closeOnExec }
+      table.#put(fd, { file: file.retain(), closeOnExec })
     }
     table.#lowestFree = this.#lowestFree
     return table

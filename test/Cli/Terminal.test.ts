@@ -18,8 +18,9 @@ class Terminal {
   readonly ended: Promise<number | null>
 
   constructor(command: string) {
-    this.#child = spawn("script", ["-qec", command, "/dev/null"], {
-      env: { ...process.env, TERM: "dumb" },
+    this.#child = spawn("script", ["-qec", `exec ${command}`, "/dev/null"], {
+      // a shell between `script` and the command would be interrupted too: `exec` below makes the command take its place
+      env: { ...process.env, TERM: "dumb", SHELL: "/bin/sh" },
       timeout: 25_000,
       killSignal: "SIGKILL"
     })

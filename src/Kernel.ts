@@ -25,6 +25,7 @@ import { RunQueue } from "./Sync/RunQueue.ts"
 import { linuxTable } from "./Syscalls/LinuxTable.ts"
 import { type StartFailed, type StartOptions, makeFirstTask } from "./Task/FirstTask.ts"
 import { FutexTable } from "./Task/FutexTable.ts"
+import { type MemorySize, memorySize } from "./Task/HostFacts.ts"
 import { type MountFailed, type MountPlan, mountAll } from "./Task/Mounts.ts"
 import { ResourceLimits } from "./Task/ResourceLimits.ts"
 import type { SyscallObserver } from "./Task/SyscallObserver.ts"
@@ -63,6 +64,8 @@ export interface KernelOptions {
   /** In what order everything runs; the default is first in, first out. */
   readonly runQueue?: RunQueue
   readonly entropy?: Entropy
+  /** What the sandbox shows of the machine; the default is what the host has. */
+  readonly machine?: { readonly cpuCount: number; readonly memory: MemorySize }
   readonly observer?: SyscallObserver
   readonly onEvent?: (event: KernelEvent) => void
 }
@@ -101,6 +104,7 @@ export const make = Effect.fnUntraced(function* (
   const runQueue = options.runQueue ?? new RunQueue()
   const services = yield* Layer.build(options.platform.pipe(Layer.provide(Layer.succeed(AfterBatch, runQueue.drain))))
   const platform = Context.get(services, Platform)
+  const { machine } = options
   const timekeeper = options.timekeeper ?? hostTimekeeper
   const timers = yield* Effect.acquireRelease(
     Effect.sync(() => new Timers(timekeeper)),
@@ -144,7 +148,8 @@ export const make = Effect.fnUntraced(function* (
     bootTime: timekeeper.monotonic(),
     frameState: { features, size: frameSize },
     hardware: readHardware(),
-    cpuCount: availableParallelism(),
+    cpuCount: machine?.cpuCount ?? availableParallelism(),
+    memorySize: machine === undefined ? memorySize : () => machine.memory,
     observer: options.observer,
     onEvent: options.onEvent ?? (() => {}),
     startTask: (task) => {

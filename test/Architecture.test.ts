@@ -25,6 +25,7 @@ const ROOMS = [
   "Syscalls",
   "Kernel.ts",
   "Sentry",
+  "Testing",
   "Cli"
 ]
 

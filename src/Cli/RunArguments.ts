@@ -33,6 +33,10 @@ export interface RunArguments {
   readonly strace: TraceFilter.TraceFilter | undefined
   /** Where the trace goes; undefined: standard error. */
   readonly straceLog: string | undefined
+  /** A deterministic run, begun at this time, nanoseconds since 1970; undefined: the host's time. */
+  readonly virtualStart: bigint | undefined
+  /** Of the randomness and the order of a deterministic run. */
+  readonly seed: number
 }
 
 /** Platforms by the names that --platform takes. */
@@ -90,7 +94,11 @@ export const RUN_OPTIONS: ReadonlyArray<OptionDescription> = [
   option("strace", "FILTER", "Print system calls as strace does; FILTER as in strace -e, given as --strace=FILTER", {
     valueOptional: true
   }),
-  option("strace-log", "FILE", "Write the trace to FILE instead of standard error")
+  option("strace-log", "FILE", "Write the trace to FILE instead of standard error"),
+  option("virtual-time", "START", "A deterministic run: time begins at START (2026-01-01T00:00:00Z) and costs nothing", {
+    valueOptional: true
+  }),
+  option("seed", "N", "With --virtual-time: decides randomness, addresses and the order of threads (default: 0)")
 ]
 
 const usage = (message: string): UsageError => ({ _tag: "UsageError", message })
@@ -103,6 +111,18 @@ export const parseDuration = (text: string): number | undefined => {
   if (match === null) return undefined
   const unit = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }[match[2] ?? "s"]
   return unit === undefined ? undefined : Number(match[1]) * unit
+}
+
+/** Where a deterministic run begins unless told otherwise: 2026-01-01T00:00:00Z, nanoseconds since 1970. */
+const DEFAULT_START = 1_767_225_600_000_000_000n
+/** The last second that fits the kernel's 64-bit nanoseconds with some room: in 2200. */
+const LAST_SECOND = 7_258_118_400
+
+/** Nanoseconds since 1970 of an ISO 8601 time or a number of seconds; undefined when it is neither. */
+export const parseInstant = (text: string): bigint | undefined => {
+  const isIso = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d))?$/.test(text)
+  const millis = isIso ? Date.parse(text) : /^\d{1,11}(\.\d{1,3})?$/.test(text) ? Math.round(Number(text) * 1000) : NaN
+  return millis >= 0 && millis <= LAST_SECOND * 1000 ? BigInt(millis) * 1_000_000n : undefined
 }
 
 /** SRC:DST[:ro|rw]; undefined when malformed. A path that contains a colon cannot be said. */
@@ -178,6 +198,15 @@ const apply = (draft: Draft, name: string, value: string): string | undefined =>
       draft.strace = filter
       return undefined
     }
+    case "virtual-time":
+      draft.virtualStart = parseInstant(value)
+      if (draft.virtualStart === undefined)
+        return `--virtual-time '${value}' is no time: write 2030-01-31T12:00:00Z or seconds since 1970`
+      return undefined
+    case "seed":
+      if (!/^\d{1,9}$/.test(value)) return `--seed '${value}' is no seed: give a number below 1000000000`
+      draft.seed = Number(value)
+      return undefined
     default: // strace-log, the last of RUN_OPTIONS with a value
       if (value === "") return "--strace-log wants a file: give its path"
       draft.straceLog = value
@@ -199,7 +228,9 @@ export const parse = (words: ReadonlyArray<string>): RunRequest => {
     platform: "ptrace",
     patch: true,
     strace: undefined,
-    straceLog: undefined
+    straceLog: undefined,
+    virtualStart: undefined,
+    seed: 0
   }
   let at = 0
   while (at < words.length) {
@@ -229,7 +260,8 @@ export const parse = (words: ReadonlyArray<string>): RunRequest => {
     }
     let value = equals < 0 ? undefined : word.slice(equals + 1)
     if (value === undefined && known.valueOptional) {
-      draft.strace = TraceFilter.traceAll
+      if (name === "strace") draft.strace = TraceFilter.traceAll
+      else draft.virtualStart = DEFAULT_START
       continue
     }
     if (value === undefined) {
@@ -242,6 +274,8 @@ export const parse = (words: ReadonlyArray<string>): RunRequest => {
   const program = words[at]
   if (program === undefined) return usage("no program to run: write `effect-sentry run PROGRAM [ARGS...]`")
   if (program === "") return usage("the program's name is empty: write `effect-sentry run PROGRAM [ARGS...]`")
+  if (draft.virtualStart !== undefined && draft.platform !== "ptrace")
+    return usage("--virtual-time works on the ptrace platform only: leave out --platform")
   if (draft.straceLog !== undefined) draft.strace ??= TraceFilter.traceAll
   return { _tag: "Run", arguments: { ...draft, program, args: words.slice(at + 1) } }
 }

@@ -198,16 +198,35 @@ const ownDirectory = (): string | undefined => {
   }
 }
 
+/** Loaded only when asked for. */
+const deterministic = Effect.fnUntraced(function* (start: bigint, { seed }: RunArguments) {
+  const [{ make }, { Scheduler }, { random }] = yield* Effect.promise(() =>
+    Promise.all([
+      import("../Testing/Determinism.ts"),
+      import("../Testing/Scheduler.ts"),
+      import("../Testing/Schedulers.ts")
+    ])
+  )
+  const onSpin = (task: number): void =>
+    writeAll(2, `effect-sentry: task ${task} computes while others wait: this run is no longer deterministic\n`)
+  const made = yield* Effect.provideService(make({ seed, start, onSpin }), Scheduler, random(seed))
+  return { ...made, platform: made.platform(PtracePlatform.layerWith({ synchronous: true })) }
+})
+
 const sandboxed = Effect.fnUntraced(function* (options: RunArguments, strace: StraceObserver | undefined) {
   const readiness = yield* HostReadiness.make
+  const determinism = options.virtualStart === undefined ? undefined : yield* deterministic(options.virtualStart, options)
   const kernel = yield* Sandbox.makeKernel({
     platform:
-      options.platform === "systrap" ? SystrapPlatform.layerWith({ patch: options.patch }) : PtracePlatform.layer,
+      determinism?.platform ??
+      (options.platform === "systrap" ? SystrapPlatform.layerWith({ patch: options.patch }) : PtracePlatform.layer),
+    ...(determinism === undefined ? {} : { controls: determinism.controls }),
     platformName: options.platform,
     rootfs: options.rootfs === undefined ? "/" : resolve(options.rootfs),
     mounts: options.binds.map((bind) => ({ ...bind, source: resolve(bind.source) })),
     ...(strace === undefined ? {} : { observer: strace })
   })
+  determinism?.attach(kernel)
   const stdio = hostStdio(readiness, { detach: true })
   // what the program lets go of is closed for its readers too; but we may have something to say at the end
   stdio[2]?.retain()

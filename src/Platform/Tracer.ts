@@ -234,15 +234,19 @@ export class Tracer implements EventSource {
   }
 
   /** The same, waiting awake for the result: for what is short and has to be synchronous. */
-  requestNow(fill: (block: Block) => void): number {
-    if (this.#onClosed !== undefined) return -ESRCH
+  requestNow(fill: (block: Block) => void, onDone?: (result: number, block: Block) => void): number {
     const b = this.#quietBlock
+    if (this.#onClosed !== undefined) {
+      onDone?.(-ESRCH, b)
+      return -ESRCH
+    }
     fill(b)
     b.setQuiet()
     this.#post(ENTRY_BLOCK + b.index)
     while (!b.done) {
       // the tracer answers within some 20 µs
     }
+    onDone?.(b.result, b)
     return b.result
   }
 

@@ -12,6 +12,8 @@ export interface TracerHost {
   readonly pump: PumpHandle
   /** Where guests wait awake on the CPU that the tracer shares with them: asks them to let it run. */
   readonly source?: { readonly makeRoom: () => void }
+  /** Waits for every answer awake, so that nothing else happens meanwhile: what the kernel does is then one step. */
+  readonly synchronous?: boolean
 }
 
 export const failed = (operation: string, errno: number): PlatformFailed =>
@@ -25,6 +27,10 @@ export const request = (
 ): Effect.Effect<number> =>
   Effect.uninterruptible(
     Effect.callback<number>((resume) => {
+      if (host.synchronous === true) {
+        resume(Effect.succeed(host.tracer.requestNow(fill, onDone)))
+        return
+      }
       host.tracer.request(fill, (result, block) => {
         onDone?.(result, block)
         resume(Effect.succeed(result))

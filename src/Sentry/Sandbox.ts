@@ -47,7 +47,12 @@ export interface SandboxOptions {
   readonly hostname?: string
   readonly observer?: SyscallObserver
   readonly onEvent?: (event: KernelEvent) => void
+  /** Time, randomness, order and machine in place of the host's. */
+  readonly controls?: Controls
 }
+
+/** What a sandbox needs no host for. */
+export type Controls = Pick<Kernel.KernelOptions, "timekeeper" | "runQueue" | "entropy" | "machine">
 
 /** A program to run. Byte strings, one character per byte: `toBytes` makes them. */
 export interface Program {
@@ -93,6 +98,7 @@ export const makeKernel = Effect.fnUntraced(function* (
     return yield* new BadOption({ option: "--bind", reason: `${relative} is not absolute`, cure: "begin it with /" })
   }
   return yield* Kernel.make({
+    ...options.controls,
     platform: options.platform,
     mounts: {
       root: toBytes(options.rootfs),

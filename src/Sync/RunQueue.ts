@@ -12,6 +12,9 @@ import type * as Scheduler from "effect/Scheduler"
 /** Picks what runs next: an index below `count`, the number of those that could, in order of arrival. */
 export type Choose = (count: number) => number
 
+/** Called when nobody can run. True if it has changed that. */
+export type Idle = () => boolean
+
 /** At most this many tasks run before the event loop of the embedding service gets its turn. */
 const BATCH = 2048
 
@@ -22,6 +25,8 @@ export class RunQueue implements Scheduler.Scheduler {
   #armed = false
   #draining = false
   readonly #choose: Choose | undefined
+  /** What happens when the kernel has come to rest: who decides which guest runs next sets it. */
+  idle: Idle | undefined
 
   /** Without `choose`, first in, first out. Any choice is a legal order: nothing relies on arrival but fairness. */
   constructor(choose?: Choose) {
@@ -58,8 +63,9 @@ export class RunQueue implements Scheduler.Scheduler {
     this.#draining = true
     let budget = BATCH
     try {
-      while (this.#head < this.#queue.length && budget-- > 0) {
-        this.#next()()
+      while (budget-- > 0) {
+        if (this.#head < this.#queue.length) this.#next()()
+        else if (this.idle?.() !== true) break
       }
     } finally {
       this.#draining = false

@@ -6,7 +6,6 @@ import { CAP_SYS_ADMIN } from "../Abi/Capability.ts"
 import { EFAULT, EINVAL, EPERM } from "../Abi/Errno.ts"
 import { GRND_INSECURE, GRND_NAMES, GRND_RANDOM, Sysinfo } from "../Abi/Sysinfo.ts"
 import { UTS_LENGTH, Utsname } from "../Abi/Utsname.ts"
-import { memorySize } from "../Task/HostFacts.ts"
 import { type Result, address, bufferOut, declare, flags, hex, int, size, string, struct } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import { hasCapability } from "../Vfs/Credentials.ts"
@@ -58,7 +57,7 @@ const setName = (task: Task, at: number, length: number, store: (name: string) =
 
 const sysinfo = (task: Task, at: number): Result => {
   const { bootTime, taskSet, timekeeper } = task.system
-  const memory = memorySize()
+  const memory = task.system.memorySize()
   return task.memory.copyOut(
     at,
     Sysinfo.encode({

@@ -5,7 +5,12 @@ import { readFileSync } from "node:fs"
 import { freemem, totalmem } from "node:os"
 
 /** Bytes. */
-export const memorySize = (): { readonly total: number; readonly free: number } => ({
+export interface MemorySize {
+  readonly total: number
+  readonly free: number
+}
+
+export const memorySize = (): MemorySize => ({
   total: totalmem(),
   free: freemem()
 })

@@ -3,7 +3,7 @@
  */
 import { NANOS_PER_TICK } from "../Abi/Sysinfo.ts"
 import { GeneratedFile, type PseudoFs, PseudoLink } from "../Vfs/PseudoFs.ts"
-import { cpuInfo, memorySize } from "./HostFacts.ts"
+import { type MemorySize, cpuInfo } from "./HostFacts.ts"
 import { stateOf, usageOf } from "./ProcStatus.ts"
 import { Subject } from "./ProcSubject.ts"
 import type { System } from "./System.ts"
@@ -75,8 +75,7 @@ const meminfoLine = (name: string, bytes: number): string =>
   `${`${name}:`.padEnd(16)}${String(Math.floor(bytes / 1024)).padStart(8)} kB\n`
 
 /** What is used goes as anonymous memory: nothing else is told apart. */
-const meminfo = (): string => {
-  const { free, total } = memorySize()
+const meminfo = ({ free, total }: MemorySize): string => {
   const used = total - free
   const known = new Map([
     ["Active", used],
@@ -105,8 +104,8 @@ const VMSTAT_FIELDS =
   "pswpout pgalloc_normal pgfree pgactivate pgdeactivate pgfault pgmajfault pgscan_kswapd pgscan_direct pgsteal_kswapd " +
   "pgsteal_direct oom_kill"
 
-const vmstat = (): string =>
-  `nr_free_pages ${Math.floor(memorySize().free / 4096)}\n` +
+const vmstat = ({ free }: MemorySize): string =>
+  `nr_free_pages ${Math.floor(free / 4096)}\n` +
   VMSTAT_FIELDS.split(" ")
     .map((name) => `${name} 0\n`)
     .join("")
@@ -132,14 +131,14 @@ export const addSystemFiles = (filesystem: PseudoFs, system: System): void => {
     diskstats: () => "",
     filesystems: () => FILESYSTEMS.map((name) => `nodev\t${name}\n`).join(""),
     loadavg: () => `0.00 0.00 0.00 ${runningTasks(system)}/${system.taskSet.tasks.size} ${lastPid(system)}\n`,
-    meminfo,
+    meminfo: () => meminfo(system.memorySize()),
     modules: () => "",
     partitions: () => "major minor  #blocks  name\n\n",
     stat: () => stat(system),
     swaps: () => "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n",
     uptime: () => `${seconds(uptime(system))} ${seconds(idleTime(system))}\n`,
     version: () => `Linux version ${system.uts.release} (effect-sentry@${system.uts.hostname}) ${system.uts.version}\n`,
-    vmstat
+    vmstat: () => vmstat(system.memorySize())
   }
   for (const [name, read] of Object.entries(files)) filesystem.root.add(name, new GeneratedFile(filesystem, { read }))
   filesystem.root.add("mounts", new PseudoLink(filesystem, () => "self/mounts"))

@@ -12,6 +12,7 @@ import type { Timers } from "../Time/Timers.ts"
 import type { AnonymousFiles } from "../Vfs/AnonymousFiles.ts"
 import type { Vfs } from "../Vfs/Vfs.ts"
 import type { FutexTable } from "./FutexTable.ts"
+import type { MemorySize } from "./HostFacts.ts"
 import type { SyscallTable } from "./Syscall.ts"
 import type { SyscallObserver } from "./SyscallObserver.ts"
 import type { Task } from "./Task.ts"
@@ -58,6 +59,8 @@ export interface System {
   readonly hardware: Hardware
   /** Processors that the sandbox shows. */
   readonly cpuCount: number
+  /** Memory that the sandbox shows, bytes. */
+  readonly memorySize: () => MemorySize
   readonly observer: SyscallObserver | undefined
   readonly onEvent: (event: KernelEvent) => void
   /** Starts a task's fiber. A failure of it ends the sandbox with a report. */

@@ -1,6 +1,6 @@
 /**
- * Time that only passes when nothing else can happen: whoever drives the sandbox calls `advance` once nobody can run, and
- * the clock jumps to the next deadline. A week's sleep takes no time, and the same program sees the same times.
+ * Time that passes only as whoever drives the sandbox says: `advance`, once nobody can run, jumps to the next deadline, so
+ * that a week's sleep takes no time; `pass` charges for what was done. The same program sees the same times.
  */
 import type { Timekeeper } from "./Timekeeper.ts"
 
@@ -29,10 +29,31 @@ export class VirtualTime implements Timekeeper {
     return () => this.#alarms.delete(alarm)
   }
 
-  /** Jumps to the earliest deadline and rings: at once where it has passed. False if nobody waits for a time. */
-  advance(): boolean {
+  /** Time passes by what somebody does; nothing rings yet. */
+  pass(nanos: bigint): void {
+    this.#now += nanos
+  }
+
+  /** Whether somebody waits for a time. */
+  get awaited(): boolean {
+    return this.#alarms.size > 0
+  }
+
+  /** Rings the earliest alarm if its time has come. False if it has not. */
+  ring(): boolean {
+    const next = this.#earliest()
+    return next !== undefined && next.deadline <= this.#now && this.advance()
+  }
+
+  #earliest(): Alarm | undefined {
     let next: Alarm | undefined
     for (const alarm of this.#alarms) if (next === undefined || alarm.deadline < next.deadline) next = alarm
+    return next
+  }
+
+  /** Jumps to the earliest deadline and rings: at once where it has passed. False if nobody waits for a time. */
+  advance(): boolean {
+    const next = this.#earliest()
     if (next === undefined) return false
     this.#alarms.delete(next)
     if (next.deadline > this.#now) this.#now = next.deadline

@@ -1,0 +1,67 @@
+/**
+ * A sandbox whose runs depend on nothing but what it is given: the program, its files, a seed, and the scheduler's
+ * decisions. Time is virtual (VirtualTime.ts), randomness comes from the seed, one guest thread runs at a time
+ * (Turns.ts), and the machine is always the same.
+ *
+ * docs/determinism.md says what is controlled and what is not.
+ */
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import type { Kernel } from "../Kernel.ts"
+import type { Platform, PlatformFailed } from "../Platform/Platform.ts"
+import type { Controls } from "../Sentry/Sandbox.ts"
+import { RunQueue } from "../Sync/RunQueue.ts"
+import { VirtualTime } from "../Time/VirtualTime.ts"
+import { seededEntropy } from "./Randomness.ts"
+import { Scheduler } from "./Scheduler.ts"
+import { Turns } from "./Turns.ts"
+
+/** What programs see of the machine. */
+const MACHINE = { cpuCount: 2, memory: { total: 4 * 2 ** 30, free: 2 * 2 ** 30 } }
+
+/** 2026-01-01T00:00:00Z, nanoseconds since 1970. */
+export const DEFAULT_START = 1_767_225_600_000_000_000n
+
+export interface DeterminismOptions {
+  /** Of all randomness but the scheduler's. */
+  readonly seed: number
+  /** CLOCK_REALTIME at the beginning, nanoseconds since 1970. Default: DEFAULT_START. */
+  readonly start?: bigint
+  /** A task computed for long while others waited: from now on, the run depends on the host's speed. */
+  readonly onSpin?: (task: number) => void
+}
+
+/** What to build a deterministic kernel from. For one kernel. */
+export interface Determinism {
+  readonly turns: Turns
+  readonly time: VirtualTime
+  readonly runQueue: RunQueue
+  readonly controls: Controls
+  readonly platform: (platform: Layer.Layer<Platform, PlatformFailed>) => Layer.Layer<Platform, PlatformFailed>
+  /** To be called once the kernel has been made, before its first program starts. */
+  readonly attach: (kernel: Kernel) => void
+}
+
+/** The platform below must answer the kernel's requests synchronously: `PtracePlatform.layerWith({ synchronous: true })`. */
+export const make = Effect.fnUntraced(function* (
+  options: DeterminismOptions
+): Effect.fn.Return<Determinism, never, Scheduler> {
+  const scheduler = yield* Scheduler
+  const time = new VirtualTime(options.start ?? DEFAULT_START)
+  const { onSpin } = options
+  const turns = new Turns({ scheduler, time, ...(onSpin === undefined ? {} : { onSpin }) })
+  const runQueue = new RunQueue()
+  runQueue.idle = turns.idle
+  const attach = ({ system: { taskSet } }: Kernel): void => {
+    turns.threads = {
+      identify: (context, known) => {
+        if (taskSet.tasks.get(known)?.context === context) return known
+        for (const task of taskSet.tasks.values()) if (task.context === context) return task.tid
+        return 0
+      },
+      interrupt: (task) => taskSet.tasks.get(task)?.interrupt()
+    }
+  }
+  const controls = { timekeeper: time, runQueue, entropy: seededEntropy(options.seed), machine: MACHINE }
+  return { turns, time, runQueue, controls, platform: (platform) => turns.layer(platform), attach }
+})

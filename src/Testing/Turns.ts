@@ -1,0 +1,251 @@
+/**
+ * One guest thread at a time: makes any platform deterministic by letting its threads take turns.
+ *
+ *     ready ──chosen──▶ running ──system call, fault──▶ in the kernel ──switch──▶ ready
+ *       ▲                  │ interrupted                      │ waits
+ *       └──────────────────┴──────────────────────────────────┘
+ *
+ * `layer` wraps a platform: `switch` first waits for a turn, and a turn is one *step*, up to the next system call or
+ * fault. The next thread is chosen when the kernel has come to rest: the run queue is empty, so that everybody whom the
+ * last step woke is either waiting again or ready. Nothing then depends on how fast the host is: what the kernel does
+ * between two steps is a function of what it did before, since the platform below answers synchronously.
+ *
+ * Time is the sandbox's own. A step costs STEP_TIME, on the clock and of the thread's cpu time; when nobody is ready it
+ * jumps to the next deadline. A thread that computes for long without a step makes no time pass; one that spins, waiting
+ * for what only another could do, would do so for ever. So after SPIN_LIMIT of the host's time it is stopped if anybody
+ * else waits for a turn or for a time, and `onSpin` told: from then on the run depends on the host.
+ *
+ * Not controlled: what the host does to files that the sandbox shows, and when bytes come in on its streams.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { type AddressSpace, Platform, type PlatformContext, type PlatformFailed } from "../Platform/Platform.ts"
+import type { VirtualTime } from "../Time/VirtualTime.ts"
+import type { Strategy } from "./Scheduler.ts"
+
+/** What a step takes, nanoseconds: about what a short system call costs on Linux, with some computing before it. */
+export const STEP_TIME = 1000n
+/** How long a thread may run without a step while others wait, ms of the host's time. */
+const SPIN_LIMIT = 2000
+/** What is charged for that, nanoseconds. */
+const SPIN_TIME = 10_000_000n
+
+/** Who a thread is, and how it is stopped: known to the kernel, not to the platform. */
+export interface Threads {
+  /** The id of the task that runs in a context, which was `known` before; 0 if there is none. */
+  readonly identify: (context: PlatformContext, known: number) => number
+  /** Makes a task look up from what it does. */
+  readonly interrupt: (task: number) => void
+}
+
+export interface TurnsOptions {
+  readonly scheduler: Strategy
+  readonly time: VirtualTime
+  /** A task computed for long while others waited. */
+  readonly onSpin?: (task: number) => void
+}
+
+interface Waiting {
+  readonly thread: SerialThread
+  readonly start: () => void
+}
+
+export class Turns {
+  readonly #scheduler: Strategy
+  readonly #time: VirtualTime
+  readonly #onSpin: (task: number) => void
+  /** By task id. */
+  readonly #ready = new Map<number, Waiting>()
+  /** Steps made, by task id. */
+  readonly #steps = new Map<number, number>()
+  #running: SerialThread | undefined
+  /** Whether it has made its step. */
+  #stepped = false
+  #last = 0
+  #total = 0
+  #watch: NodeJS.Timeout | undefined
+  /** Set once the kernel is there, before its first program starts. */
+  threads: Threads | undefined
+
+  constructor({ onSpin, scheduler, time }: TurnsOptions) {
+    this.#scheduler = scheduler
+    this.#time = time
+    this.#onSpin = onSpin ?? (() => {})
+  }
+
+  /** Nobody can ever run again, unless something comes from outside. Holds between two steps. */
+  get stuck(): boolean {
+    return this.#running === undefined && this.#ready.size === 0 && !this.#time.awaited
+  }
+
+  /** Steps made so far. */
+  get total(): number {
+    return this.#total
+  }
+
+  /** The task that runs or ran last, and how many steps it has made. */
+  get last(): { readonly task: number; readonly step: number } {
+    return { task: this.#last, step: this.#steps.get(this.#last) ?? 0 }
+  }
+
+  /** The platform below, one thread at a time. */
+  layer(platform: Layer.Layer<Platform, PlatformFailed>): Layer.Layer<Platform, PlatformFailed> {
+    return Layer.effect(
+      Platform,
+      Effect.gen({ self: this }, function* () {
+        const inner = yield* Platform
+        yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(this.#watch)))
+        this.#watchForSpins()
+        const spaces = new WeakMap<AddressSpace, AddressSpace>()
+        const serial = (context: PlatformContext) => new SerialThread(this, spaces, context)
+        return Platform.of({ ...inner, makeContext: Effect.map(inner.makeContext, serial) })
+      })
+    ).pipe(Layer.provide(platform))
+  }
+
+  /** For the run queue: the kernel has come to rest. True if somebody in the kernel can go on. */
+  readonly idle = (): boolean => {
+    if (this.#running !== undefined) return false
+    if (this.#time.ring()) return true
+    if (this.#ready.size === 0) return this.#time.advance()
+    const waiting = this.#ready.get(this.#choose())!
+    this.#ready.delete(waiting.thread.task)
+    this.#running = waiting.thread
+    this.#stepped = false
+    this.#last = waiting.thread.task
+    waiting.start()
+    return true
+  }
+
+  #choose(): number {
+    const ready = [...this.#ready.keys()].sort((a, b) => a - b)
+    if (ready.length === 1) return ready[0]!
+    const next = this.#scheduler.next({ ready, last: this.#last, step: this.last.step, total: this.#total })
+    if (!this.#ready.has(next)) throw new Error(`the scheduler chose task ${next}, which can't run`)
+    return next
+  }
+
+  /** Waits for a turn. Interruptible. */
+  turn(thread: SerialThread): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => {
+      const task = this.threads?.identify(thread, thread.task) ?? 0
+      thread.task = task
+      this.#ready.set(task, { thread, start: () => resume(Effect.void) })
+      return Effect.sync(() => {
+        if (this.#ready.get(task)?.thread === thread) this.#ready.delete(task)
+      })
+    })
+  }
+
+  /** The running thread has made a system call, or faulted, or been interrupted. */
+  step(thread: SerialThread): void {
+    this.#stepped = true
+    this.#total++
+    this.#steps.set(thread.task, (this.#steps.get(thread.task) ?? 0) + 1)
+    this.#time.pass(STEP_TIME)
+    thread.used += STEP_TIME
+  }
+
+  /** The thread no longer runs. */
+  end(thread: SerialThread): void {
+    if (this.#running !== thread) return
+    if (!this.#stepped) this.step(thread)
+    this.#running = undefined
+  }
+
+  #watchForSpins(): void {
+    let total = -1
+    this.#watch = setInterval(() => {
+      const thread = this.#running
+      const isSpinning = thread !== undefined && total === this.#total
+      total = this.#total
+      if (!isSpinning || (this.#ready.size === 0 && !this.#time.awaited)) return
+      this.#onSpin(thread.task)
+      this.#time.pass(SPIN_TIME)
+      thread.used += SPIN_TIME
+      this.threads?.interrupt(thread.task)
+    }, SPIN_LIMIT)
+    this.#watch.unref()
+  }
+}
+
+/** How much of a guest is in the host's memory is the host's affair: nothing is said of it. */
+const unmeasured = { current: 0, peak: 0 }
+
+const serialSpace = (spaces: WeakMap<AddressSpace, AddressSpace>, inner: AddressSpace): AddressSpace => {
+  const known = spaces.get(inner)
+  if (known !== undefined) return known
+  const { change, compareExchange, read, updateWord, write, writeForced } = inner
+  const space: AddressSpace = {
+    change,
+    read,
+    write,
+    writeForced,
+    residentSet: () => unmeasured,
+    ...(compareExchange === undefined ? {} : { compareExchange }),
+    ...(updateWord === undefined ? {} : { updateWord })
+  }
+  spaces.set(inner, space)
+  return space
+}
+
+/** A guest thread that runs in its turn. Owner: the task's fiber. */
+class SerialThread implements PlatformContext {
+  readonly addressSpace: AddressSpace
+  readonly #turns: Turns
+  readonly #spaces: WeakMap<AddressSpace, AddressSpace>
+  readonly #inner: PlatformContext
+  /** The task that runs here, as of its last turn. */
+  task = 0
+  /** CPU time, nanoseconds. */
+  used = 0n
+
+  constructor(turns: Turns, spaces: WeakMap<AddressSpace, AddressSpace>, inner: PlatformContext) {
+    this.#turns = turns
+    this.#spaces = spaces
+    this.#inner = inner
+    this.addressSpace = serialSpace(spaces, inner.addressSpace)
+  }
+
+  get registers() {
+    return this.#inner.registers
+  }
+
+  readonly switch: PlatformContext["switch"] = (handler) => {
+    const turns = this.#turns
+    // the thread does not go on by itself: its next step is another turn
+    const answer = (): boolean => {
+      turns.step(this)
+      handler()
+      return false
+    }
+    const run = Effect.map(this.#inner.switch(answer), (outcome) => {
+      if (outcome._tag === "Fault") turns.step(this)
+      return outcome
+    })
+    return Effect.andThen(
+      turns.turn(this),
+      Effect.ensuring(
+        run,
+        Effect.sync(() => turns.end(this))
+      )
+    )
+  }
+
+  get readExtendedState() {
+    return this.#inner.readExtendedState
+  }
+
+  get writeExtendedState() {
+    return this.#inner.writeExtendedState
+  }
+
+  readonly clone: PlatformContext["clone"] = (addressSpace) =>
+    Effect.map(this.#inner.clone(addressSpace), (child) => new SerialThread(this.#turns, this.#spaces, child))
+
+  readonly cpuTime = (): bigint => this.used
+
+  get release() {
+    return this.#inner.release
+  }
+}

@@ -95,9 +95,14 @@ export const RUN_OPTIONS: ReadonlyArray<OptionDescription> = [
     valueOptional: true
   }),
   option("strace-log", "FILE", "Write the trace to FILE instead of standard error"),
-  option("virtual-time", "START", "A deterministic run: time begins at START (2026-01-01T00:00:00Z) and costs nothing", {
-    valueOptional: true
-  }),
+  option(
+    "virtual-time",
+    "START",
+    "A deterministic run: time begins at START (2026-01-01T00:00:00Z) and costs nothing",
+    {
+      valueOptional: true
+    }
+  ),
   option("seed", "N", "With --virtual-time: decides randomness, addresses and the order of threads (default: 0)")
 ]
 

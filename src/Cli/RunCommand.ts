@@ -215,7 +215,8 @@ const deterministic = Effect.fnUntraced(function* (start: bigint, { seed }: RunA
 
 const sandboxed = Effect.fnUntraced(function* (options: RunArguments, strace: StraceObserver | undefined) {
   const readiness = yield* HostReadiness.make
-  const determinism = options.virtualStart === undefined ? undefined : yield* deterministic(options.virtualStart, options)
+  const determinism =
+    options.virtualStart === undefined ? undefined : yield* deterministic(options.virtualStart, options)
   const kernel = yield* Sandbox.makeKernel({
     platform:
       determinism?.platform ??

@@ -12,6 +12,7 @@ const build = (command: string, ...args: ReadonlyArray<string>): void => {
 
 export const setup = (): void => {
   build("make", "-s", "-C", "test/guest", "-j2")
+  build("make", "-s", "-C", "test/planted", "-j2")
   build("make", "-s", "-C", "native", "-j2")
   if (existsSync(`${REPOSITORY}src/Cli/Main.ts`)) build(process.execPath, "scripts/build.mjs", "--bundle-only")
 }

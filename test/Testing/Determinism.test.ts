@@ -1,0 +1,89 @@
+/**
+ * `effect-sentry run --virtual-time --seed N`: the same program, files and seed give the same run, call by call.
+ */
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { ENVIRONMENT, type Outcome, run } from "../conformance/Run.ts"
+import { CLI, IS_SANDBOX, NIGHTLY, REPOSITORY } from "../conformance/Platforms.ts"
+
+const RUNS = NIGHTLY ? 200 : 3
+
+const PYTHON = `
+import os, random, threading, time
+seen = []
+def work(me):
+    for turn in range(10):
+        seen.append((me, turn))
+        time.sleep(0.001 * ((me * turn) % 3))
+threads = [threading.Thread(target=work, args=(me,)) for me in range(4)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(len(seen), hash(tuple(seen)), hash("a"), os.getpid(), random.random(), time.time(), time.process_time(), id(seen))
+`
+
+/** The same programs whatever the developer has installed for himself. */
+const PROGRAMS: Readonly<Record<string, ReadonlyArray<string>>> = {
+  "a program with threads": [`${REPOSITORY}test/planted/build/lost_update`],
+  "a shell pipeline": [
+    "sh",
+    "-c",
+    "seq 1 200 | sort -rn | grep 7 | head -5 | wc -l; ls /proc | tail -3; cat /proc/meminfo"
+  ],
+  "python3 with threads": ["/usr/bin/python3", "-c", PYTHON],
+  sqlite3: [
+    "sqlite3",
+    "/tmp/numbers.db",
+    "create table t(a, b); insert into t select value, random() % 1000 from generate_series(1, 300);" +
+      "create index i on t(b); select count(*), sum(b), datetime('now') from t;"
+  ]
+}
+
+let directory = ""
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), "determinism-"))
+})
+afterAll(() => rmSync(directory, { recursive: true, force: true }))
+
+const deterministic = async (
+  seed: number,
+  program: ReadonlyArray<string>
+): Promise<Outcome & { readonly trace: string }> => {
+  const log = join(directory, "trace")
+  const options = ["--virtual-time", "--seed", String(seed), "--strace-log", log]
+  const outcome = await run([...CLI, "run", ...options, "--", ...program], { timeout: 60_000 })
+  return { ...outcome, trace: readFileSync(log, "latin1") }
+}
+
+describe.runIf(IS_SANDBOX)("a deterministic run", { timeout: 3_600_000 }, () => {
+  for (const [name, program] of Object.entries(PROGRAMS)) {
+    it(`of ${name} is a function of its seed`, async () => {
+      const first = await deterministic(1, program)
+      assert.include([0, 1], first.status) // lost_update may have lost one
+      assert.isAbove(first.trace.split("\n").length, 50)
+      for (let count = 1; count < RUNS; count++) {
+        const again = await deterministic(1, program)
+        assert.strictEqual(again.trace, first.trace)
+        assert.strictEqual(again.stdout, first.stdout)
+      }
+      const other = await deterministic(2, program)
+      assert.notStrictEqual(other.trace, first.trace)
+    })
+  }
+
+  it("has its own time, which waiting costs nothing of", async () => {
+    const program = ["sh", "-c", "sleep 604800; date -u +%F"]
+    const options = ["--virtual-time=2030-01-01T00:00:00Z", "--seed", "1"]
+    const outcome = await run([...CLI, "run", ...options, "--", ...program], { env: ENVIRONMENT })
+    assert.strictEqual(outcome.stdout, "2030-01-08\n")
+    assert.strictEqual(outcome.stderr, "")
+    assert.isBelow(outcome.milliseconds, 5000) // a second, where nobody else needs the machine
+  })
+
+  it("lets time pass for a program that asks for it again and again", async () => {
+    const script = "import time\nend = time.monotonic() + 0.005\nwhile time.monotonic() < end: pass\nprint('over')"
+    const { stdout } = await deterministic(1, ["/usr/bin/python3", "-c", script])
+    assert.strictEqual(stdout, "over\n")
+  })
+})

@@ -16,7 +16,7 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { SIGINT, SIGKILL, SIGQUIT, SIGTSTP, SIGWINCH, SI_USER } from "./Abi/Signal.ts"
 import { type ExitStatus, signaled } from "./Abi/Wait.ts"
-import { IpcNamespace } from "./Ipc/IpcNamespace.ts"
+import { Actor } from "./Ipc/SharedMemory.ts"
 import { readHardware } from "./Loader/Hardware.ts"
 import { bind } from "./Platform/Native.ts"
 import { Platform, type PlatformFailed } from "./Platform/Platform.ts"
@@ -27,6 +27,8 @@ import { type StartFailed, type StartOptions, makeFirstTask } from "./Task/First
 import { FutexTable } from "./Task/FutexTable.ts"
 import { type MemorySize, memorySize } from "./Task/HostFacts.ts"
 import { type MountFailed, type MountPlan, mountAll } from "./Task/Mounts.ts"
+import { NamespaceFiles } from "./Task/NamespaceFiles.ts"
+import { firstNamespaces } from "./Task/Namespaces.ts"
 import { ResourceLimits } from "./Task/ResourceLimits.ts"
 import type { SyscallObserver } from "./Task/SyscallObserver.ts"
 import type { KernelEvent, System } from "./Task/System.ts"
@@ -41,6 +43,7 @@ import { AnonymousFiles } from "./Vfs/AnonymousFiles.ts"
 import type { Credentials } from "./Vfs/Credentials.ts"
 import { fileClock } from "./Vfs/Filesystem.ts"
 import { HostStdio } from "./Vfs/HostStdio.ts"
+import { NamespaceNumbers } from "./Vfs/Namespace.ts"
 import { Vfs } from "./Vfs/Vfs.ts"
 
 /** The kernel itself failed: a defect, or a host that withdrew what it needs. The sandbox is over. */
@@ -132,6 +135,7 @@ export const make = Effect.fnUntraced(function* (
     killAll()
   }
 
+  const actor = new Actor()
   const system: System = {
     platform,
     vfs,
@@ -142,9 +146,16 @@ export const make = Effect.fnUntraced(function* (
     runQueue,
     taskSet,
     futexes: new FutexTable(),
-    ipc: new IpcNamespace(timekeeper),
+    actor,
+    namespaces: firstNamespaces({
+      hostname: options.hostname ?? "sandbox",
+      timekeeper,
+      actor
+    }),
+    namespaceNumbers: new NamespaceNumbers(),
+    namespaceFiles: new NamespaceFiles(vfs),
     syscalls: linuxTable,
-    uts: { hostname: options.hostname ?? "sandbox", domainname: "(none)", release: RELEASE, version: VERSION },
+    version: { release: RELEASE, version: VERSION },
     bootTime: timekeeper.monotonic(),
     frameState: { features, size: frameSize },
     hardware: readHardware(),

@@ -4,6 +4,8 @@
 import * as Struct from "./Struct.ts"
 
 export const CSIGNAL = 0xff
+/** Only of unshare(2), clone3(2) and setns(2): to clone(2) it is part of the signal. */
+export const CLONE_NEWTIME = 0x80
 export const CLONE_VM = 0x100
 export const CLONE_FS = 0x200
 export const CLONE_FILES = 0x400

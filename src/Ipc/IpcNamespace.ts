@@ -1,21 +1,28 @@
 /**
- * The System V IPC objects of one sandbox, ipc_namespaces(7).
+ * System V IPC objects that know nothing of others, ipc_namespaces(7).
  */
 import type { Timekeeper } from "../Time/Timekeeper.ts"
+import type { Namespace, NamespaceIdentity } from "../Vfs/Namespace.ts"
+import type { UserNamespace } from "../Vfs/UserNamespace.ts"
 import { MessageQueues } from "./MessageQueues.ts"
 import { Semaphores } from "./Semaphores.ts"
-import { SharedMemory } from "./SharedMemory.ts"
+import { type Actor, SharedMemory } from "./SharedMemory.ts"
 
 const NANOS_PER_SECOND = 1_000_000_000n
 
-export class IpcNamespace {
+export class IpcNamespace implements Namespace {
+  readonly kind = "ipc"
+  readonly ino: number
+  readonly owner: UserNamespace
   readonly memory: SharedMemory
   readonly semaphores: Semaphores
   readonly messages: MessageQueues
 
-  constructor(timekeeper: Timekeeper) {
+  constructor({ ino, owner }: NamespaceIdentity, timekeeper: Timekeeper, actor: Actor) {
+    this.ino = ino
+    this.owner = owner
     const now = (): number => Number(timekeeper.realtime() / NANOS_PER_SECOND)
-    this.memory = new SharedMemory(now)
+    this.memory = new SharedMemory(now, actor)
     this.semaphores = new Semaphores(now)
     this.messages = new MessageQueues(now)
   }

@@ -82,8 +82,8 @@ export class Segment extends IpcObject {
   }
 
   #noteActor(): void {
-    const { actor } = this.#memory
-    if (actor !== undefined) this.lastPid = actor
+    const { pid } = this.#memory.actor
+    if (pid !== undefined) this.lastPid = pid
   }
 }
 
@@ -131,17 +131,32 @@ export class Attachment implements MappedFile {
   }
 }
 
+/** On whose behalf mappings change just now; all IPC namespaces of a sandbox share one. */
+export class Actor {
+  pid: number | undefined
+
+  /** Runs `change`, which makes or ends mappings and does not suspend, for process `pid`: what shm_lpid tells. */
+  actingFor<A>(pid: number, change: () => A): A {
+    this.pid = pid
+    try {
+      return change()
+    } finally {
+      this.pid = undefined
+    }
+  }
+}
+
 export class SharedMemory {
   readonly segments = new IpcIds<Segment>(SHMMNI)
   /** Seconds since 1970. */
   readonly now: () => number
   /** Pages of all segments. */
   pages = 0
-  /** The process for which mappings change just now. */
-  actor: number | undefined
+  readonly actor: Actor
 
-  constructor(now: () => number) {
+  constructor(now: () => number, actor: Actor) {
     this.now = now
+    this.actor = actor
   }
 
   /** shmget(2): the id, or -errno. `makeFile` gives the file for a new segment. */
@@ -173,16 +188,6 @@ export class SharedMemory {
       },
       (found) => (found.size < size ? -EINVAL : 0)
     )
-  }
-
-  /** Runs `change`, which makes or ends mappings and does not suspend, for process `pid`: what shm_lpid tells. */
-  actingFor<A>(pid: number, change: () => A): A {
-    this.actor = pid
-    try {
-      return change()
-    } finally {
-      this.actor = undefined
-    }
   }
 
   /** IPC_RMID: it goes now, or with its last mapping; no key leads to it any more. */

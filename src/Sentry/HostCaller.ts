@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs"
 import { RLIM_INFINITY, RLIM_NLIMITS, RLIMIT_NOFILE, type Rlimit } from "../Abi/Resource.ts"
 import { ResourceLimits } from "../Task/ResourceLimits.ts"
 import type { Credentials } from "../Vfs/Credentials.ts"
+import { firstUserNamespace } from "../Vfs/UserNamespace.ts"
 
 const readText = (path: string): string => {
   try {
@@ -27,6 +28,7 @@ export const hostCredentials = (): Credentials => {
   const [ruid = 0, euid = 0, suid = 0, fsuid = 0] = ids("Uid")
   const [rgid = 0, egid = 0, sgid = 0, fsgid = 0] = ids("Gid")
   return {
+    userNamespace: firstUserNamespace,
     ruid,
     euid,
     suid,

@@ -22,6 +22,7 @@ import { sysMembarrier } from "./SysMembarrier.ts"
 import { sysMemory } from "./SysMemory.ts"
 import { sysOpen } from "./SysOpen.ts"
 import { sysPath } from "./SysPath.ts"
+import { sysNamespace } from "./SysNamespace.ts"
 import { sysPidFd } from "./SysPidFd.ts"
 import { sysPipe } from "./SysPipe.ts"
 import { sysPoll } from "./SysPoll.ts"
@@ -64,6 +65,7 @@ const families: ReadonlyArray<ReadonlyArray<Syscall>> = [
   sysMemory,
   sysOpen,
   sysPath,
+  sysNamespace,
   sysPidFd,
   sysPipe,
   sysPoll,

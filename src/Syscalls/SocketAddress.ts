@@ -55,11 +55,10 @@ export const isAbstract = (name: Uint8Array): boolean => name[0] === 0
 /** The path in a name, a byte string. */
 export const pathOfName = (name: Uint8Array): string => Buffer.from(name.subarray(0, -1)).toString("latin1")
 
-/** The socket that `name` leads to. -ECONNREFUSED, -EPROTOTYPE for another type, and what a path walk says. */
-export const findSocket = (task: Task, name: Uint8Array, type: number): UnixSocket | number => {
-  const { sockets } = task.system.anonymous
-  const found = isAbstract(name) ? sockets.atName(name) : findByPath(task, pathOfName(name))
-  return typeof found === "number" || found.type === type ? found : -EPROTOTYPE
+/** The socket that `name` leads to for `from`. -ECONNREFUSED, -EPROTOTYPE for another type, and what a path walk says. */
+export const findSocket = (task: Task, name: Uint8Array, from: UnixSocket): UnixSocket | number => {
+  const found = isAbstract(name) ? from.names.find(name) : findByPath(task, pathOfName(name))
+  return typeof found === "number" || found.type === from.type ? found : -EPROTOTYPE
 }
 
 const findByPath = (task: Task, path: string): UnixSocket | number => {
@@ -68,7 +67,7 @@ const findByPath = (task: Task, path: string): UnixSocket | number => {
   const inode = found.dentry.inode! // walk gives places that exist
   const denied = mayAccess(inode, W_OK, task.credentials)
   if (denied < 0) return denied
-  return (inode.mode & S_IFMT) === S_IFSOCK ? task.system.anonymous.sockets.atInode(inode) : -ECONNREFUSED
+  return (inode.mode & S_IFMT) === S_IFSOCK ? task.system.anonymous.sockets.find(inode) : -ECONNREFUSED
 }
 
 /** An AF_UNIX address with `name`. */

@@ -14,6 +14,7 @@ import type { Task } from "../Task/Task.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import { PipeDescription } from "../Vfs/Pipe.ts"
 import { fileOf } from "./Blocking.ts"
+import { namespaceRequest } from "./SysNamespace.ts"
 import { terminalRequest } from "./SysTerminal.ts"
 import { fcntlLock, isLockCommand } from "./SysLock.ts"
 
@@ -235,7 +236,10 @@ export const ioctl = declare(
       case FIOASYNC:
         return file.pollable ? setFlagFromInt(task, file, argument, O_ASYNC) : -ENOTTY
       default: {
-        const result = terminalRequest(task, file, request, argument) ?? file.ioctl(request, argument, task.memory)
+        const result =
+          terminalRequest(task, file, request, argument) ??
+          namespaceRequest(task, file, request, argument) ??
+          file.ioctl(request, argument, task.memory)
         return result === -ENOTTY && request === FIONREAD ? remainingBytes(task, file, argument) : result
       }
     }

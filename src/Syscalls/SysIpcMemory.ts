@@ -45,12 +45,12 @@ const READ = 0o444
 const WRITE = 0o222
 const EXECUTE = 0o111
 
-const segmentsOf = (task: Task) => task.system.ipc.memory.segments
+const segmentsOf = (task: Task) => task.namespaces.ipc.memory.segments
 
 /** shmget(2). Never blocks. */
 const shmget = (task: Task, key: number, length: number, options: number): Result => {
-  const { credentials, system, threadGroup } = task
-  return system.ipc.memory.open({
+  const { credentials, namespaces, system, threadGroup } = task
+  return namespaces.ipc.memory.open({
     key,
     size: length,
     flags: options,
@@ -154,7 +154,7 @@ const change = (task: Task, id: number, buffer: number): number => {
   if (task.memory.copyIn(buffer, bytes) < 0) return -EFAULT
   const segment = obtainControl(segmentsOf(task), id, task.credentials)
   if (typeof segment === "number") return segment
-  const { memory } = task.system.ipc
+  const { memory } = task.namespaces.ipc
   segment.change(Shmid64Ds.decode(bytes).shm_perm, memory.now())
   return 0
 }
@@ -173,7 +173,7 @@ const limits = (): Uint8Array =>
   })
 
 const usage = (task: Task): Uint8Array => {
-  const { pages, segments } = task.system.ipc.memory
+  const { pages, segments } = task.namespaces.ipc.memory
   const resident = segments.all().reduce((sum: number, segment: Segment) => sum + segment.resident, 0)
   return ShmInfo.encode({
     used_ids: segments.size,
@@ -203,7 +203,7 @@ const shmctl = (task: Task, id: number, command: number, buffer: number): Result
     case IPC_RMID: {
       const segment = obtainControl(segmentsOf(task), id, task.credentials)
       if (typeof segment === "number") return segment
-      task.system.ipc.memory.markRemoved(segment)
+      task.namespaces.ipc.memory.markRemoved(segment)
       return 0
     }
     case SHM_LOCK:

@@ -36,7 +36,7 @@ const WRITE = 0o222
 /** Bytes of the type before the text. */
 const TYPE_SIZE = 8
 
-const queuesOf = (task: Task) => task.system.ipc.messages.queues
+const queuesOf = (task: Task) => task.namespaces.ipc.messages.queues
 
 /** msgsnd(2). Blocks. Restarts unless a handler runs. */
 const msgsnd = (task: Task, id: number, at: number, length: number, options: number): Result => {
@@ -145,7 +145,7 @@ const change = (task: Task, id: number, buffer: number): number => {
   if (typeof queue === "number") return queue
   const { msg_perm, msg_qbytes } = Msqid64Ds.decode(bytes)
   if (msg_qbytes > MSGMNB && !hasCapability(task.credentials, CAP_SYS_RESOURCE)) return -EPERM
-  queue.change(msg_perm, task.system.ipc.messages.now())
+  queue.change(msg_perm, task.namespaces.ipc.messages.now())
   queue.maximumBytes = msg_qbytes
   queue.room.notify(1)
   return 0
@@ -167,7 +167,7 @@ const msgctl = (task: Task, id: number, command: number, buffer: number): Result
     case IPC_RMID: {
       const queue = obtainControl(queuesOf(task), id, task.credentials)
       if (typeof queue === "number") return queue
-      task.system.ipc.messages.remove(queue)
+      task.namespaces.ipc.messages.remove(queue)
       return 0
     }
     default:
@@ -177,7 +177,7 @@ const msgctl = (task: Task, id: number, command: number, buffer: number): Result
 
 export const sysIpcMessage = [
   declare("msgget", [hex("key"), flags("msgflg", IPCGET_NAMES)], (task, key, options) =>
-    task.system.ipc.messages.open(key | 0, options, task.credentials)
+    task.namespaces.ipc.messages.open(key | 0, options, task.credentials)
   ),
   declare("msgsnd", [int("msqid"), address("msgp"), size("msgsz"), flags("msgflg", MSG_NAMES, "0")], msgsnd, {
     partial: "64 MiB of messages in all"

@@ -40,7 +40,7 @@ import type { Task } from "../Task/Task.ts"
 const READ = 0o444
 const WRITE = 0o222
 
-const setsOf = (task: Task) => task.system.ipc.semaphores.sets
+const setsOf = (task: Task) => task.namespaces.ipc.semaphores.sets
 
 /** The operations of semop(2), or -errno. */
 const readOperations = (task: Task, at: number, count: number): ReadonlyArray<Sembuf> | number => {
@@ -152,7 +152,7 @@ const status = (task: Task, command: number, id: number, buffer: number): number
 }
 
 const information = (task: Task, command: number, buffer: number): number => {
-  const { count, sets } = task.system.ipc.semaphores
+  const { count, sets } = task.namespaces.ipc.semaphores
   const inUse = command === SEM_INFO
   const bytes = Seminfo.encode({
     semmap: SEMMNS,
@@ -174,7 +174,7 @@ const change = (task: Task, id: number, buffer: number): number => {
   if (task.memory.copyIn(buffer, bytes) < 0) return -EFAULT
   const set = obtainControl(setsOf(task), id, task.credentials)
   if (typeof set === "number") return set
-  set.change(Semid64Ds.decode(bytes).sem_perm, task.system.ipc.semaphores.now())
+  set.change(Semid64Ds.decode(bytes).sem_perm, task.namespaces.ipc.semaphores.now())
   return 0
 }
 
@@ -203,7 +203,7 @@ const semctl = (task: Task, id: number, index: number, command: number, argument
     case IPC_RMID: {
       const set = obtainControl(setsOf(task), id, task.credentials)
       if (typeof set === "number") return set
-      task.system.ipc.semaphores.remove(set)
+      task.namespaces.ipc.semaphores.remove(set)
       return 0
     }
     default:
@@ -215,7 +215,7 @@ export const sysIpcSemaphore = [
   declare(
     "semget",
     [hex("key"), int("nsems"), flags("semflg", IPCGET_NAMES)],
-    (task, key, count, options) => task.system.ipc.semaphores.open(key | 0, count, options, task.credentials),
+    (task, key, count, options) => task.namespaces.ipc.semaphores.open(key | 0, count, options, task.credentials),
     { partial: "262,144 semaphores in all" }
   ),
   declare("semop", [int("semid"), address("sops"), size("nsops")], (task, id, at, count) =>

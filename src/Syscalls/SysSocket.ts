@@ -50,11 +50,18 @@ import { installFile, installPair } from "./SysPipe.ts"
 
 const SOMAXCONN = 4096
 
-const make = (task: Task, type: number, flagBits: number): UnixSocket => {
+const make = (task: Task, type: number, flagBits: number, names = task.namespaces.net.names): UnixSocket => {
   const stat = task.system.anonymous.attributes("socket", task.credentials)
   // An AF_UNIX raw socket is a datagram socket, "for historical reasons".
   const kind = type === SOCK_RAW ? SOCK_DGRAM : type
-  return new UnixSocket(stat, kind, flagBits & SOCK_NONBLOCK, credentialsOf(task), task.system.anonymous.inFlight)
+  return new UnixSocket(
+    stat,
+    kind,
+    flagBits & SOCK_NONBLOCK,
+    credentialsOf(task),
+    task.system.anonymous.inFlight,
+    names
+  )
 }
 
 /** 0, -EINVAL for unknown flags, -EAFNOSUPPORT, -ESOCKTNOSUPPORT, -EPROTONOSUPPORT. */
@@ -95,13 +102,12 @@ export const socketpair = declare(
 
 /** Makes the name findable. Errors: EADDRINUSE, EINVAL if the socket has one, and those of mknod(2). */
 const bindTo = (task: Task, file: UnixSocket, name: Uint8Array): number => {
-  const { sockets } = task.system.anonymous
   if (isAbstract(name)) {
     if (file.name !== undefined) return -EINVAL
-    const error = sockets.bindName(name, file)
-    return error < 0 ? error : file.bind(name, () => sockets.forgetName(name))
+    const error = file.names.bind(name, file)
+    return error < 0 ? error : file.bind(name, () => file.names.forget(name))
   }
-  const { vfs } = task.system
+  const { anonymous, vfs } = task.system
   const path = pathOfName(name)
   const cwd = task.fs.workingDirectory
   if (file.name !== undefined) {
@@ -113,8 +119,8 @@ const bindTo = (task: Task, file: UnixSocket, name: Uint8Array): number => {
   const found = vfs.walk(task, cwd, path, { follow: false })
   if (typeof found === "number") return found
   const inode = found.dentry.inode! // made a moment ago
-  sockets.bindInode(inode, file)
-  return file.bind(name, () => sockets.forgetInode(inode))
+  anonymous.sockets.bind(inode, file)
+  return file.bind(name, () => anonymous.sockets.forget(inode))
 }
 
 export const bind = declare(
@@ -126,7 +132,7 @@ export const bind = declare(
     const where = readAddress(task, pointer, length)
     if (typeof where === "number") return where
     if (where.family === AF_UNIX && where.rest.length === 0) {
-      return file.name === undefined ? bindTo(task, file, task.system.anonymous.sockets.freeName()) : 0
+      return file.name === undefined ? bindTo(task, file, file.names.unused()) : 0
     }
     const name = nameOf(where)
     return typeof name === "number" ? name : bindTo(task, file, name)
@@ -173,15 +179,15 @@ export const accept4 = declare(
 const connectDatagram = (task: Task, file: UnixSocket, family: number, name: Uint8Array | number): number => {
   if (family === AF_UNSPEC) return file.setPeer(undefined)
   if (typeof name === "number") return name
-  const target = findSocket(task, name, file.type)
+  const target = findSocket(task, name, file)
   return typeof target === "number" ? target : file.setPeer(target)
 }
 
 const connectStream = (task: Task, file: UnixSocket, name: Uint8Array): Result => {
-  const listener = findSocket(task, name, file.type)
+  const listener = findSocket(task, name, file)
   if (typeof listener === "number") return listener
   const credentials = credentialsOf(task)
-  const attempt = (): number => file.connect(listener, () => make(task, file.type, 0), credentials)
+  const attempt = (): number => file.connect(listener, () => make(task, file.type, 0, file.names), credentials)
   const result = attempt()
   if (result !== -EAGAIN || isNonBlocking(file)) return result
   const options = withTimeout(task, file.writeTimeout)

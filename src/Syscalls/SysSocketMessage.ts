@@ -162,7 +162,7 @@ const destination = (
   if (socket.type === SOCK_STREAM) return socket.state === "Connected" ? -EISCONN : -EOPNOTSUPP
   if (socket.type !== SOCK_DGRAM) return socket.state === "Connected" ? undefined : -ENOTCONN
   const name = nameOf(where)
-  return typeof name === "number" ? name : findSocket(task, name, socket.type)
+  return typeof name === "number" ? name : findSocket(task, name, socket)
 }
 
 export const sendto = declare(

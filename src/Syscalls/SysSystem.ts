@@ -8,7 +8,7 @@ import { GRND_INSECURE, GRND_NAMES, GRND_RANDOM, Sysinfo } from "../Abi/Sysinfo.
 import { UTS_LENGTH, Utsname } from "../Abi/Utsname.ts"
 import { type Result, address, bufferOut, declare, flags, hex, int, size, string, struct } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
-import { hasCapability } from "../Vfs/Credentials.ts"
+import { hasCapabilityIn } from "../Vfs/Credentials.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Names
@@ -29,7 +29,8 @@ const asLinux26 = (release: string): string => {
 }
 
 const uname = (task: Task, at: number): Result => {
-  const { domainname, hostname, release, version } = task.system.uts
+  const { domainname, hostname } = task.namespaces.uts
+  const { release, version } = task.system.version
   return task.memory.copyOut(
     at,
     Utsname.encode({
@@ -45,7 +46,7 @@ const uname = (task: Task, at: number): Result => {
 
 /** sethostname(2), setdomainname(2): the name, which need not end in NUL, goes to `store`. */
 const setName = (task: Task, at: number, length: number, store: (name: string) => void): Result => {
-  if (!hasCapability(task.credentials, CAP_SYS_ADMIN)) return -EPERM
+  if (!hasCapabilityIn(task.credentials, task.namespaces.uts.owner, CAP_SYS_ADMIN)) return -EPERM
   if (length < 0 || length >= UTS_LENGTH) return -EINVAL
   const bytes = Buffer.alloc(length)
   if (task.memory.copyIn(at, bytes) < 0) return -EFAULT
@@ -170,10 +171,10 @@ const FORBIDDEN = { partial: "always refused: the sandbox's owner decides" }
 export const sysSystem = [
   declare("uname", [struct("buf", "utsname", "out")], uname),
   declare("sethostname", [string("name"), int("len")], (task, at, length) =>
-    setName(task, at, length, (name) => (task.system.uts.hostname = name))
+    setName(task, at, length, (name) => (task.namespaces.uts.hostname = name))
   ),
   declare("setdomainname", [string("name"), int("len")], (task, at, length) =>
-    setName(task, at, length, (name) => (task.system.uts.domainname = name))
+    setName(task, at, length, (name) => (task.namespaces.uts.domainname = name))
   ),
   declare("sysinfo", [struct("info", "sysinfo", "out")], sysinfo),
   declare("personality", [hex("persona")], personality, {

@@ -128,6 +128,7 @@ const makeTask = (
     fds,
     fs,
     credentials,
+    namespaces: system.namespaces,
     commandName: loaded.commandName
   })
   group.leader = task

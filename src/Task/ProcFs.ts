@@ -8,7 +8,6 @@ import type { Filesystem } from "../Vfs/Filesystem.ts"
 import type { Caller, DirectoryListing, Inode } from "../Vfs/Inode.ts"
 import { PseudoFs, PseudoLink, StaticDirectory } from "../Vfs/PseudoFs.ts"
 import { parseNumber } from "./ProcFd.ts"
-import { makeNamespaces } from "./ProcNamespaces.ts"
 import { Subject } from "./ProcSubject.ts"
 import { addSysctl } from "./ProcSysctl.ts"
 import { addSystemFiles } from "./ProcSystem.ts"
@@ -79,7 +78,7 @@ export const makeProcFs = (system: System, terminalOf: ProcContext["terminalOf"]
   filesystem.root.add("self", new PseudoLink(filesystem, self))
   filesystem.root.add("net", new PseudoLink(filesystem, () => "self/net"))
   filesystem.root.add("thread-self", new PseudoLink(filesystem, threadSelf))
-  const directories = new TaskDirectories({ filesystem, namespaces: makeNamespaces(vfs), terminalOf })
+  const directories = new TaskDirectories({ filesystem, terminalOf })
   filesystem.root.processes = { system, directories }
   return filesystem
 }

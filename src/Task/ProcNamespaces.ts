@@ -1,68 +1,59 @@
 /**
- * /proc/[pid]/ns: the namespaces, namespaces(7). Everything lives in the first one of each kind.
+ * /proc/[pid]/ns: the namespaces of a process, namespaces(7). There is one cgroup namespace and one time namespace.
  */
-import { EACCES } from "../Abi/Errno.ts"
+import { EACCES, ENOENT } from "../Abi/Errno.ts"
 import type { Inode } from "../Vfs/Inode.ts"
-import { Location } from "../Vfs/Mount.ts"
-import { GeneratedFile, MagicLink, PseudoFs, StaticDirectory } from "../Vfs/PseudoFs.ts"
-import type { Vfs } from "../Vfs/Vfs.ts"
-import { type Subject, mayInspect, userOf, ownerOf } from "./ProcSubject.ts"
+import { FIRST_NAMESPACE_INO, type Namespace } from "../Vfs/Namespace.ts"
+import { MagicLink, type PseudoFs, StaticDirectory } from "../Vfs/PseudoFs.ts"
+import { firstUserNamespace } from "../Vfs/UserNamespace.ts"
+import { nameOfNamespace } from "./NamespaceFiles.ts"
+import { type Subject, hasEnded, mayInspect, ownerOf, userOf } from "./ProcSubject.ts"
+import type { Task } from "./Task.ts"
 
-/** NSFS_MAGIC. */
-const MAGIC = 0x6e73_6673
+const only = (kind: "cgroup" | "time"): Namespace => ({
+  kind,
+  ino: FIRST_NAMESPACE_INO[kind],
+  owner: firstUserNamespace
+})
+const cgroup = only("cgroup")
+const time = only("time")
 
-/** Link name, kind, and the inode number that Linux gives the first namespace of the kind. */
-const NAMESPACES: ReadonlyArray<readonly [name: string, kind: string, ino: number]> = [
-  ["cgroup", "cgroup", 0xeffffffb],
-  ["ipc", "ipc", 0xefffffff],
-  ["mnt", "mnt", 0xeffffff8],
-  ["net", "net", 0xeffffff9],
-  ["pid", "pid", 0xeffffffc],
-  ["pid_for_children", "pid", 0xeffffffc],
-  ["time", "time", 0xeffffffa],
-  ["time_for_children", "time", 0xeffffffa],
-  ["user", "user", 0xeffffffd],
-  ["uts", "uts", 0xeffffffe]
+/** Link name, and what it leads to; undefined for a process that has ended, which has only ids left. */
+const LINKS: ReadonlyArray<readonly [name: string, namespace: (task: Task) => Namespace | undefined]> = [
+  ["cgroup", (task) => living(task) && cgroup],
+  ["ipc", (task) => living(task)?.namespaces.ipc],
+  ["mnt", (task) => living(task)?.namespaces.mnt],
+  ["net", (task) => living(task)?.namespaces.net],
+  ["pid", (task) => task.namespaces.pidForChildren],
+  ["pid_for_children", (task) => living(task)?.namespaces.pidForChildren],
+  ["time", (task) => living(task) && time],
+  ["time_for_children", (task) => living(task) && time],
+  ["user", (task) => task.credentials.userNamespace],
+  ["uts", (task) => living(task)?.namespaces.uts]
 ]
 
-class NamespaceFile extends GeneratedFile {
-  override readonly ino: number
+const living = (task: Task): Task | undefined => (hasEnded(task) ? undefined : task)
 
-  constructor(filesystem: PseudoFs, ino: number) {
-    super(filesystem, {}, { mode: 0o444 })
-    this.ino = ino
-  }
-}
-
-/** What the links lead to: a filesystem that is mounted nowhere. By kind. */
-export const makeNamespaces = (vfs: Vfs): ReadonlyMap<string, Location> => {
-  const filesystem = new PseudoFs({ name: "nsfs", device: vfs.newDevice(), magic: MAGIC, clock: vfs.clock })
-  for (const [, kind, ino] of NAMESPACES) filesystem.root.add(`${kind}:[${ino}]`, new NamespaceFile(filesystem, ino))
-  const root = vfs.mountInternal(filesystem)
-  const places = new Map<string, Location>()
-  for (const [, kind, ino] of NAMESPACES) {
-    const dentry = root.dentry.child(`${kind}:[${ino}]`)
-    if (typeof dentry !== "number") places.set(kind, new Location(root.mount, dentry))
-  }
-  return places
-}
-
-export const namespaceDirectory = (
-  filesystem: PseudoFs,
-  subject: Subject,
-  places: ReadonlyMap<string, Location>
-): Inode => {
+export const namespaceDirectory = (filesystem: PseudoFs, subject: Subject): Inode => {
   const directory = new StaticDirectory(filesystem, { mode: 0o511, owner: () => userOf(subject.task) })
-  for (const [name, kind, ino] of NAMESPACES) {
-    directory.add(
-      name,
-      new MagicLink(
-        filesystem,
-        (caller) => (mayInspect(caller, subject.task) ? `${kind}:[${ino}]` : -EACCES),
-        (caller) => (mayInspect(caller, subject.task) ? places.get(kind)! : -EACCES), // every kind has a place
-        { owner: () => ownerOf(subject) }
-      )
+  for (const [name, namespaceOf] of LINKS) {
+    const find = (caller: Parameters<typeof mayInspect>[0]): Namespace | number => {
+      if (!mayInspect(caller, subject.task)) return -EACCES
+      return namespaceOf(subject.task) ?? -ENOENT
+    }
+    const link = new MagicLink(
+      filesystem,
+      (caller) => {
+        const found = find(caller)
+        return typeof found === "number" ? found : nameOfNamespace(found)
+      },
+      (caller) => {
+        const found = find(caller)
+        return typeof found === "number" ? found : subject.task.system.namespaceFiles.place(found)
+      },
+      { owner: () => ownerOf(subject) }
     )
+    directory.add(name, link)
   }
   return directory
 }

@@ -4,15 +4,18 @@
  */
 import { GeneratedFile, type PseudoFs, StaticDirectory } from "../Vfs/PseudoFs.ts"
 import { UnixSocket } from "../Vfs/SocketUnix.ts"
+import type { NetNamespace } from "./NetNamespace.ts"
+import type { Subject } from "./ProcSubject.ts"
 import type { System } from "./System.ts"
+import type { Task } from "./Task.ts"
 
-/** Those that somebody has a descriptor of. */
-const unixSockets = (system: System): Iterable<UnixSocket> => {
+/** Those of a network namespace that somebody has a descriptor of. */
+const unixSockets = (system: System, { names }: NetNamespace): Iterable<UnixSocket> => {
   const found = new Set<UnixSocket>()
   for (const task of system.taskSet.tasks.values()) {
     for (const fd of task.fds.descriptors()) {
       const file = task.fds.get(fd)
-      if (file instanceof UnixSocket) found.add(file)
+      if (file instanceof UnixSocket && file.names === names) found.add(file)
     }
   }
   return found
@@ -44,9 +47,9 @@ const unixLine = (socket: UnixSocket): string => {
   )
 }
 
-const unix = (system: System): string => {
+const unix = (task: Task): string => {
   let text = "Num       RefCount Protocol Flags    Type St Inode Path\n"
-  for (const socket of unixSockets(system)) text += unixLine(socket)
+  for (const socket of unixSockets(task.system, task.namespaces.net)) text += unixLine(socket)
   return text
 }
 
@@ -80,12 +83,12 @@ const TABLES: Readonly<Record<string, string>> = {
   udp6: `${SOCKETS6}${DATAGRAMS}\n`
 }
 
-/** The directory, which every process has; all show the same. */
-export const netDirectory = (filesystem: PseudoFs, system: System): StaticDirectory => {
+/** The directory, which every process has; only the sockets differ. */
+export const netDirectory = (filesystem: PseudoFs, { task }: Subject): StaticDirectory => {
   const directory = new StaticDirectory(filesystem)
   for (const [name, text] of Object.entries(TABLES)) {
     directory.add(name, new GeneratedFile(filesystem, { read: () => text }))
   }
-  directory.add("unix", new GeneratedFile(filesystem, { read: () => unix(system) }))
+  directory.add("unix", new GeneratedFile(filesystem, { read: () => unix(task) }))
   return directory
 }

@@ -7,9 +7,12 @@ import { UTS_LENGTH } from "../Abi/Utsname.ts"
 import { MAX_MAP_COUNT, MINIMUM_ADDRESS } from "../Memory/AddressLayout.ts"
 import type { Entropy } from "../Time/Entropy.ts"
 import { MAX_QUEUED_EVENTS, MAX_USER_INSTANCES, MAX_USER_WATCHES } from "../Vfs/Inotify.ts"
+import type { Caller } from "../Vfs/Inode.ts"
 import { GeneratedFile, type PseudoFs, type StaticDirectory } from "../Vfs/PseudoFs.ts"
+import { namespacesOf } from "./Namespaces.ts"
 import { beginning } from "./ProcSubject.ts"
 import type { System } from "./System.ts"
+import type { UtsNamespace } from "./UtsNamespace.ts"
 
 /** A random UUID, version 4. */
 const makeUuid = (entropy: Entropy): string => {
@@ -25,7 +28,10 @@ const makeUuid = (entropy: Entropy): string => {
 type Value =
   | string
   | number
-  | { readonly read: () => string | number; readonly write?: (text: string) => void }
+  | {
+      readonly read: (caller: Caller) => string | number
+      readonly write?: (text: string, caller: Caller) => void
+    }
   | { readonly constant: string | number }
 
 interface Directory {
@@ -33,7 +39,8 @@ interface Directory {
 }
 
 const tree = (system: System): Directory => {
-  const { entropy, uts } = system
+  const { entropy, version } = system
+  const uts = (caller: Caller): UtsNamespace => namespacesOf(system, caller).uts
   const bootId = makeUuid(entropy)
   return {
     kernel: {
@@ -42,13 +49,16 @@ const tree = (system: System): Directory => {
         cap_last_cap: { constant: CAP_LAST_CAP },
         core_pattern: "core",
         core_uses_pid: 0,
-        domainname: { read: () => uts.domainname, write: (name) => (uts.domainname = name) },
-        hostname: { read: () => uts.hostname, write: (name) => (uts.hostname = name) },
+        domainname: {
+          read: (caller) => uts(caller).domainname,
+          write: (name, caller) => (uts(caller).domainname = name)
+        },
+        hostname: { read: (caller) => uts(caller).hostname, write: (name, caller) => (uts(caller).hostname = name) },
         msgmax: 8192,
         msgmnb: 16_384,
         msgmni: 32_000,
         ngroups_max: { constant: 65_536 },
-        osrelease: { constant: uts.release },
+        osrelease: { constant: version.release },
         ostype: { constant: "Linux" },
         overflowgid: 65_534,
         overflowuid: 65_534,
@@ -70,7 +80,7 @@ const tree = (system: System): Directory => {
         shmmni: 4096,
         tainted: 0,
         "threads-max": 192_730,
-        version: { constant: uts.version }
+        version: { constant: version.version }
       }
     },
     vm: {
@@ -115,13 +125,13 @@ const makeFile = (filesystem: PseudoFs, value: Value): GeneratedFile => {
   if ("constant" in value) return new GeneratedFile(filesystem, { read: () => `${value.constant}\n` })
   const { read, write } = value
   return new GeneratedFile(filesystem, {
-    read: () => `${read()}\n`,
+    read: (caller) => `${read(caller)}\n`,
     ...(write === undefined
       ? {}
       : {
-          write: (bytes: Uint8Array) => {
+          write: (bytes: Uint8Array, caller: Caller) => {
             const [line = ""] = beginning(bytes).split(/[\n\0]/, 1)
-            write(line.slice(0, UTS_LENGTH - 1))
+            write(line.slice(0, UTS_LENGTH - 1), caller)
             return bytes.length
           }
         })

@@ -137,7 +137,8 @@ export const addSystemFiles = (filesystem: PseudoFs, system: System): void => {
     stat: () => stat(system),
     swaps: () => "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n",
     uptime: () => `${seconds(uptime(system))} ${seconds(idleTime(system))}\n`,
-    version: () => `Linux version ${system.uts.release} (effect-sentry@${system.uts.hostname}) ${system.uts.version}\n`,
+    version: () =>
+      `Linux version ${system.version.release} (effect-sentry@${system.namespaces.uts.hostname}) ${system.version.version}\n`,
     vmstat: () => vmstat(system.memorySize())
   }
   for (const [name, read] of Object.entries(files)) filesystem.root.add(name, new GeneratedFile(filesystem, { read }))

@@ -1,7 +1,10 @@
 /**
  * /proc/sysvipc, proc(5): the System V IPC objects as tables.
  */
+import type { IpcNamespace } from "../Ipc/IpcNamespace.ts"
+import type { Caller } from "../Vfs/Inode.ts"
 import { GeneratedFile, type PseudoFs } from "../Vfs/PseudoFs.ts"
+import { namespacesOf } from "./Namespaces.ts"
 import type { System } from "./System.ts"
 
 /** Right-aligned columns. */
@@ -18,7 +21,7 @@ const MSG_TITLE =
   "       key      msqid perms      cbytes       qnum lspid lrpid   uid   gid  cuid  cgid      stime      rtime" +
   "      ctime\n"
 
-const memory = ({ ipc }: System): string =>
+const memory = (ipc: IpcNamespace): string =>
   SHM_TITLE +
   ipc.memory.segments
     .all()
@@ -44,7 +47,7 @@ const memory = ({ ipc }: System): string =>
     )
     .join("")
 
-const semaphores = ({ ipc }: System): string =>
+const semaphores = (ipc: IpcNamespace): string =>
   SEM_TITLE +
   ipc.semaphores.sets
     .all()
@@ -64,7 +67,7 @@ const semaphores = ({ ipc }: System): string =>
     )
     .join("")
 
-const messages = ({ ipc }: System): string =>
+const messages = (ipc: IpcNamespace): string =>
   MSG_TITLE +
   ipc.messages.queues
     .all()
@@ -91,7 +94,8 @@ const messages = ({ ipc }: System): string =>
 /** Adds them to the root of `filesystem`. */
 export const addSysvipc = (filesystem: PseudoFs, system: System): void => {
   const directory = filesystem.root.directory("sysvipc")
-  directory.add("msg", new GeneratedFile(filesystem, { read: () => messages(system) }))
-  directory.add("sem", new GeneratedFile(filesystem, { read: () => semaphores(system) }))
-  directory.add("shm", new GeneratedFile(filesystem, { read: () => memory(system) }))
+  const ipc = (caller: Caller): IpcNamespace => namespacesOf(system, caller).ipc
+  directory.add("msg", new GeneratedFile(filesystem, { read: (caller) => messages(ipc(caller)) }))
+  directory.add("sem", new GeneratedFile(filesystem, { read: (caller) => semaphores(ipc(caller)) }))
+  directory.add("shm", new GeneratedFile(filesystem, { read: (caller) => memory(ipc(caller)) }))
 }

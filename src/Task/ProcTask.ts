@@ -166,7 +166,8 @@ const file =
 const COMMON: ReadonlyArray<readonly [name: string, make: Make]> = [
   ["fd", fdDirectory],
   ["fdinfo", fdInfoDirectory],
-  ["net", (filesystem, subject) => netDirectory(filesystem, subject.task.system)],
+  ["net", netDirectory],
+  ["ns", namespaceDirectory],
   ["environ", file(environ, { mode: 0o400, check: checkMemory })],
   ["auxv", file(auxv, { mode: 0o400, check: checkMemory })],
   ["status", file(status)],
@@ -211,7 +212,6 @@ const THREAD: ReadonlyArray<readonly [name: string, make: Make]> = [["children",
 /** What directories of proc share. */
 export interface ProcContext {
   readonly filesystem: PseudoFs
-  readonly namespaces: ReadonlyMap<string, Location>
   /** The controlling terminal of a session. */
   readonly terminalOf: (session: number) => ControllingTerminal | undefined
 }
@@ -265,13 +265,12 @@ export class TaskDirectories {
 
   /** A directory of files that are made when they are first looked for. */
   #directory(subject: Subject, table: ReadonlyArray<readonly [name: string, make: Make]>): Inode {
-    const { filesystem, namespaces, terminalOf } = this.#context
+    const { filesystem, terminalOf } = this.#context
     const makers = new Map(table)
     makers.set(
       "stat",
       file((of, caller) => stat(of, caller, terminalOf(of.group.processGroup.session.id)))
     )
-    makers.set("ns", (_filesystem, of) => namespaceDirectory(filesystem, of, namespaces))
     const made = new Map<string, Inode>()
     const get = (name: string): Inode | undefined => {
       const known = made.get(name)

@@ -2,7 +2,7 @@
  * What the tasks of one sandbox have in common: the services that a system call handler reaches through its task.
  * Assembled by src/Kernel.ts; owns no logic.
  */
-import type { IpcNamespace } from "../Ipc/IpcNamespace.ts"
+import type { Actor } from "../Ipc/SharedMemory.ts"
 import type { Hardware } from "../Loader/InitialStack.ts"
 import type * as Platform from "../Platform/Platform.ts"
 import type { RunQueue } from "../Sync/RunQueue.ts"
@@ -10,9 +10,12 @@ import type { Entropy } from "../Time/Entropy.ts"
 import type { Timekeeper } from "../Time/Timekeeper.ts"
 import type { Timers } from "../Time/Timers.ts"
 import type { AnonymousFiles } from "../Vfs/AnonymousFiles.ts"
+import type { NamespaceNumbers } from "../Vfs/Namespace.ts"
 import type { Vfs } from "../Vfs/Vfs.ts"
 import type { FutexTable } from "./FutexTable.ts"
 import type { MemorySize } from "./HostFacts.ts"
+import type { NamespaceFiles } from "./NamespaceFiles.ts"
+import type { Namespaces } from "./Namespaces.ts"
 import type { SyscallTable } from "./Syscall.ts"
 import type { SyscallObserver } from "./SyscallObserver.ts"
 import type { Task } from "./Task.ts"
@@ -28,10 +31,8 @@ export type KernelEvent = {
   readonly tid: number
 }
 
-/** uname(2). */
-export interface UtsNames {
-  hostname: string
-  domainname: string
+/** What uname(2) says of the kernel. */
+export interface KernelVersion {
   readonly release: string
   readonly version: string
 }
@@ -47,10 +48,14 @@ export interface System {
   readonly runQueue: RunQueue
   readonly taskSet: TaskSet
   readonly futexes: FutexTable
-  /** System V IPC. */
-  readonly ipc: IpcNamespace
+  /** On whose behalf mappings of System V shared memory change. */
+  readonly actor: Actor
+  /** The first of each kind. */
+  readonly namespaces: Namespaces
+  readonly namespaceNumbers: NamespaceNumbers
+  readonly namespaceFiles: NamespaceFiles
   readonly syscalls: SyscallTable
-  readonly uts: UtsNames
+  readonly version: KernelVersion
   /** CLOCK_MONOTONIC when the sandbox started. */
   readonly bootTime: bigint
   /** Bytes of XSAVE state in a signal frame, and the components in it. */

@@ -26,6 +26,7 @@ import { type Credentials, hasCapability } from "../Vfs/Credentials.ts"
 import type { FdTable } from "../Vfs/FdTable.ts"
 import type { FsContext } from "../Vfs/FsContext.ts"
 import type { RestartBlock } from "./Restart.ts"
+import type { Namespaces } from "./Namespaces.ts"
 import { App, type RunState } from "./RunState.ts"
 import { type Scheduling, defaultScheduling } from "./Scheduling.ts"
 import type { Result } from "./Syscall.ts"
@@ -59,6 +60,7 @@ export class Task {
   fds: FdTable
   fs: FsContext
   credentials: Credentials
+  namespaces: Namespaces
   /** CPU time used in contexts that execve(2) has left, nanoseconds. Owner: task fiber. */
   earlierCpuTime = 0n
   /** comm, at most 15 bytes. */
@@ -131,6 +133,7 @@ export class Task {
     readonly fds: FdTable
     readonly fs: FsContext
     readonly credentials: Credentials
+    readonly namespaces: Namespaces
     readonly commandName: string
   }) {
     this.system = options.system
@@ -141,6 +144,7 @@ export class Task {
     this.fds = options.fds
     this.fs = options.fs
     this.credentials = options.credentials
+    this.namespaces = options.namespaces
     this.commandName = options.commandName
   }
 

@@ -9,13 +9,10 @@ import {
   CLONE_DETACHED,
   CLONE_FILES,
   CLONE_FS,
-  CLONE_NEWCGROUP,
   CLONE_NEWIPC,
-  CLONE_NEWNET,
   CLONE_NEWNS,
   CLONE_NEWPID,
   CLONE_NEWUSER,
-  CLONE_NEWUTS,
   CLONE_PARENT,
   CLONE_PARENT_SETTID,
   CLONE_PIDFD,
@@ -35,6 +32,7 @@ import { Mutex } from "../Sync/Mutex.ts"
 import { noSignalStack } from "../Signals/SignalStack.ts"
 import { watchCpuLimit } from "./CpuLimit.ts"
 import { orRefused } from "./HostRefusal.ts"
+import { type Namespaces, copyNamespaces } from "./Namespaces.ts"
 import { inheritScheduling } from "./Scheduling.ts"
 import { Task } from "./Task.ts"
 import { hasDeliverableSignal } from "./TaskSignals.ts"
@@ -56,17 +54,16 @@ export interface CloneRequest {
   readonly pidFdAddress: number
 }
 
-const NAMESPACES =
-  CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET
-
 /** 0, or -EINVAL for a combination that clone(2) refuses. */
 const validate = ({ exitSignal, flags }: CloneRequest): number => {
+  if ((flags & CLONE_FS) !== 0 && (flags & (CLONE_NEWNS | CLONE_NEWUSER)) !== 0) return -EINVAL
   if ((flags & CLONE_THREAD) !== 0 && (flags & CLONE_SIGHAND) === 0) return -EINVAL
   if ((flags & CLONE_SIGHAND) !== 0 && (flags & CLONE_VM) === 0) return -EINVAL
   if (exitSignal > NSIG) return -EINVAL
   if ((flags & CLONE_PIDFD) !== 0 && (flags & (CLONE_THREAD | CLONE_DETACHED)) !== 0) return -EINVAL
+  if ((flags & CLONE_THREAD) !== 0 && (flags & (CLONE_NEWUSER | CLONE_NEWPID)) !== 0) return -EINVAL
   // what is not implemented is refused, not ignored
-  return (flags & NAMESPACES) === 0 ? 0 : -EINVAL
+  return (flags & CLONE_NEWUSER) === 0 ? 0 : -EINVAL
 }
 
 /** Makes the child: its tid, or -errno. The parent of a CLONE_VFORK is stopped afterwards until the child is done. */
@@ -78,6 +75,10 @@ export const clone = Effect.fnUntraced(function* (
   if (invalid < 0) return invalid
   if (refusesProcess(parent)) return -EAGAIN
   const { flags } = request
+  const namespaces = copyNamespaces(parent.system, parent.namespaces, flags, parent.credentials)
+  if (typeof namespaces === "number") return namespaces
+  // what operations undo belongs to an IPC namespace
+  if ((flags & CLONE_NEWIPC) !== 0 && (flags & CLONE_SYSVSEM) !== 0) return -EINVAL
   // as Linux does: a signal that came before the child exists must not be delivered to both
   if (hasDeliverableSignal(parent)) return -ERESTARTNOINTR
   const { taskSet } = parent.system
@@ -88,7 +89,7 @@ export const clone = Effect.fnUntraced(function* (
     // one that came meanwhile, for the whole process group: it must find the child there, or no child yet
     if (hasDeliverableSignal(parent)) return -ERESTARTNOINTR
     const tid = taskSet.allocateId()
-    return tid < 0 ? -EAGAIN : makeTask(parent, request, tid, context, memoryManager)
+    return tid < 0 ? -EAGAIN : makeTask(parent, request, tid, memory, namespaces)
   })
   if (typeof child === "number") {
     memoryManager.leave()
@@ -125,7 +126,7 @@ const copyMemory = (parent: Task): Effect.Effect<ChildMemory | number> =>
     orRefused(
       Effect.map(parent.context.clone("copy"), (context) => ({
         context,
-        memoryManager: parent.system.ipc.memory.actingFor(parent.threadGroup.tgid, () =>
+        memoryManager: parent.system.actor.actingFor(parent.threadGroup.tgid, () =>
           parent.memoryManager.fork(context.addressSpace)
         )
       }))
@@ -137,8 +138,8 @@ const makeTask = (
   parent: Task,
   request: CloneRequest,
   tid: number,
-  context: PlatformContext,
-  memoryManager: MemoryManager
+  { context, memoryManager }: ChildMemory,
+  namespaces: Namespaces
 ): Task => {
   const { flags } = request
   const { system } = parent
@@ -152,6 +153,7 @@ const makeTask = (
     fds: (flags & CLONE_FILES) !== 0 ? parent.fds.share() : parent.fds.copy(),
     fs: (flags & CLONE_FS) !== 0 ? parent.fs.share() : parent.fs.copy(),
     credentials: parent.credentials,
+    namespaces,
     commandName: parent.commandName
   })
   threadGroup.tasks.add(child)

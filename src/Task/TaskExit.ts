@@ -57,7 +57,7 @@ export const releaseMemory = (task: Task): void => {
     }
   }
   task.clearChildTid = 0
-  system.ipc.memory.actingFor(task.threadGroup.tgid, () => memoryManager.leave())
+  system.actor.actingFor(task.threadGroup.tgid, () => memoryManager.leave())
   task.vforkParent?.stops.endInternal()
   task.vforkParent = undefined
 }

@@ -7,7 +7,7 @@ import type { Timekeeper } from "../Time/Timekeeper.ts"
 import type { Timers } from "../Time/Timers.ts"
 import { InotifyUsers } from "./Inotify.ts"
 import type { InFlight } from "./SocketMessage.ts"
-import { SocketNames } from "./SocketNames.ts"
+import { SocketInodes } from "./SocketNames.ts"
 import type { FileTime, Stat } from "./Stat.ts"
 
 /** Who owns an anonymous file: the filesystem ids of its maker. */
@@ -31,8 +31,8 @@ const NANOS_PER_SECOND = 1_000_000_000n
 export class AnonymousFiles {
   readonly timekeeper: Timekeeper
   readonly timers: Timers
-  /** Where the sockets of the sandbox are found. */
-  readonly sockets = new SocketNames()
+  /** Where sockets with names in the filesystem are found. */
+  readonly sockets = new SocketInodes()
   readonly inotifyUsers = new InotifyUsers()
   readonly inFlight: InFlight = { count: 0 }
   #lastInode = 0

@@ -2,8 +2,11 @@
  * Who a task acts as, credentials(7). Immutable: a change makes a new value, so a permission check in progress keeps
  * what it began with.
  */
+import type { UserNamespace } from "./UserNamespace.ts"
 
 export interface Credentials {
+  /** In which the capabilities count, and everywhere below it. */
+  readonly userNamespace: UserNamespace
   /** Real, effective, saved and filesystem ids. */
   readonly ruid: number
   readonly euid: number
@@ -25,9 +28,35 @@ export interface Credentials {
   readonly securebits?: number
 }
 
-/** Whether the effective set has capability number `capability` (CAP_*). */
-export const hasCapability = (credentials: Credentials, capability: number): boolean =>
-  ((credentials.effective >> BigInt(capability)) & 1n) === 1n
+/** Whether they have capability number `capability` (CAP_*) over the sandbox as a whole: in the first user namespace. */
+export const hasCapability = ({ effective, userNamespace }: Credentials, capability: number): boolean =>
+  ((effective >> BigInt(capability)) & 1n) === 1n && userNamespace.isFirst
+
+/** Whether they have it in their own user namespace. */
+export const hasOwnCapability = ({ effective }: Credentials, capability: number): boolean =>
+  ((effective >> BigInt(capability)) & 1n) === 1n
+
+/** Whether they have it over what belongs to `namespace`, user_namespaces(7), "Capabilities". */
+export const hasCapabilityIn = (credentials: Credentials, namespace: UserNamespace, capability: number): boolean => {
+  const { euid, userNamespace } = credentials
+  let at: UserNamespace | undefined = namespace
+  while (at !== undefined && at.level > userNamespace.level) {
+    // "the owner … has all capabilities in the namespace", seen from the namespace that it was made in
+    if (at.parent === userNamespace && at.uid === euid) return true
+    at = at.parent
+  }
+  return at === userNamespace && hasOwnCapability(credentials, capability)
+}
+
+/** Whether they have it over an inode: its ids must mean something in their user namespace. */
+export const hasCapabilityOver = (
+  credentials: Credentials,
+  { gid, uid }: { readonly uid: number; readonly gid: number },
+  capability: number
+): boolean =>
+  hasOwnCapability(credentials, capability) &&
+  (credentials.userNamespace.isFirst ||
+    (credentials.userNamespace.hasUser(uid) && credentials.userNamespace.hasGroup(gid)))
 
 /** Whether `gid` is the filesystem group or a supplementary one. */
 export const inGroup = (credentials: Credentials, gid: number): boolean =>

@@ -32,6 +32,7 @@ import {
   type Received,
   type SocketName
 } from "./SocketMessage.ts"
+import { AbstractNames } from "./SocketNames.ts"
 import type { Stat } from "./Stat.ts"
 
 /** net.core.wmem_default. */
@@ -88,14 +89,24 @@ export class UnixSocket extends OpenFileDescription {
   #readTimeout: bigint | undefined
   #writeTimeout: bigint | undefined
   readonly options = new Map<number, number>()
+  /** The abstract names of the network namespace that it was made in. */
+  readonly names: AbstractNames
 
   /** `statusFlags`: O_NONBLOCK or 0. */
-  constructor(stat: Stat, type: number, statusFlags: number, credentials: Ucred, inFlight: InFlight = { count: 0 }) {
+  constructor(
+    stat: Stat,
+    type: number,
+    statusFlags: number,
+    credentials: Ucred,
+    inFlight: InFlight = { count: 0 },
+    names: AbstractNames = new AbstractNames()
+  ) {
     super(O_RDWR | statusFlags)
     this.#inFlight = inFlight
     this.#stat = stat
     this.type = type
     this.credentials = credentials
+    this.names = names
   }
 
   get state(): SocketState {

@@ -7,10 +7,12 @@ import { EAGAIN, EIDRM, ERANGE } from "../../src/Abi/Errno.ts"
 import { IPC_NOWAIT, SEM_UNDO, SEMVMX } from "../../src/Abi/Ipc.ts"
 import { SemaphoreCall, SemaphoreSet, SemaphoreUndo } from "../../src/Ipc/Semaphores.ts"
 import type { Credentials } from "../../src/Vfs/Credentials.ts"
+import { firstUserNamespace } from "../../src/Vfs/UserNamespace.ts"
 
 const COUNT = 3
 
 const nobody: Credentials = {
+  userNamespace: firstUserNamespace,
   ruid: 1,
   euid: 1,
   suid: 1,

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import { Registers, registersSize } from "../../src/Abi/Registers.ts"
 import * as Loader from "../../src/Loader/Loader.ts"
 import type { PlatformContext } from "../../src/Platform/Platform.ts"
+import { firstUserNamespace } from "../../src/Vfs/UserNamespace.ts"
 import { FakeAddressSpace } from "../Memory/FakeAddressSpace.ts"
 import { type Files, memoryFiles } from "./ElfFiles.ts"
 
@@ -68,6 +69,7 @@ export const loadFiles = (options: LoadOptions) => {
 }
 
 const credentials = {
+  userNamespace: firstUserNamespace,
   ruid: 1000,
   euid: 1001,
   suid: 1001,

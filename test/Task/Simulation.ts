@@ -17,11 +17,13 @@ import type { Credentials } from "../../src/Vfs/Credentials.ts"
 import { FsContext } from "../../src/Vfs/FsContext.ts"
 import { OpenFileDescription } from "../../src/Vfs/OpenFileDescription.ts"
 import { makePipeEnd } from "../../src/Vfs/PipeEnd.ts"
+import { firstUserNamespace } from "../../src/Vfs/UserNamespace.ts"
 
 const ALL = (1n << 41n) - 1n
 
 /** The superuser. */
 export const root: Credentials = {
+  userNamespace: firstUserNamespace,
   ruid: 0,
   euid: 0,
   suid: 0,

@@ -10,8 +10,9 @@ import { OpenFileDescription } from "../../src/Vfs/OpenFileDescription.ts"
 import type { Stat } from "../../src/Vfs/Stat.ts"
 import { TmpFs } from "../../src/Vfs/TmpFs.ts"
 import { Vfs } from "../../src/Vfs/Vfs.ts"
+import { firstUserNamespace } from "../../src/Vfs/UserNamespace.ts"
 
-const NONE = { inheritable: 0n, bounding: 0n, ambient: 0n }
+const NONE = { userNamespace: firstUserNamespace, inheritable: 0n, bounding: 0n, ambient: 0n }
 
 export const superuser: Credentials = {
   ...{ ruid: 0, euid: 0, suid: 0, fsuid: 0, rgid: 0, egid: 0, sgid: 0, fsgid: 0, groups: [0] },

@@ -1,0 +1,218 @@
+/**
+ * Leaving and entering namespaces: unshare(2), setns(2), and the requests on their files, ioctl_nsfs(2).
+ */
+import * as Clone from "../Abi/Clone.ts"
+import { CAP_SYS_ADMIN } from "../Abi/Capability.ts"
+import { EBADF, EINVAL, EPERM, ESRCH } from "../Abi/Errno.ts"
+import { IpcNamespace } from "../Ipc/IpcNamespace.ts"
+import { NamespaceDescription } from "../Task/NamespaceFiles.ts"
+import { type Namespaces, copyNamespaces } from "../Task/Namespaces.ts"
+import { NetNamespace } from "../Task/NetNamespace.ts"
+import { PidFd } from "../Task/PidFd.ts"
+import { hasEnded, mayInspect } from "../Task/ProcSubject.ts"
+import { type Result, declare, fd, flags, longFlags } from "../Task/Syscall.ts"
+import type { Task } from "../Task/Task.ts"
+import { UtsNamespace } from "../Task/UtsNamespace.ts"
+import { type Credentials, hasCapabilityIn } from "../Vfs/Credentials.ts"
+import type { Namespace, NamespaceKind } from "../Vfs/Namespace.ts"
+import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
+import { UserNamespace } from "../Vfs/UserNamespace.ts"
+import { withRealIds } from "../Vfs/Attributes.ts"
+import { installFile } from "./SysPipe.ts"
+
+const {
+  CLONE_FILES,
+  CLONE_FS,
+  CLONE_NEWCGROUP,
+  CLONE_NEWIPC,
+  CLONE_NEWNET,
+  CLONE_NEWNS,
+  CLONE_NEWPID,
+  CLONE_NEWTIME,
+  CLONE_NEWUSER,
+  CLONE_NEWUTS,
+  CLONE_SIGHAND,
+  CLONE_SYSVSEM,
+  CLONE_THREAD,
+  CLONE_VM
+} = Clone
+
+const FLAGS: Readonly<Record<NamespaceKind, number>> = {
+  cgroup: CLONE_NEWCGROUP,
+  ipc: CLONE_NEWIPC,
+  mnt: CLONE_NEWNS,
+  net: CLONE_NEWNET,
+  pid: CLONE_NEWPID,
+  time: CLONE_NEWTIME,
+  user: CLONE_NEWUSER,
+  uts: CLONE_NEWUTS
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// unshare(2)
+// ---------------------------------------------------------------------------------------------------------------------
+
+const ALL_KINDS = Object.values(FLAGS).reduce((all, flag) => all | flag, 0)
+const UNSHARABLE = ALL_KINDS | CLONE_THREAD | CLONE_FS | CLONE_SIGHAND | CLONE_VM | CLONE_FILES | CLONE_SYSVSEM
+
+/** What asking for one thing asks for besides. */
+const IMPLIED: ReadonlyArray<readonly [flag: number, also: number]> = [
+  [CLONE_NEWUSER, CLONE_THREAD | CLONE_FS],
+  [CLONE_VM, CLONE_SIGHAND],
+  [CLONE_SIGHAND, CLONE_THREAD],
+  [CLONE_NEWNS, CLONE_FS]
+]
+
+/** Whether another process has the same signal actions (CLONE_SIGHAND). */
+const sharesHandlers = ({ system, threadGroup }: Task): boolean => {
+  for (const other of system.taskSet.groups.values())
+    if (other !== threadGroup && other.handlers === threadGroup.handlers && other.tasks.size > 0) return true
+  return false
+}
+
+const unshare = (task: Task, requested: number): Result => {
+  let wanted = requested
+  for (const [flag, also] of IMPLIED) if ((wanted & flag) !== 0) wanted |= also
+  if ((wanted & ~UNSHARABLE) !== 0) return -EINVAL
+  // nothing that threads share can be unshared but by ending them: it must be unshared already
+  if ((wanted & CLONE_THREAD) !== 0 && task.threadGroup.tasks.size > 1) return -EINVAL
+  if ((wanted & CLONE_SIGHAND) !== 0 && sharesHandlers(task)) return -EINVAL
+  if ((wanted & CLONE_VM) !== 0 && task.memoryManager.users > 1) return -EINVAL
+  const namespaces = copyNamespaces(task.system, task.namespaces, wanted, task.credentials)
+  if (typeof namespaces === "number") return namespaces
+  if ((wanted & CLONE_FS) !== 0 && task.fs.shared) {
+    const copy = task.fs.copy()
+    task.fs.leave()
+    task.fs = copy
+  }
+  if ((wanted & CLONE_FILES) !== 0 && task.fds.shared) {
+    const copy = task.fds.copy()
+    task.fds.leave()
+    task.fds = copy
+  }
+  // what operations undo belongs to an IPC namespace
+  if ((wanted & (CLONE_SYSVSEM | CLONE_NEWIPC)) !== 0 && task.semaphoreUndo !== undefined) {
+    task.semaphoreUndo.leave(task.threadGroup.tgid)
+    task.semaphoreUndo = undefined
+  }
+  task.namespaces = namespaces
+  return 0
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// setns(2)
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** What a task becomes when all namespaces have let it in. */
+interface Entry {
+  readonly credentials: Credentials
+  readonly namespaces: Namespaces
+}
+
+/** One namespace more, or -errno. */
+const enter = (task: Task, { credentials, namespaces }: Entry, namespace: Namespace): Entry | number => {
+  const owner = namespace.owner
+  if (owner === undefined) return -EINVAL
+  const isPermitted =
+    hasCapabilityIn(task.credentials, owner, CAP_SYS_ADMIN) &&
+    hasCapabilityIn(task.credentials, credentials.userNamespace, CAP_SYS_ADMIN)
+  if (!isPermitted) return -EPERM
+  if (namespace instanceof UtsNamespace) return { credentials, namespaces: { ...namespaces, uts: namespace } }
+  if (namespace instanceof IpcNamespace) return { credentials, namespaces: { ...namespaces, ipc: namespace } }
+  if (namespace instanceof NetNamespace) return { credentials, namespaces: { ...namespaces, net: namespace } }
+  return -EINVAL
+}
+
+/** The namespaces of the kinds in `wanted` that the process of a pidfd lives in; -errno. */
+const namespacesOfProcess = (task: Task, { group }: PidFd, wanted: number): ReadonlyArray<Namespace> | number => {
+  const target = group.leader
+  if (group.state === "Dead" || target === undefined) return -ESRCH
+  const { credentials, fs, threadGroup, tid } = task
+  if (!mayInspect({ fs, threadGroup, tid, credentials: withRealIds(credentials) }, target)) return -EPERM
+  if (hasEnded(target)) return -ESRCH
+  const { ipc, mnt, net, pidForChildren, uts } = target.namespaces
+  const all: ReadonlyArray<Namespace> = [target.credentials.userNamespace, mnt, uts, ipc, pidForChildren, net]
+  return all.filter(({ kind }) => (wanted & FLAGS[kind]) !== 0)
+}
+
+const setns = (task: Task, descriptor: number, type: number): Result => {
+  const file = task.fds.get(descriptor)
+  if (file === undefined) return -EBADF
+  let targets: ReadonlyArray<Namespace> | number
+  if (file instanceof NamespaceDescription) {
+    if (type !== 0 && type !== FLAGS[file.namespace.kind]) return -EINVAL
+    targets = [file.namespace]
+  } else if (file instanceof PidFd) {
+    if (type === 0 || (type & ~ALL_KINDS) !== 0) return -EINVAL
+    targets = namespacesOfProcess(task, file, type)
+  } else return -EINVAL
+  if (typeof targets === "number") return targets
+  let entry: Entry = task
+  for (const target of targets) {
+    const next = enter(task, entry, target)
+    if (typeof next === "number") return next
+    entry = next
+  }
+  if (entry.namespaces.ipc !== task.namespaces.ipc && task.semaphoreUndo !== undefined) {
+    task.semaphoreUndo.leave(task.threadGroup.tgid)
+    task.semaphoreUndo = undefined
+  }
+  task.credentials = entry.credentials
+  task.namespaces = entry.namespaces
+  return 0
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// ioctl_nsfs(2)
+// ---------------------------------------------------------------------------------------------------------------------
+
+const NS_GET_USERNS = 0xb701
+const NS_GET_PARENT = 0xb702
+const NS_GET_NSTYPE = 0xb703
+const NS_GET_OWNER_UID = 0xb704
+
+/** `namespace` if it is `own` or below it, so that the caller may know of it; else -EPERM. */
+const visibleFrom = (namespace: UserNamespace | undefined, own: UserNamespace): UserNamespace | number =>
+  namespace !== undefined && own.contains(namespace) ? namespace : -EPERM
+
+/** What an ioctl(2) means for the file of a namespace; undefined if nothing. */
+export const namespaceRequest = (
+  task: Task,
+  file: OpenFileDescription,
+  request: number,
+  argument: number
+): number | undefined => {
+  if (!(file instanceof NamespaceDescription)) return undefined
+  const { namespace } = file
+  const own = task.credentials.userNamespace
+  switch (request) {
+    case NS_GET_USERNS:
+      return openNamespace(task, visibleFrom(namespace.owner, own))
+    case NS_GET_PARENT:
+      return openNamespace(task, namespace.kind === "user" ? visibleFrom(namespace.owner, own) : -EINVAL)
+    case NS_GET_NSTYPE:
+      return FLAGS[namespace.kind]
+    case NS_GET_OWNER_UID:
+      if (!(namespace instanceof UserNamespace)) return -EINVAL
+      return task.memory.writeU32(argument, own.userTo(namespace.uid))
+    default:
+      return undefined
+  }
+}
+
+const openNamespace = (task: Task, namespace: Namespace | number): number => {
+  if (typeof namespace === "number") return namespace
+  const location = task.system.namespaceFiles.place(namespace)
+  const file = location.dentry.inode!.open({ flags: 0, location, caller: task, created: false })
+  return typeof file === "number" ? file : installFile(task, file, true)
+}
+
+const UNSHARE_NAMES = Clone.CLONE_NAMES.filter(([, flag]) => (flag & UNSHARABLE) !== 0)
+const SETNS_NAMES = Clone.CLONE_NAMES.filter(([, flag]) => (flag & ALL_KINDS) !== 0)
+
+export const sysNamespace = [
+  declare("unshare", [longFlags("flags", UNSHARE_NAMES, "0")], unshare, {
+    partial: "CLONE_NEWCGROUP and CLONE_NEWTIME are refused"
+  }),
+  declare("setns", [fd("fd"), flags("nstype", SETNS_NAMES, "0")], setns)
+]

@@ -1,0 +1,90 @@
+/**
+ * The namespaces that a task lives in: Linux's nsproxy. The user namespace is part of its credentials; the PID namespace
+ * of a task is where its id was given out and never changes.
+ */
+import {
+  CLONE_NEWCGROUP,
+  CLONE_NEWIPC,
+  CLONE_NEWNET,
+  CLONE_NEWNS,
+  CLONE_NEWPID,
+  CLONE_NEWTIME,
+  CLONE_NEWUSER,
+  CLONE_NEWUTS
+} from "../Abi/Clone.ts"
+import { CAP_SYS_ADMIN } from "../Abi/Capability.ts"
+import { EINVAL, EPERM } from "../Abi/Errno.ts"
+import { IpcNamespace } from "../Ipc/IpcNamespace.ts"
+import type { Actor } from "../Ipc/SharedMemory.ts"
+import type { Timekeeper } from "../Time/Timekeeper.ts"
+import { type Credentials, hasCapabilityIn } from "../Vfs/Credentials.ts"
+import type { Caller } from "../Vfs/Inode.ts"
+import { MountNamespace } from "../Vfs/MountNamespace.ts"
+import { FIRST_NAMESPACE_INO, type NamespaceIdentity, type NamespaceKind } from "../Vfs/Namespace.ts"
+import { firstUserNamespace } from "../Vfs/UserNamespace.ts"
+import { NetNamespace } from "./NetNamespace.ts"
+import { PidNamespace } from "./PidNamespace.ts"
+import type { System } from "./System.ts"
+import { UtsNamespace } from "./UtsNamespace.ts"
+
+/** Immutable: unshare(2) and setns(2) give a task another value. */
+export interface Namespaces {
+  readonly uts: UtsNamespace
+  readonly ipc: IpcNamespace
+  /** In which children get their ids. */
+  readonly pidForChildren: PidNamespace
+  readonly net: NetNamespace
+  readonly mnt: MountNamespace
+}
+
+/** Those that a sandbox begins with. */
+export const firstNamespaces = (options: {
+  readonly hostname: string
+  readonly timekeeper: Timekeeper
+  readonly actor: Actor
+}): Namespaces => {
+  const identity = (kind: NamespaceKind): NamespaceIdentity => ({
+    ino: FIRST_NAMESPACE_INO[kind],
+    owner: firstUserNamespace
+  })
+  return {
+    uts: new UtsNamespace(identity("uts"), { hostname: options.hostname, domainname: "(none)" }),
+    ipc: new IpcNamespace(identity("ipc"), options.timekeeper, options.actor),
+    pidForChildren: new PidNamespace(identity("pid"), undefined),
+    net: new NetNamespace(identity("net")),
+    mnt: new MountNamespace(identity("mnt"))
+  }
+}
+
+/** Those of the task that acts as `caller`. */
+export const namespacesOf = ({ namespaces, taskSet }: System, { tid }: Caller): Namespaces =>
+  taskSet.tasks.get(tid)?.namespaces ?? namespaces
+
+/** Flags of clone(2) and unshare(2) that ask for a new namespace of those in `Namespaces`. */
+const KINDS = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWCGROUP | CLONE_NEWTIME
+
+/** What isn't there, and is refused. */
+const MISSING = CLONE_NEWNS | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWCGROUP | CLONE_NEWTIME
+
+/**
+ * The namespaces of a child, or of who calls unshare(2): `old`, but new ones of the kinds in `flags`, which belong to the
+ * user namespace of `credentials`. -errno.
+ */
+export const copyNamespaces = (
+  system: System,
+  old: Namespaces,
+  flags: number,
+  credentials: Credentials
+): Namespaces | number => {
+  if ((flags & KINDS) === 0) return old
+  const owner = credentials.userNamespace
+  if (!hasCapabilityIn(credentials, owner, CAP_SYS_ADMIN)) return -EPERM
+  if ((flags & MISSING) !== 0) return -EINVAL
+  const identity = (): NamespaceIdentity => ({ ino: system.namespaceNumbers.next(), owner })
+  return {
+    ...old,
+    uts: (flags & CLONE_NEWUTS) === 0 ? old.uts : new UtsNamespace(identity(), old.uts),
+    ipc: (flags & CLONE_NEWIPC) === 0 ? old.ipc : new IpcNamespace(identity(), system.timekeeper, system.actor),
+    net: (flags & CLONE_NEWNET) === 0 ? old.net : new NetNamespace(identity())
+  }
+}

@@ -1,4 +1,4 @@
-/* What the two stubs share: system calls without a C library, and the words their seccomp filters are written in. */
+/* What code without a C library shares (the stubs, the vdso): system calls of its own making, and the words their seccomp filters are written in. */
 #ifndef SENTRY_FREESTANDING_H
 #define SENTRY_FREESTANDING_H
 
@@ -10,7 +10,7 @@
 #define SIGKILL 9
 #define SIG_SETMASK 2
 
-static long call(long nr, long a, long b, long c, long d, long e, long f)
+static inline long call(long nr, long a, long b, long c, long d, long e, long f)
 {
 	long result;
 	register long r10 __asm__("r10") = d;
@@ -24,7 +24,7 @@ static long call(long nr, long a, long b, long c, long d, long e, long f)
 }
 
 /* A failed step ends the stub with the step's number as exit status. */
-static void must(int step, long result)
+static inline void must(int step, long result)
 {
 	if (result < 0 && result > -4096)
 		call(SYS_exit_group, step, 0, 0, 0, 0, 0);

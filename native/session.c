@@ -98,7 +98,7 @@ static int start_thread(struct tracer *t)
  * handle, its stage if that failed, xstate size, the read end of the pipe that wakes JS, which is the caller's, the
  * address of the calling thread's CPU number or 0, and that of the order page. 0 or -errno.
  */
-EXPORT int sentry_tracer_start(const char *stub_path, int cpu, int spinning, uint64_t *out)
+EXPORT int sentry_tracer_start(const char *stub_path, int cpu, int spinning, int trap_counter, uint64_t *out)
 {
 	struct tracer *t = calloc(1, sizeof *t);
 	int error = -ENOMEM;
@@ -110,6 +110,7 @@ EXPORT int sentry_tracer_start(const char *stub_path, int cpu, int spinning, uin
 	t->cpu = cpu;
 	t->js_tid = gettid();
 	t->spinning = spinning;
+	t->trap_counter = trap_counter;
 		t->stub_path = strdup(stub_path);
 	t->wake_read_fd = t->wake_fd = t->send_fd = t->drain_fd = t->code_fd = t->order_fd = -1;
 	t->control = reserve(sizeof *t->control);

@@ -111,7 +111,7 @@ struct child {
 static int become_stub(void *argument)
 {
 	struct child *c = argument;
-	char *const arguments[] = {(char *)c->name, NULL}, *const environment[] = {NULL};
+	char *const arguments[] = {(char *)c->name, c->t->trap_counter ? "trap" : NULL, NULL}, *const environment[] = {NULL};
 
 	int wake_fd = fcntl(c->t->wake_fd, F_DUPFD, 16); /* from where none of the others is put */
 

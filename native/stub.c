@@ -1,10 +1,11 @@
 /*
- * build/stub: the program that becomes the zygote, of which every guest address space is a copy (or, called with an
- * argument "bell", the bell: a process that sleeps for ever and whose signals wake the tracer).
+ * build/stub: the program that becomes the zygote, of which every guest address space is a copy (or, called by the name
+ * "bell", the bell: a process that sleeps for ever and whose signals wake the tracer). With an argument, guests can't
+ * read the time-stamp counter.
  *
  * Freestanding: nothing but system calls, so that nothing of a C library stays behind. It makes itself harmless and
- * empty: own session, no core dumps, no descriptors but its socket, no privileges to gain, rdtsc trapped, a seccomp
- * filter that allows what the tracer injects and kills on the rest, and finally no memory but the stub pages.
+ * empty: own session, no core dumps, no descriptors but its socket, no privileges to gain, a seccomp filter that allows
+ * what the tracer injects and kills on the rest, and finally no memory but the stub pages.
  * A failed step ends it with the step's number as exit status.
  */
 #include <linux/audit.h>
@@ -46,6 +47,10 @@ static struct sock_filter filter[] = {
 	TRAP(SYS_gettimeofday),
 	TRAP(SYS_time),
 	TRAP(SYS_getcpu),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_prctl, 0, 4),
+	LOAD(args[0]),
+	ALLOW(PR_SET_TSC),
+	RETURN(SECCOMP_RET_KILL_PROCESS),
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 1, 0),
 	RETURN(SECCOMP_RET_KILL_PROCESS),
 	LOAD(args[0]),
@@ -89,7 +94,8 @@ __attribute__((noreturn, used)) static void stub_main(const long *initial)
 	map(5, STUB_ORDERS, PROT_READ, MAP_SHARED, STUB_FD_ORDERS);
 	map(6, STUB_CODE, PROT_READ | PROT_EXEC, MAP_PRIVATE, STUB_FD_CODE);
 	close_descriptors();
-	must(7, call(SYS_prctl, PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0, 0));
+	if (initial[0] > 1)
+		must(7, call(SYS_prctl, PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0, 0));
 	call(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0, 0, 0, 0); /* its copies inherit that */
 	must(8, call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0));
 	/* SPEC_ALLOW: the default would slow every guest down to protect against itself. */

@@ -48,6 +48,7 @@ struct tracer {
 	struct order *orders; /* its writable mapping */
 
 	int cpu; /* -1: not pinned */
+	int trap_counter; /* guests can't read the time-stamp counter */
 	pid_t js_tid; /* the thread that started us, whose rings these are */
 	char *stub_path;
 	pthread_t thread;

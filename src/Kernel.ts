@@ -18,6 +18,7 @@ import { SIGINT, SIGKILL, SIGQUIT, SIGTSTP, SIGWINCH, SI_USER } from "./Abi/Sign
 import { type ExitStatus, signaled } from "./Abi/Wait.ts"
 import { Actor } from "./Ipc/SharedMemory.ts"
 import { readHardware } from "./Loader/Hardware.ts"
+import { Vdso } from "./Loader/Vdso.ts"
 import { bind } from "./Platform/Native.ts"
 import { Platform, type PlatformFailed } from "./Platform/Platform.ts"
 import { AfterBatch } from "./Platform/Pump.ts"
@@ -39,6 +40,7 @@ import { type ThreadGroup, type Usage, addUsage, groupUsage, noUsage } from "./T
 import { type Entropy, hostEntropy } from "./Time/Entropy.ts"
 import { type Timekeeper, hostTimekeeper } from "./Time/Timekeeper.ts"
 import { Timers } from "./Time/Timers.ts"
+import { VdsoPage } from "./Time/VdsoPage.ts"
 import { AnonymousFiles } from "./Vfs/AnonymousFiles.ts"
 import type { Credentials } from "./Vfs/Credentials.ts"
 import { fileClock } from "./Vfs/Filesystem.ts"
@@ -108,7 +110,22 @@ export const make = Effect.fnUntraced(function* (
   const services = yield* Layer.build(options.platform.pipe(Layer.provide(Layer.succeed(AfterBatch, runQueue.drain))))
   const platform = Context.get(services, Platform)
   const { machine } = options
-  const timekeeper = options.timekeeper ?? hostTimekeeper
+  const vdsoPage =
+    platform.counter === undefined
+      ? undefined
+      : yield* Effect.acquireRelease(
+          Effect.sync(() => new VdsoPage()),
+          (page) => Effect.sync(() => page.close())
+        )
+  const vdso =
+    vdsoPage === undefined
+      ? undefined
+      : yield* Effect.acquireRelease(
+          Effect.sync(() => new Vdso(vdsoPage.fd)),
+          (vdso) => Effect.sync(() => vdso.close())
+        )
+  const timekeeper =
+    options.timekeeper ?? (platform.counter === "native" ? vdsoPage?.startClock() : undefined) ?? hostTimekeeper
   const timers = yield* Effect.acquireRelease(
     Effect.sync(() => new Timers(timekeeper)),
     (timers) => Effect.sync(() => timers.close())
@@ -161,6 +178,8 @@ export const make = Effect.fnUntraced(function* (
     hardware: readHardware(),
     cpuCount: machine?.cpuCount ?? availableParallelism(),
     memorySize: machine === undefined ? memorySize : () => machine.memory,
+    vdso,
+    vdsoPage,
     observer: options.observer,
     onEvent: options.onEvent ?? (() => {}),
     startTask: (task) => {

@@ -210,7 +210,7 @@ const deterministic = Effect.fnUntraced(function* (start: bigint, { seed }: RunA
   const onSpin = (task: number): void =>
     writeAll(2, `effect-sentry: task ${task} computes while others wait: this run is no longer deterministic\n`)
   const made = yield* Effect.provideService(make({ seed, start, onSpin }), Scheduler, random(seed))
-  return { ...made, platform: made.platform(PtracePlatform.layerWith({ synchronous: true })) }
+  return { ...made, platform: made.platform(PtracePlatform.layerWith({ synchronous: true, counter: "trapped" })) }
 })
 
 const sandboxed = Effect.fnUntraced(function* (options: RunArguments, strace: StraceObserver | undefined) {

@@ -45,6 +45,8 @@ export interface StackRequest {
   readonly entry: number
   /** Where the interpreter was loaded; 0 without one. */
   readonly interpreterBase: number
+  /** AT_SYSINFO_EHDR: where the vdso is, if there is one. */
+  readonly vdso: number | undefined
 }
 
 export interface InitialStack {
@@ -79,6 +81,7 @@ export const buildStack = (request: StackRequest): InitialStack => {
 
   const { credentials, hardware } = request
   const entries: ReadonlyArray<readonly [type: number, value: number]> = [
+    ...(request.vdso === undefined ? [] : [[Aux.AT_SYSINFO_EHDR, request.vdso] as const]),
     [Aux.AT_MINSIGSTKSZ, hardware.minSigStackSize],
     [Aux.AT_HWCAP, hardware.hwcap],
     [Aux.AT_PAGESZ, PAGE_SIZE],

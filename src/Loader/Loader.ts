@@ -31,6 +31,7 @@ import {
 import { buildStack, type Hardware, stringsSize } from "./InitialStack.ts"
 import { BINPRM_BUF_SIZE, isScript, parseScriptLine } from "./Script.ts"
 import { type LoadedImage, SegmentMap } from "./SegmentMap.ts"
+import type { Vdso } from "./Vdso.ts"
 
 /** Bytes of one argument or environment string, NUL included. */
 export const MAX_ARG_STRLEN = 131072
@@ -88,6 +89,8 @@ export interface CommitRequest {
   /** Whether addresses are random (kernel.randomize_va_space, ADDR_NO_RANDOMIZE). */
   readonly randomize: boolean
   readonly hardware: Hardware
+  /** Mapped into the program, where the platform runs machine code. */
+  readonly vdso: Vdso | undefined
 }
 
 export interface LoadedProgram {
@@ -254,6 +257,8 @@ const fill = (
         : segments.addInterpreter(interpreter, loaded.bias)
   if (typeof started === "number") return Effect.succeed(started)
   if (started.entry < 0 || started.entry >= layout.taskSize) return Effect.succeed(-EINVAL)
+  const vdso = request.vdso?.addTo(manager, segments)
+  if (vdso !== undefined && vdso < 0) return Effect.succeed(vdso)
 
   const stack = buildStack({
     stackTop: layout.stackTop,
@@ -267,7 +272,8 @@ const fill = (
     hardware: request.hardware,
     programHeaders: { address: loaded.programHeaders, count: program.header.e_phnum },
     entry: loaded.entry,
-    interpreterBase: started.base
+    interpreterBase: started.base,
+    vdso
   })
   describeImage(prepared, request, manager, loaded)
   const { argEnd, argStart, auxv, envEnd, envStart, stackPointer } = stack

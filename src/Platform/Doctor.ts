@@ -76,7 +76,7 @@ const nativeProbes: ReadonlyArray<Probe> = [
     () => "needs an x86-64 Linux kernel, not an emulation of one (gVisor, WSL 1, qemu-user)"
   ),
   native(2, "seccomp filter", "the second guard around every guest", () => seccompCure),
-  native(3, "PR_SET_TSC", "guests must not read the host's clock by rdtsc", () => seccompCure),
+  native(3, "PR_SET_TSC", "guests of deterministic runs must not read the host's clock by rdtsc", () => seccompCure),
   native(4, "sealed memfd", "code and orders of the stubs that no guest can change", () => "needs Linux 5.1 or later"),
   native(5, "process_vm_readv", "copies to and from guest memory", ptraceCure),
   native(6, "SCM_RIGHTS", "passes files to stubs, to be mapped", () => "raise the limit of open files (`ulimit -n`)"),

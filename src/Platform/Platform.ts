@@ -89,6 +89,8 @@ export interface PlatformContext {
    * (`"share"`), or in a copy-on-write copy of it (`"copy"`). The new thread is stopped.
    */
   readonly clone: (addressSpace: "share" | "copy") => Effect.Effect<PlatformContext, PlatformFailed>
+  /** From now on the thread's reading the time-stamp counter is a fault, or again is not: prctl(PR_SET_TSC). */
+  readonly trapCounter?: (traps: boolean) => Effect.Effect<void, PlatformFailed>
   /** CPU time the thread has used so far, nanoseconds. */
   readonly cpuTime: () => bigint
   /**
@@ -188,6 +190,11 @@ export class Platform extends Context.Service<
      * do that.
      */
     readonly memoryBarrier?: (() => void) | undefined
+    /**
+     * Whether guests can read the processor's time-stamp counter or fault when they try (`PlatformContext.trapCounter` is
+     * for the former). Absent where no machine code runs.
+     */
+    readonly counter?: "native" | "trapped"
     /** Programs that only this platform can run. */
     readonly binaryFormat?: BinaryFormat
   }

@@ -16,12 +16,15 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { EFAULT, ENOMEM, ESRCH } from "../Abi/Errno.ts"
 import { Reg, Registers } from "../Abi/Registers.ts"
+import { PR_SET_TSC, PR_TSC_ENABLE, PR_TSC_SIGSEGV } from "../Abi/Prctl.ts"
 import { SIGBUS, SIGSEGV, SIGTRAP, SI_KERNEL } from "../Abi/Signal.ts"
+import { sysno } from "../Abi/Sysno.ts"
 import { faultAccess } from "./FaultAccess.ts"
 import { exchangeGuest, updateGuest } from "./GuestExchange.ts"
 import { clip, readGuest, writeGuest } from "./GuestMemory.ts"
 import { checkChange, encodeChanges } from "./StubCalls.ts"
 import { hostBarrier } from "./HostBarrier.ts"
+import { isCounterSteady } from "./HostCounter.ts"
 import { residentSet, threadCpuTime } from "./HostUsage.ts"
 import { bind } from "./Native.ts"
 import {
@@ -332,6 +335,16 @@ class PtraceContext implements PlatformContext, StopListener {
       block.setFlags(addressSpace === "copy" ? 1 : 0)
     })
 
+  readonly trapCounter = (traps: boolean): Effect.Effect<void, PlatformFailed> =>
+    request(this.#host, (block) => {
+      block.start(Request.orders, this.slot)
+      block.addOrder(sysno.prctl, PR_SET_TSC, traps ? PR_TSC_SIGSEGV : PR_TSC_ENABLE)
+    }).pipe(
+      Effect.flatMap((result) =>
+        result >= 0 || result === -ESRCH ? Effect.void : Effect.fail(failed("trap the time-stamp counter", -result))
+      )
+    )
+
   readonly cpuTime = (): bigint => threadCpuTime(this.tid)
 
   readonly release: Effect.Effect<void> = Effect.uninterruptible(
@@ -391,6 +404,12 @@ const newContext = (
 /** Where the guests run. */
 export interface Options {
   /**
+   * Whether guests can read the time-stamp counter, by which they tell the time without a system call ("native"), or see
+   * one of the kernel's ("trapped"): for guests that must not see the host's time. By default they can where it counts
+   * evenly.
+   */
+  readonly counter?: "native" | "trapped"
+  /**
    * The CPU that the tracer and all guest threads share; by default one is chosen. A stop costs 15 µs when they share
    * one and 80 when not; "none" lets guests use several CPUs at that price.
    */
@@ -415,13 +434,13 @@ const startFailed = (errno: number, stage: number): PlatformFailed => {
   })
 }
 
-const open = Effect.fnUntraced(function* (options: Options) {
+const open = Effect.fnUntraced(function* (options: Options, counter: "native" | "trapped") {
   const afterBatch = yield* AfterBatch
   const sharedPump = yield* SharedPump
   const started = yield* Effect.try({
     try: () => {
       const cpu = options.cpu === "none" ? -1 : (options.cpu ?? pickCpu())
-      return startTracer(cpu, cpuCount() > 1)
+      return startTracer(cpu, cpuCount() > 1, "stub", counter)
     },
     catch: (cause) => new PlatformFailed({ operation: "load the native library", errno: 0, detail: String(cause) })
   })
@@ -444,7 +463,8 @@ const close = ({ tracer, pump }: TracerHost): Effect.Effect<void> =>
   })
 
 const make = Effect.fnUntraced(function* (options: Options) {
-  const host = yield* Effect.acquireRelease(open(options), close)
+  const counter = options.counter ?? (isCounterSteady() ? "native" : "trapped")
+  const host = yield* Effect.acquireRelease(open(options, counter), close)
   const makeContext = newContext(host, undefined, "make an address space", (block) => block.start(Request.create, 0))
 
   const probe = yield* makeContext
@@ -457,6 +477,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
     taskSize: stubBase,
     extendedState: { size: host.extendedStateSize, features },
     makeContext,
+    counter,
     memoryBarrier: hostBarrier()
   })
 })

@@ -466,6 +466,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
     taskSize: systrapBase,
     extendedState: { size, features },
     makeContext,
+    counter: "trapped",
     memoryBarrier: hostBarrier()
   })
 })

@@ -9,9 +9,10 @@ import { bind, nativeDirectory, view } from "./Native.ts"
 import type { EventSource } from "./Pump.ts"
 import { block, control, count, ENTRY_BLOCK, Request, slot } from "./Slots.ts"
 
-const startNative = bind<[stub: Uint8Array, cpu: number, spinning: number, out: BigUint64Array], number>(
-  "int sentry_tracer_start(const uint8_t *stub, int cpu, int spinning, _Out_ uint64_t *out)"
-)
+const startNative = bind<
+  [stub: Uint8Array, cpu: number, spinning: number, trapCounter: number, out: BigUint64Array],
+  number
+>("int sentry_tracer_start(const uint8_t *stub, int cpu, int spinning, int trap_counter, _Out_ uint64_t *out)")
 const freeNative = bind<[handle: bigint], void>("void sentry_tracer_free(uint64_t handle)")
 const ringBell = bind<[handle: bigint], void>("void sentry_tracer_bell(uint64_t handle)")
 const interruptNative = bind<[pid: number, tid: number], number>("int sentry_tracer_interrupt(int pid, int tid)")
@@ -114,14 +115,19 @@ export interface TracerHandle {
   readonly ordersAddress: bigint
 }
 
-/** Starts the thread and its stub processes: a few ms. `cpu` -1: not pinned. On failure an errno and a stage. */
+/**
+ * Starts the thread and its stub processes: a few ms. `cpu` -1: not pinned. `counter`: whether guests can read the
+ * time-stamp counter. On failure an errno and a stage.
+ */
 export const startTracer = (
   cpu: number,
   spinning: boolean,
-  stub = "stub"
+  stub = "stub",
+  counter: "native" | "trapped" = "trapped"
 ): { readonly started: TracerHandle } | { readonly errno: number; readonly stage: number } => {
   const out = new BigUint64Array(8)
-  const result = startNative(Buffer.from(`${nativeDirectory()}/${stub}\0`, "utf8"), cpu, spinning ? 1 : 0, out)
+  const path = Buffer.from(`${nativeDirectory()}/${stub}\0`, "utf8")
+  const result = startNative(path, cpu, spinning ? 1 : 0, counter === "trapped" ? 1 : 0, out)
   if (result !== 0) return { errno: -result, stage: Number(out[3]) }
   return {
     started: {

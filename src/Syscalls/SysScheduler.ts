@@ -236,6 +236,7 @@ const sched_setaffinity = (task: Task, id: number, length: number, at: number): 
   mask &= (1n << BigInt(cpuCount)) - 1n
   if (mask === 0n) return -EINVAL
   target.scheduling = { ...target.scheduling, affinity: mask }
+  if (cpuOf(target) !== 0) task.system.vdsoPage?.forgetCpu()
   return 0
 }
 

@@ -4,11 +4,13 @@
  */
 import type { Actor } from "../Ipc/SharedMemory.ts"
 import type { Hardware } from "../Loader/InitialStack.ts"
+import type { Vdso } from "../Loader/Vdso.ts"
 import type * as Platform from "../Platform/Platform.ts"
 import type { RunQueue } from "../Sync/RunQueue.ts"
 import type { Entropy } from "../Time/Entropy.ts"
 import type { Timekeeper } from "../Time/Timekeeper.ts"
 import type { Timers } from "../Time/Timers.ts"
+import type { VdsoPage } from "../Time/VdsoPage.ts"
 import type { AnonymousFiles } from "../Vfs/AnonymousFiles.ts"
 import type { NamespaceNumbers } from "../Vfs/Namespace.ts"
 import type { Vfs } from "../Vfs/Vfs.ts"
@@ -62,6 +64,9 @@ export interface System {
   readonly frameState: { readonly size: number; readonly features: bigint }
   /** What the auxiliary vector says of the processor. */
   readonly hardware: Hardware
+  /** What is mapped into every program, and the page that it reads; undefined where no machine code runs. */
+  readonly vdso: Vdso | undefined
+  readonly vdsoPage: VdsoPage | undefined
   /** Processors that the sandbox shows. */
   readonly cpuCount: number
   /** Memory that the sandbox shows, bytes. */

@@ -29,6 +29,7 @@ import type { System } from "./System.ts"
 import type { Task } from "./Task.ts"
 import { releaseMemory } from "./TaskExit.ts"
 import { killGroup } from "./TaskSignals.ts"
+import { followCounterControl } from "./TimestampCounter.ts"
 import type { ThreadGroup } from "./ThreadGroup.ts"
 
 /** The arguments of execveat(2); strings are byte strings. */
@@ -113,7 +114,8 @@ export const loadInto = Effect.fnUntraced(function* (
     secure: false,
     entropy: system.entropy,
     randomize: ((caller.personality ?? 0) & ADDR_NO_RANDOMIZE) === 0,
-    hardware: system.hardware
+    hardware: system.hardware,
+    vdso: system.vdso
   })
   if (typeof program === "number") yield* context.release
   return program
@@ -233,6 +235,7 @@ const moveTo = Effect.fnUntraced(function* (task: Task, context: PlatformContext
   task.keepRegisters = true
   task.earlierCpuTime += old.cpuTime()
   yield* old.release
+  if (task.controls.timestampFaults) yield* followCounterControl(task)
   if (task.fds.shared) {
     const copy = task.fds.copy()
     task.fds.leave()

@@ -1,9 +1,18 @@
 /**
- * The time-stamp counter of the guest. The platform makes rdtsc fault, as the host's counter would show the host; here it
- * counts the sandbox's own monotonic time, one tick a nanosecond.
+ * The time-stamp counter of the guest. Where guests may read the processor's own there is nothing to do but make that
+ * fault for whoever wishes so. Elsewhere the platform makes rdtsc fault, as the host's counter would show the host's time;
+ * it is executed here, and counts the sandbox's own monotonic time, one tick a nanosecond.
  */
+import * as Effect from "effect/Effect"
 import { Reg } from "../Abi/Registers.ts"
+import type { PlatformFailed } from "../Platform/Platform.ts"
 import type { Task } from "./Task.ts"
+
+/** Makes true in the task's present context what prctl(PR_SET_TSC) has said. */
+export const followCounterControl = (task: Task): Effect.Effect<void, PlatformFailed> =>
+  task.system.platform.counter === "native"
+    ? (task.context.trapCounter?.(task.controls.timestampFaults) ?? Effect.void)
+    : Effect.void
 
 /** If the instruction at rip is rdtsc or rdtscp: executes it and returns true. */
 export const emulateTimestampCounter = (task: Task): boolean => {

@@ -81,6 +81,8 @@ it.effect("a stub that makes any other call than those it needs is killed", () =
     }
     assert.isTrue(yield* ordered(sysno.clone, 0x11)) // a plain fork
     assert.isTrue(yield* ordered(sysno.clone, 0x1000_0000 + 0x8000)) // a user namespace
+    assert.isTrue(yield* ordered(sysno.prctl, 56, 0x10_0000)) // the number of clone(2): one argument for another
+    assert.isFalse(yield* ordered(sysno.prctl, 26, 1)) // PR_SET_TSC
     assert.isFalse(yield* ordered(sysno.madvise, 0, 0, 0))
     assert.isFalse(yield* ordered(sysno.munmap, 0x1000, 0x1000))
   })

@@ -78,8 +78,23 @@ export const platformContract = (name: string, layer: Layer.Layer<Platform, Plat
         assert.strictEqual(yield* fault(asm.ud2, 0, SIGILL, CODE), 2)
         assert.strictEqual(yield* fault(asm.divideByZero, 0, SIGFPE, CODE + 2), 1)
         assert.strictEqual(yield* fault(asm.int3, 0, SIGTRAP), 0x80)
-        assert.strictEqual(yield* fault(asm.rdtsc, 0, SIGSEGV, 0), 0x80)
         assert.strictEqual(yield* fault(asm.loadRdi, -(2 ** 52), SIGSEGV, 0), 0x80)
+      })
+    )
+
+    it.effect("reading the time-stamp counter is a fault where the platform says so, or the kernel", () =>
+      Effect.gen(function* () {
+        const { counter } = yield* Platform
+        const reader = yield* guest(bytes(asm.rdtsc, asm.syscall, asm.rdtsc))
+        if (counter === "native") {
+          assert.strictEqual((yield* run(reader))._tag, "Syscall")
+          yield* reader.trapCounter!(true)
+          const child = yield* reader.clone("copy")
+          assert.strictEqual(yield* expectFault(child, SIGSEGV, 0), 0x80)
+          yield* child.trapCounter!(false)
+          yield* child.release
+        }
+        assert.strictEqual(yield* expectFault(reader, SIGSEGV, 0), 0x80)
       })
     )
 

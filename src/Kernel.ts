@@ -22,6 +22,7 @@ import { Vdso } from "./Loader/Vdso.ts"
 import { bind } from "./Platform/Native.ts"
 import { Platform, type PlatformFailed } from "./Platform/Platform.ts"
 import { AfterBatch } from "./Platform/Pump.ts"
+import { SeccompLog } from "./Seccomp/SeccompLog.ts"
 import { RunQueue } from "./Sync/RunQueue.ts"
 import { linuxTable } from "./Syscalls/LinuxTable.ts"
 import { type StartFailed, type StartOptions, makeFirstTask } from "./Task/FirstTask.ts"
@@ -172,6 +173,7 @@ export const make = Effect.fnUntraced(function* (
     namespaceNumbers: new NamespaceNumbers(),
     namespaceFiles: new NamespaceFiles(vfs),
     syscalls: linuxTable,
+    seccompLog: new SeccompLog(),
     version: { release: RELEASE, version: VERSION },
     bootTime: timekeeper.monotonic(),
     frameState: { features, size: frameSize },

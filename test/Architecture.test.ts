@@ -21,6 +21,7 @@ const ROOMS = [
   "Loader",
   "Signals",
   "Ptrace",
+  "Seccomp",
   "Task",
   "Syscalls",
   "Kernel.ts",

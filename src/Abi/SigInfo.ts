@@ -34,6 +34,14 @@ export type SigInfo =
     })
   /** SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP: si_addr. */
   | (Common & { readonly _tag: "Fault"; readonly address: bigint; readonly access: FaultAccess })
+  /** SIGSYS of a seccomp(2) filter: si_call_addr, si_syscall, si_arch, and the filter's data in si_errno. */
+  | (Common & {
+      readonly _tag: "Sys"
+      readonly errno: number
+      readonly callAddress: bigint
+      readonly syscall: number
+      readonly arch: number
+    })
   /** The raw union, when the guest composed it (rt_sigqueueinfo(2)): bytes 12 to 127. */
   | (Common & { readonly _tag: "Raw"; readonly errno: number; readonly rest: Uint8Array })
 
@@ -48,7 +56,7 @@ export const encodeSigInfo = (info: SigInfo): Uint8Array => {
   const view = new DataView(bytes.buffer)
   Header.set(view, 0, {
     si_signo: info.signo,
-    si_errno: info._tag === "Raw" ? info.errno : 0,
+    si_errno: info._tag === "Raw" || info._tag === "Sys" ? info.errno : 0,
     si_code: info.code
   })
   switch (info._tag) {
@@ -75,6 +83,11 @@ export const encodeSigInfo = (info: SigInfo): Uint8Array => {
       break
     case "Fault":
       view.setBigUint64(16, info.address, true)
+      break
+    case "Sys":
+      view.setBigUint64(16, info.callAddress, true)
+      view.setInt32(24, info.syscall, true)
+      view.setUint32(28, info.arch, true)
       break
     case "Raw":
       bytes.set(info.rest.subarray(0, SIGINFO_SIZE - 12), 12)

@@ -32,6 +32,7 @@ import { sysProcess } from "./SysProcess.ts"
 import { sysProcessVm } from "./SysProcessVm.ts"
 import { sysReadWrite } from "./SysReadWrite.ts"
 import { sysScheduler } from "./SysScheduler.ts"
+import { sysSeccomp } from "./SysSeccomp.ts"
 import { sysSignal } from "./SysSignal.ts"
 import { sysSignalFd } from "./SysSignalFd.ts"
 import { sysSocket } from "./SysSocket.ts"
@@ -75,6 +76,7 @@ const families: ReadonlyArray<ReadonlyArray<Syscall>> = [
   sysProcessVm,
   sysReadWrite,
   sysScheduler,
+  sysSeccomp,
   sysSignal,
   sysSignalFd,
   sysSocket,

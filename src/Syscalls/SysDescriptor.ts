@@ -9,11 +9,13 @@ import { O_APPEND, O_ASYNC, O_CLOEXEC, O_DIRECT, O_NOATIME, O_NONBLOCK, O_PATH }
 import { RLIMIT_NOFILE } from "../Abi/Resource.ts"
 import { NSIG } from "../Abi/Signal.ts"
 import { FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX, FIONREAD, IOCTL_NAMES } from "../Abi/Termios.ts"
+import { NotificationFd } from "../Seccomp/NotificationFd.ts"
 import { declare, fd, flags, oneOf, type Result, size, type Syscall, uint, type NamedValues } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import { PipeDescription } from "../Vfs/Pipe.ts"
 import { fileOf } from "./Blocking.ts"
+import { listenerRequest } from "./SeccompListener.ts"
 import { namespaceRequest } from "./SysNamespace.ts"
 import { terminalRequest } from "./SysTerminal.ts"
 import { fcntlLock, isLockCommand } from "./SysLock.ts"
@@ -236,6 +238,7 @@ export const ioctl = declare(
       case FIOASYNC:
         return file.pollable ? setFlagFromInt(task, file, argument, O_ASYNC) : -ENOTTY
       default: {
+        if (file instanceof NotificationFd) return listenerRequest(task, file, request, argument)
         const result =
           terminalRequest(task, file, request, argument) ??
           namespaceRequest(task, file, request, argument) ??

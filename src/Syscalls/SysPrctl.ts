@@ -7,6 +7,7 @@ import { EFAULT, EINVAL, ENODEV, ENXIO, EOPNOTSUPP, EPERM } from "../Abi/Errno.t
 import * as Pr from "../Abi/Prctl.ts"
 import { Reg } from "../Abi/Registers.ts"
 import { NSIG } from "../Abi/Signal.ts"
+import { seccompMode } from "../Seccomp/SeccompFilter.ts"
 import { speculation } from "../Task/HostFacts.ts"
 import { isRealTime } from "../Task/Scheduling.ts"
 import { declare, hex, oneOf, type Result, type Syscall, u64 } from "../Task/Syscall.ts"
@@ -14,6 +15,7 @@ import type { Task } from "../Task/Task.ts"
 import { followCounterControl } from "../Task/TimestampCounter.ts"
 import { hasCapability } from "../Vfs/Credentials.ts"
 import { getAuxv, setHugePagesDisabled, setMdwe, setMm, setVma } from "./PrctlMemory.ts"
+import { setSeccompMode } from "./SysSeccomp.ts"
 
 const COMM_LENGTH = 16
 const DEFAULT_TIMER_SLACK = 50_000
@@ -165,7 +167,9 @@ const prctl = (task: Task, option: number, a: number, b: number, c: number, d: n
     case Pr.PR_GET_NAME:
       return memory.copyOut(a, Buffer.from(task.commandName.padEnd(COMM_LENGTH, "\0"), "latin1"))
     case Pr.PR_GET_SECCOMP:
-      return 0
+      return seccompMode(task.seccomp)
+    case Pr.PR_SET_SECCOMP:
+      return setSeccompMode(task, a, b)
     case Pr.PR_CAPBSET_READ:
       return isCapability(a) ? Number((task.credentials.bounding >> BigInt(a)) & 1n) : -EINVAL
     case Pr.PR_CAPBSET_DROP:
@@ -278,7 +282,7 @@ const arch_prctl = (task: Task, code: number, value: bigint): Result => {
 export const sysPrctl: ReadonlyArray<Syscall> = [
   declare("prctl", [oneOf("option", Pr.PRCTL_NAMES), hex("arg2"), hex("arg3"), hex("arg4"), hex("arg5")], prctl, {
     partial:
-      "PR_SET_SECCOMP, PR_SET_SYSCALL_USER_DISPATCH and core scheduling are EINVAL; speculation is reported, not " +
+      "PR_SET_SYSCALL_USER_DISPATCH and core scheduling are EINVAL; speculation is reported, not " +
       "controlled; the executable file stays; huge pages, merging and machine checks are kept without effect"
   }),
   declare("arch_prctl", [oneOf("code", Pr.ARCH_NAMES), u64("addr")], arch_prctl, {

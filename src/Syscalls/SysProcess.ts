@@ -16,6 +16,7 @@ import {
 } from "../Abi/Clone.ts"
 import { E2BIG, EFAULT, EINVAL } from "../Abi/Errno.ts"
 import { SIGCHLD } from "../Abi/Signal.ts"
+import { exited } from "../Abi/Wait.ts"
 import {
   type Result,
   address,
@@ -154,7 +155,7 @@ export const sysProcess = [
     { partial: "set-user-id and file capabilities are not honoured" }
   ),
   declare("exit", [int("status")], (task, status) => {
-    task.exitCode = status & 0xff
+    task.exitStatus = exited(status)
     return task.threadGroup.handlers.mutex.run(() => {
       killTask(task)
       return 0

@@ -24,6 +24,7 @@ import {
 import { NANOS_PER_TICK } from "../Abi/Sysinfo.ts"
 import { waitStatus } from "../Abi/Wait.ts"
 import type { MemoryManager } from "../Memory/MemoryManager.ts"
+import { seccompDepth, seccompMode } from "../Seccomp/SeccompFilter.ts"
 import type { Caller } from "../Vfs/Inode.ts"
 import { type Subject, hasEnded, mayInspect } from "./ProcSubject.ts"
 import { bitmap, bitmapList, escape, set64, sizeLine } from "./ProcText.ts"
@@ -148,7 +149,8 @@ export const status = (subject: Subject, caller: Caller): string => {
     `SigBlk:\t${set64(task.blocked & ~task.awaited)}\nSigIgn:\t${set64(ignored)}\nSigCgt:\t${set64(caught)}\n`,
     `CapInh:\t${set64(inheritable)}\nCapPrm:\t${set64(permitted)}\nCapEff:\t${set64(effective)}\n`,
     `CapBnd:\t${set64(bounding)}\nCapAmb:\t${set64(ambient)}\n`,
-    `NoNewPrivs:\t${task.noNewPrivs ? 1 : 0}\nSeccomp:\t0\nSeccomp_filters:\t0\n`,
+    `NoNewPrivs:\t${task.noNewPrivs ? 1 : 0}\n`,
+    `Seccomp:\t${seccompMode(task.seccomp)}\nSeccomp_filters:\t${seccompDepth(task.seccomp)}\n`,
     "Speculation_Store_Bypass:\tunknown\nSpeculationIndirectBranch:\tunknown\n",
     `Cpus_allowed:\t${bitmap(cpus, task.system.cpuCount)}\nCpus_allowed_list:\t${bitmapList(cpus)}\n`,
     "Mems_allowed:\t00000000,00000001\nMems_allowed_list:\t0\n",

@@ -5,6 +5,7 @@ import { CAP_LAST_CAP } from "../Abi/Capability.ts"
 import { EPERM } from "../Abi/Errno.ts"
 import { UTS_LENGTH } from "../Abi/Utsname.ts"
 import { MAX_MAP_COUNT, MINIMUM_ADDRESS } from "../Memory/AddressLayout.ts"
+import { AVAILABLE_ACTIONS } from "../Seccomp/SeccompLog.ts"
 import type { Entropy } from "../Time/Entropy.ts"
 import { MAX_QUEUED_EVENTS, MAX_USER_INSTANCES, MAX_USER_WATCHES } from "../Vfs/Inotify.ts"
 import type { Caller } from "../Vfs/Inode.ts"
@@ -30,7 +31,8 @@ type Value =
   | number
   | {
       readonly read: (caller: Caller) => string | number
-      readonly write?: (text: string, caller: Caller) => void
+      /** May refuse: -errno. */
+      readonly write?: (text: string, caller: Caller) => number | void
     }
   | { readonly constant: string | number }
 
@@ -38,8 +40,11 @@ interface Directory {
   readonly [name: string]: Value | { readonly directory: Directory }
 }
 
+/** As much of a name as uname(2) has room for. */
+const cut = (name: string): string => name.slice(0, UTS_LENGTH - 1)
+
 const tree = (system: System): Directory => {
-  const { entropy, version } = system
+  const { entropy, seccompLog, version } = system
   const uts = (caller: Caller): UtsNamespace => namespacesOf(system, caller).uts
   const bootId = makeUuid(entropy)
   return {
@@ -51,9 +56,12 @@ const tree = (system: System): Directory => {
         core_uses_pid: 0,
         domainname: {
           read: (caller) => uts(caller).domainname,
-          write: (name, caller) => (uts(caller).domainname = name)
+          write: (name, caller) => void (uts(caller).domainname = cut(name))
         },
-        hostname: { read: (caller) => uts(caller).hostname, write: (name, caller) => (uts(caller).hostname = name) },
+        hostname: {
+          read: (caller) => uts(caller).hostname,
+          write: (name, caller) => void (uts(caller).hostname = cut(name))
+        },
         msgmax: 8192,
         msgmnb: 16_384,
         msgmni: 32_000,
@@ -74,6 +82,12 @@ const tree = (system: System): Directory => {
         },
         randomize_va_space: 2,
         sched_rr_timeslice_ms: 100,
+        seccomp: {
+          directory: {
+            actions_avail: { constant: AVAILABLE_ACTIONS },
+            actions_logged: { read: () => seccompLog.names, write: (names) => seccompLog.setNames(names) }
+          }
+        },
         sem: "32000\t1024000000\t500\t32000",
         shmall: "18446744073692774399",
         shmmax: "18446744073692774399",
@@ -131,8 +145,8 @@ const makeFile = (filesystem: PseudoFs, value: Value): GeneratedFile => {
       : {
           write: (bytes: Uint8Array, caller: Caller) => {
             const [line = ""] = beginning(bytes).split(/[\n\0]/, 1)
-            write(line.slice(0, UTS_LENGTH - 1), caller)
-            return bytes.length
+            const error = write(line, caller) ?? 0
+            return error < 0 ? error : bytes.length
           }
         })
   })

@@ -31,7 +31,12 @@ const SignalfdSiginfo = Struct.make("signalfd_siginfo", {
   ssi_utime: Struct.u64,
   ssi_stime: Struct.u64,
   ssi_addr: Struct.u64,
-  pad: Struct.bytes(48)
+  ssi_addr_lsb: Struct.u16,
+  _pad: Struct.u16,
+  ssi_syscall: Struct.i32,
+  ssi_call_addr: Struct.u64,
+  ssi_arch: Struct.u32,
+  pad: Struct.bytes(28)
 })
 
 const nothing: Struct.Type<typeof SignalfdSiginfo> = {
@@ -51,7 +56,12 @@ const nothing: Struct.Type<typeof SignalfdSiginfo> = {
   ssi_utime: 0n,
   ssi_stime: 0n,
   ssi_addr: 0n,
-  pad: new Uint8Array(48)
+  ssi_addr_lsb: 0,
+  _pad: 0,
+  ssi_syscall: 0,
+  ssi_call_addr: 0n,
+  ssi_arch: 0,
+  pad: new Uint8Array(28)
 }
 
 const lowInt = (value: bigint): number => Number(BigInt.asIntN(32, value))
@@ -88,6 +98,14 @@ const encode = (info: SigInfo): Uint8Array => {
       })
     case "Fault":
       return SignalfdSiginfo.encode({ ...common, ssi_addr: info.address })
+    case "Sys":
+      return SignalfdSiginfo.encode({
+        ...common,
+        ssi_errno: info.errno,
+        ssi_syscall: info.syscall,
+        ssi_call_addr: info.callAddress,
+        ssi_arch: info.arch
+      })
     case "Raw": {
       const view = new DataView(info.rest.buffer, info.rest.byteOffset) // from byte 12 of siginfo_t on
       const value = view.getBigUint64(12, true)

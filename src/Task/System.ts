@@ -6,6 +6,7 @@ import type { Actor } from "../Ipc/SharedMemory.ts"
 import type { Hardware } from "../Loader/InitialStack.ts"
 import type { Vdso } from "../Loader/Vdso.ts"
 import type * as Platform from "../Platform/Platform.ts"
+import type { SeccompLog } from "../Seccomp/SeccompLog.ts"
 import type { RunQueue } from "../Sync/RunQueue.ts"
 import type { Entropy } from "../Time/Entropy.ts"
 import type { Timekeeper } from "../Time/Timekeeper.ts"
@@ -25,13 +26,22 @@ import type { TaskSet } from "./TaskSet.ts"
 import type { ThreadGroup } from "./ThreadGroup.ts"
 
 /** Something that whoever runs the sandbox may want to know. */
-export type KernelEvent = {
-  readonly _tag: "UnimplementedSyscall"
-  readonly nr: number
-  /** "syscall_999" where x86-64 has no such call. */
-  readonly name: string
-  readonly tid: number
-}
+export type KernelEvent =
+  | {
+      readonly _tag: "UnimplementedSyscall"
+      readonly nr: number
+      /** "syscall_999" where x86-64 has no such call. */
+      readonly name: string
+      readonly tid: number
+    }
+  /** A seccomp(2) filter of the guest's did something to a call that Linux would write to its audit log. */
+  | {
+      readonly _tag: "SeccompAction"
+      /** As /proc/sys/kernel/seccomp/actions_avail names it. */
+      readonly action: string
+      readonly nr: number
+      readonly tid: number
+    }
 
 /** What uname(2) says of the kernel. */
 export interface KernelVersion {
@@ -58,6 +68,7 @@ export interface System {
   readonly namespaceFiles: NamespaceFiles
   readonly syscalls: SyscallTable
   readonly version: KernelVersion
+  readonly seccompLog: SeccompLog
   /** CLOCK_MONOTONIC when the sandbox started. */
   readonly bootTime: bigint
   /** Bytes of XSAVE state in a signal frame, and the components in it. */

@@ -15,11 +15,13 @@ import * as Cause from "effect/Cause"
 import { CAP_IPC_LOCK } from "../Abi/Capability.ts"
 import { EINTR, ERESTARTNOHAND } from "../Abi/Errno.ts"
 import { SI_USER, type SignalSet, UNBLOCKABLE } from "../Abi/Signal.ts"
+import { type ExitStatus, exited } from "../Abi/Wait.ts"
 import type { SemaphoreUndo } from "../Ipc/Semaphores.ts"
 import type { MemoryManager, Requester } from "../Memory/MemoryManager.ts"
 import type { UserMemory } from "../Memory/UserMemory.ts"
 import type { PlatformContext } from "../Platform/Platform.ts"
 import type { Registers } from "../Abi/Registers.ts"
+import type { Seccomp } from "../Seccomp/SeccompFilter.ts"
 import { PendingSignals } from "../Signals/PendingSignals.ts"
 import { type SignalStack, noSignalStack } from "../Signals/SignalStack.ts"
 import { type Credentials, hasCapability } from "../Vfs/Credentials.ts"
@@ -92,8 +94,8 @@ export class Task {
   // Exit.
   /** exit(2) was called, or the group is on its way out, or another thread executes execve(2). Atomic. */
   killed = false
-  /** What this thread alone ends with, from exit(2). Owner: task fiber. */
-  exitCode = 0
+  /** What this thread alone ends with, from exit(2) or killed by seccomp(2). Owner: task fiber. */
+  exitStatus: ExitStatus = exited(0)
   /** Word to clear and wake at exit: CLONE_CHILD_CLEARTID, set_tid_address(2); 0 for none. Owner: task fiber. */
   clearChildTid = 0
   /** set_robust_list(2): head address. Owner: task fiber. */
@@ -104,6 +106,8 @@ export class Task {
   vforkParent: Task | undefined
 
   // prctl(2) and the like. Owner: task fiber.
+  /** The filters that this thread's system calls must pass, seccomp(2). Atomic: TaskSeccomp.ts. */
+  seccomp: Seccomp | undefined
   parentDeathSignal = 0
   noNewPrivs = false
   keepCapabilities = false

@@ -35,6 +35,7 @@ import { orRefused } from "./HostRefusal.ts"
 import { type Namespaces, copyNamespaces } from "./Namespaces.ts"
 import { inheritScheduling } from "./Scheduling.ts"
 import { Task } from "./Task.ts"
+import { inheritSeccomp } from "./TaskSeccomp.ts"
 import { hasDeliverableSignal } from "./TaskSignals.ts"
 import { ThreadGroup } from "./ThreadGroup.ts"
 import { refusesProcess } from "./UserLimits.ts"
@@ -156,6 +157,7 @@ const makeTask = (
     namespaces,
     commandName: parent.commandName
   })
+  inheritSeccomp(parent, child) // with the group's list, so that TSYNC of a sibling misses nobody
   threadGroup.tasks.add(child)
   threadGroup.leader ??= child
   system.taskSet.tasks.set(tid, child)

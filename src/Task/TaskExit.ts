@@ -15,6 +15,7 @@ import { hangUpAfterAdoption, hangUpAfterExit } from "./JobControl.ts"
 import { releaseRobustList } from "./RobustList.ts"
 import type { Result } from "./Syscall.ts"
 import type { Task } from "./Task.ts"
+import { releaseSeccomp } from "./TaskSeccomp.ts"
 import { childSigInfo, completeGroupStop, killGroup, retarget, ringOf, sendToGroup } from "./TaskSignals.ts"
 import { hangUpForeground } from "./Terminal.ts"
 import { type GroupState, type ThreadGroup, addUsage, taskUsage } from "./ThreadGroup.ts"
@@ -35,12 +36,13 @@ export const exitTask = Effect.fnUntraced(function* (task: Task) {
   task.semaphoreUndo?.leave(threadGroup.tgid)
   task.fds.leave()
   task.fs.leave()
+  releaseSeccomp(task)
   yield* task.context.release
   const { mutex } = system.taskSet
   const parent = threadGroup.parent?.handlers ?? threadGroup.handlers
   yield* Mutex.sectionAll([mutex, threadGroup.handlers.mutex, parent.mutex], () => {
     addUsage(threadGroup.usage, used)
-    system.observer?.exited(task, threadGroup.exitStatus ?? exited(task.exitCode))
+    system.observer?.exited(task, threadGroup.exitStatus ?? task.exitStatus)
     leaveGroup(task)
   })
 })
@@ -104,7 +106,7 @@ const sendParentDeathSignals = (child: ThreadGroup, parent: Task): void => {
 
 /** Guarded by: TaskSet mutex, signal mutexes of the group and its parent. */
 const endGroup = (group: ThreadGroup, last: Task): void => {
-  group.exitStatus ??= exited((group.leader ?? last).exitCode)
+  group.exitStatus ??= last.exitStatus // the last thread to leave decides, leader or not
   last.system.onGroupEnded(group)
   for (const timer of group.intervalTimers) timer?.set(undefined, 0n)
   group.cpuLimitTimer?.set(undefined, 0n)

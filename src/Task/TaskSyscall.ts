@@ -10,6 +10,7 @@ import { sysnoNames } from "../Abi/Sysno.ts"
 import { isRestartCode } from "./Restart.ts"
 import type { Argument, Result, Syscall } from "./Syscall.ts"
 import type { Task } from "./Task.ts"
+import { screen } from "./TaskSeccomp.ts"
 
 /** Answers the call that `task` stopped at. True: rax is set and the application may go on at once. */
 export const handleSyscall = (task: Task): boolean => {
@@ -19,7 +20,7 @@ export const handleSyscall = (task: Task): boolean => {
   const { call } = task
   call.nr = nr
   observer?.enter(task, syscall, nr)
-  const result = syscall === undefined ? unimplemented(task, nr) : invoke(task, syscall)
+  const result = task.seccomp === undefined ? perform(task) : screen(task, perform)
   if (typeof result !== "number") {
     call.effect = result
     return false
@@ -38,6 +39,13 @@ export const finishSyscall = (task: Task, result: number): void => {
   }
   if (isRestartCode(result)) task.restart = -result
   task.registers.set(Reg.rax, result)
+}
+
+/** Does what the call asks for. */
+const perform = (task: Task): Result => {
+  const { nr } = task.call
+  const syscall = task.system.syscalls[nr]
+  return syscall === undefined ? unimplemented(task, nr) : invoke(task, syscall)
 }
 
 const unimplemented = (task: Task, nr: number): number => {

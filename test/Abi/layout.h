@@ -14,6 +14,7 @@
 #include <asm/ucontext.h>
 #include <linux/elf.h>
 #include <linux/eventpoll.h>
+#include <linux/filter.h>
 #include <linux/futex.h>
 #include <linux/in.h>
 #include <linux/in6.h>
@@ -22,6 +23,7 @@
 #include <linux/resource.h>
 #include <linux/sched.h>
 #include <linux/sched/types.h>
+#include <linux/seccomp.h>
 #include <linux/sem.h>
 #include <linux/shm.h>
 #include <linux/signalfd.h>

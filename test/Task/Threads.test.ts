@@ -53,7 +53,7 @@ describe("threads", () => {
     assert.strictEqual(time, SECOND)
   })
 
-  it("the process goes on when the leader exits, and ends with the last thread", () => {
+  it("the process goes on when the leader exits, and ends with the last thread and its status", () => {
     const { output, status } = simulate({
       *main(sys) {
         yield* sys.thread(function* (sys) {
@@ -65,7 +65,7 @@ describe("threads", () => {
       }
     })
     assert.strictEqual(output, "last")
-    assert.strictEqual(status, 3 << 8)
+    assert.strictEqual(status, 5 << 8)
   })
 })
 

@@ -38,6 +38,12 @@ static void *fork_in_thread(void *arg) {
   return NULL;
 }
 
+static void *exit_with_five(void *unused) {
+  sleep_ms(100);
+  syscall(SYS_exit, 5);
+  return unused;
+}
+
 int main(void) {
   NEED(pipe(gate));
   pthread_t thread, threads[4];
@@ -81,6 +87,13 @@ int main(void) {
     *(volatile int *)16 = 1;
   }
   reap("crash", child);
+
+  child = NEED(fork());
+  if (child == 0) {
+    pthread_create(&thread, NULL, exit_with_five, NULL);
+    syscall(SYS_exit, 3);
+  }
+  reap("the leader exits before the last thread", child);
 
   pthread_create(&thread, NULL, fork_in_thread, NULL);
   pthread_join(thread, NULL);

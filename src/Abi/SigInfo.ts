@@ -42,6 +42,8 @@ export type SigInfo =
       readonly syscall: number
       readonly arch: number
     })
+  /** There was no room for what came with it, RLIMIT_SIGPENDING: the signal looks as if sent by kill(2) of nobody. */
+  | (Common & { readonly _tag: "Lost" })
   /** The raw union, when the guest composed it (rt_sigqueueinfo(2)): bytes 12 to 127. */
   | (Common & { readonly _tag: "Raw"; readonly errno: number; readonly rest: Uint8Array })
 
@@ -88,6 +90,8 @@ export const encodeSigInfo = (info: SigInfo): Uint8Array => {
       view.setBigUint64(16, info.callAddress, true)
       view.setInt32(24, info.syscall, true)
       view.setUint32(28, info.arch, true)
+      break
+    case "Lost":
       break
     case "Raw":
       bytes.set(info.rest.subarray(0, SIGINFO_SIZE - 12), 12)

@@ -26,6 +26,8 @@ export class PendingSignals {
       return true
     }
     if (info.signo < SIGRTMIN) return false
+    if (info._tag === "Lost") return true // that the signal is pending is all it says
+    if (queue[0]!._tag === "Lost") queue.length = 0
     queue.push(info)
     return true
   }
@@ -42,18 +44,25 @@ export class PendingSignals {
     return info
   }
 
-  /** Forgets every pending signal in `set` (SIGCONT discards stop signals and the reverse; SIG_IGN discards its own). */
-  discard(set: SignalSet): void {
+  /**
+   * Forgets every pending signal in `set` (SIGCONT discards stop signals and the reverse; SIG_IGN discards its own), and
+   * says which they were.
+   */
+  discard(set: SignalSet): ReadonlyArray<SigInfo> {
     const dropped = this.#set & set
-    if (dropped === 0n) return
-    for (const [signo, queue] of this.#queues) if (hasSignal(dropped, signo)) queue.length = 0
+    if (dropped === 0n) return []
+    const infos: Array<SigInfo> = []
+    for (const [signo, queue] of this.#queues) if (hasSignal(dropped, signo)) infos.push(...queue.splice(0))
     this.#set &= ~dropped
+    return infos
   }
 
-  /** How many signals are queued, for RLIMIT_SIGPENDING. */
+  /** How many of the signals count against RLIMIT_SIGPENDING: a timer has room of its own, and what was lost has none. */
   get count(): number {
     let count = 0
-    for (const queue of this.#queues.values()) count += queue.length
+    for (const queue of this.#queues.values()) {
+      for (const { _tag } of queue) if (_tag !== "Timer" && _tag !== "Lost") count++
+    }
     return count
   }
 }

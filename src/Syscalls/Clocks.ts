@@ -3,11 +3,13 @@
  */
 import {
   CLOCK_BOOTTIME,
+  CLOCK_BOOTTIME_ALARM,
   CLOCK_MONOTONIC,
   CLOCK_MONOTONIC_COARSE,
   CLOCK_MONOTONIC_RAW,
   CLOCK_PROCESS_CPUTIME_ID,
   CLOCK_REALTIME,
+  CLOCK_REALTIME_ALARM,
   CLOCK_REALTIME_COARSE,
   CLOCK_TAI,
   CLOCK_THREAD_CPUTIME_ID
@@ -34,6 +36,28 @@ export const readClock = (task: Task, clock: number): bigint | undefined => {
     default:
       return clock < 0 ? readCpuClock(task, clock) : undefined
   }
+}
+
+/** Clocks for reading only; an alarm clock is none at all on a machine without one. */
+const untimed: ReadonlySet<number> = new Set([
+  CLOCK_MONOTONIC_RAW,
+  CLOCK_REALTIME_COARSE,
+  CLOCK_MONOTONIC_COARSE,
+  CLOCK_REALTIME_ALARM,
+  CLOCK_BOOTTIME_ALARM
+])
+
+/** Whether a clock exists but neither times nor wakes. */
+export const isUntimed = (clock: number): boolean => untimed.has(clock)
+
+/** Whether a clock stands still while its process, or thread, does not run. */
+export const isCpuClock = (clock: number): boolean =>
+  clock < 0 || clock === CLOCK_PROCESS_CPUTIME_ID || clock === CLOCK_THREAD_CPUTIME_ID
+
+/** Whether it is the clock of the calling thread, by an id that names a thread. */
+export const isOwnThreadClock = (task: Task, clock: number): boolean => {
+  const id = ~(clock >> 3)
+  return clock < 0 && (clock & CLOCK_OF_THREAD) !== 0 && (id === 0 || id === task.tid)
 }
 
 /** Bits of the id of a process's or thread's clock, as clock_getcpuclockid(3) makes them: ~pid above them. */

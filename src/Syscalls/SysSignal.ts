@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import { EAGAIN, EFAULT, EINTR, EINVAL, ENOMEM, EPERM, ERESTARTNOHAND, ESRCH } from "../Abi/Errno.ts"
 import { CAP_KILL } from "../Abi/Capability.ts"
 import { Reg } from "../Abi/Registers.ts"
-import { SigAction, StackT } from "../Abi/SigAction.ts"
+import { SIG_IGN, SigAction, StackT } from "../Abi/SigAction.ts"
 import { SIGINFO_SIZE, type SigInfo, decodeSigInfo, encodeSigInfo } from "../Abi/SigInfo.ts"
 import {
   MINSIGSTKSZ,
@@ -29,9 +29,15 @@ import { disabledSignalStack, isOnStack, toStackT } from "../Signals/SignalStack
 import { type Result, declare, oneOf, pid, signal, size, struct } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import { returnFromHandler } from "../Task/TaskDelivery.ts"
-import { dequeueSignal, discardIgnored, hasDeliverableSignal, sendToGroup, sendToTask } from "../Task/TaskSignals.ts"
+import {
+  dequeueSignal,
+  discardIgnored,
+  hasDeliverableSignal,
+  lacksRoom,
+  sendToGroup,
+  sendToTask
+} from "../Task/TaskSignals.ts"
 import type { ThreadGroup } from "../Task/ThreadGroup.ts"
-import { refusesQueueing } from "../Task/UserLimits.ts"
 import { hasCapability } from "../Vfs/Credentials.ts"
 
 const isSignal = (signo: number): boolean => signo >= 1 && signo <= NSIG
@@ -59,6 +65,7 @@ const rt_sigaction = (task: Task, signo: number, action: number, old: number, le
       const { sa_flags, sa_mask, ...rest } = SigAction.decode(bytes)
       handlers.set(signo, { ...rest, sa_flags: (sa_flags & SA_KNOWN) >>> 0, sa_mask: sa_mask & ~UNBLOCKABLE })
       discardIgnored(task.threadGroup, signo)
+      if (before.sa_handler === SIG_IGN && !handlers.ignores(signo)) task.threadGroup.posixTimers.unignored(signo)
     }
     return before
   })
@@ -176,7 +183,7 @@ const kill = (task: Task, id: number, signo: number): Result => {
     )
   }
   const processGroup = id === 0 ? task.threadGroup.processGroup : processGroups.get(-id)
-  return processGroup === undefined ? -ESRCH : killMany(task, [...processGroup.members], signo)
+  return processGroup === undefined ? -ESRCH : sent(task.threadGroup, killMany(task, processGroup.newestFirst, signo))
 }
 
 const sendToThread = (task: Task, tgid: number | undefined, tid: number, info: SigInfo): Result => {
@@ -184,7 +191,7 @@ const sendToThread = (task: Task, tgid: number | undefined, tid: number, info: S
   if (target === undefined || (tgid !== undefined && target.threadGroup.tgid !== tgid)) return -ESRCH
   if (info.signo !== 0 && !isSignal(info.signo)) return -EINVAL
   if (!mayKill(task, target.threadGroup, info.signo)) return -EPERM
-  if (info.code !== SI_USER && refusesQueueing(target, info.signo)) return -EAGAIN
+  if (info.signo !== 0 && lacksRoom(target, info)) return -EAGAIN
   // a dead leader's id still exists, and signals to it succeed without effect
   if (info.signo !== 0) sendToTask(target, info)
   return sent(target.threadGroup, 0)
@@ -216,7 +223,7 @@ const rt_sigqueueinfo = (task: Task, tgid: number, signo: number, at: number): R
   if (target === undefined) return -ESRCH
   if (signo !== 0 && !isSignal(signo)) return -EINVAL
   if (!mayKill(task, target, signo)) return -EPERM
-  if (info.code !== SI_USER && target.leader !== undefined && refusesQueueing(target.leader, signo)) return -EAGAIN
+  if (signo !== 0 && target.leader !== undefined && lacksRoom(target.leader, info)) return -EAGAIN
   if (signo !== 0) sendToGroup(target, info)
   return 0
 }

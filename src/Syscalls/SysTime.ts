@@ -2,7 +2,7 @@
  * Clocks and sleeping.
  */
 import * as Effect from "effect/Effect"
-import { EFAULT, EINTR, EINVAL, EPERM, ERESTARTNOHAND, ERESTART_RESTARTBLOCK } from "../Abi/Errno.ts"
+import { EFAULT, EINTR, EINVAL, EOPNOTSUPP, EPERM, ERESTARTNOHAND, ERESTART_RESTARTBLOCK } from "../Abi/Errno.ts"
 import {
   CLOCK_MONOTONIC,
   CLOCK_MONOTONIC_COARSE,
@@ -20,7 +20,7 @@ import {
 } from "../Abi/Time.ts"
 import { type Result, address, declare, flags, oneOf, struct } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
-import { readClock } from "./Clocks.ts"
+import { isCpuClock, isOwnThreadClock, isUntimed, readClock } from "./Clocks.ts"
 import { futexWait } from "./FutexWait.ts"
 import { pollRestartably } from "./SysPoll.ts"
 
@@ -63,33 +63,47 @@ const time = (task: Task, at: number): Result => {
 // Sleeping
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Sleeps until `deadline` (CLOCK_MONOTONIC); interrupted, a relative sleep (`remain` defined) tells what is left. */
-const sleepUntil = (task: Task, clock: number, deadline: bigint, remain: number | undefined): Effect.Effect<number> =>
-  Effect.map(
-    task.block(() => () => {}, deadline),
-    (wakeup) => {
-      if (wakeup === "Expired") return 0
-      const left = deadline - task.system.timekeeper.monotonic()
-      if (left <= 0n) return 0
-      if (remain === undefined) return -ERESTARTNOHAND
-      if (remain !== 0 && task.memory.copyOut(remain, Timespec.encode(timespecOfNanos(left))) < 0) return -EFAULT
-      task.restartBlock = { _tag: "Sleep", clock, deadline, remain }
-      return -ERESTART_RESTARTBLOCK
-    }
-  )
+/** CPU-time clocks are looked at this often at most. */
+const CPU_RESOLUTION = 1_000_000n
+
+/** Sleeps until `clock` shows `deadline`; interrupted, a relative sleep (`remain` defined) tells what is left. */
+const sleepUntil = Effect.fnUntraced(function* (
+  task: Task,
+  clock: number,
+  deadline: bigint,
+  remain: number | undefined
+) {
+  while (true) {
+    const left = deadline - (readClock(task, clock) ?? deadline) // the clock of a process that is gone has stopped
+    if (left <= 0n) return 0
+    // a CPU-time clock stands still at times: at the earliest moment at which it could be due, another look
+    const wait = isCpuClock(clock) && left < CPU_RESOLUTION ? CPU_RESOLUTION : left
+    if ((yield* task.block(noEvent, task.system.timekeeper.monotonic() + wait)) === "Signaled") break
+  }
+  const left = deadline - (readClock(task, clock) ?? deadline)
+  if (left <= 0n) return 0
+  if (remain === undefined) return -ERESTARTNOHAND
+  if (remain !== 0 && task.memory.copyOut(remain, Timespec.encode(timespecOfNanos(left))) < 0) return -EFAULT
+  task.restartBlock = { _tag: "Sleep", clock, deadline, remain }
+  return -ERESTART_RESTARTBLOCK
+})
+
+const noEvent = () => (): void => {}
 
 const clock_nanosleep = (task: Task, clock: number, options: number, request: number, remain: number): Result => {
+  if (isUntimed(clock) || clock === CLOCK_THREAD_CPUTIME_ID) return -EOPNOTSUPP
   const now = readClock(task, clock)
-  if (now === undefined || clock === CLOCK_THREAD_CPUTIME_ID) return -EINVAL
+  if (now === undefined) return -EINVAL
   const bytes = new Uint8Array(Timespec.size)
   if (task.memory.copyIn(request, bytes) < 0) return -EFAULT
   const nanos = nanosOfTimespec(Timespec.decode(bytes))
   if (typeof nanos === "number") return nanos
-  const { timekeeper } = task.system
-  const isAbsolute = (options & TIMER_ABSTIME) !== 0
-  const deadline = timekeeper.monotonic() + (isAbsolute ? nanos - now : nanos)
-  if (deadline <= timekeeper.monotonic()) return 0
-  return sleepUntil(task, clock, deadline, isAbsolute ? undefined : remain)
+  if (isOwnThreadClock(task, clock)) return -EINVAL
+  if ((options & TIMER_ABSTIME) !== 0) return nanos <= now ? 0 : sleepUntil(task, clock, nanos, undefined)
+  if (nanos === 0n) return 0
+  if (isCpuClock(clock)) return sleepUntil(task, clock, now + nanos, remain)
+  // setting the clock does not change how long a relative sleep is
+  return sleepUntil(task, CLOCK_MONOTONIC, task.system.timekeeper.monotonic() + nanos, remain)
 }
 
 const restart_syscall = (task: Task): Result => {

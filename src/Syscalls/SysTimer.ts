@@ -1,13 +1,11 @@
 /**
  * Interval timers, setitimer(2), and POSIX timers, timer_create(2).
  */
-import { EAGAIN, EFAULT, EINVAL } from "../Abi/Errno.ts"
+import { EAGAIN, EFAULT, EINVAL, EOPNOTSUPP } from "../Abi/Errno.ts"
 import { NSIG, SIGALRM, SIGPROF, SIGVTALRM, SI_KERNEL } from "../Abi/Signal.ts"
 import * as Struct from "../Abi/Struct.ts"
 import {
   CLOCK_NAMES,
-  CLOCK_PROCESS_CPUTIME_ID,
-  CLOCK_THREAD_CPUTIME_ID,
   ItimerSpec,
   ItimerVal,
   NANOS_PER_SECOND,
@@ -22,8 +20,9 @@ import { type Notification, PosixTimer } from "../Task/PosixTimer.ts"
 import { type Result, address, declare, flags, int, oneOf, struct, uint } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import { sendToGroup } from "../Task/TaskSignals.ts"
+import { refusesTimer } from "../Task/UserLimits.ts"
 import { groupUsage } from "../Task/ThreadGroup.ts"
-import { readClock } from "./Clocks.ts"
+import { isCpuClock, isUntimed, readClock } from "./Clocks.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Interval timers
@@ -113,9 +112,6 @@ const Sigevent = Struct.make("sigevent", {
   pad: Struct.bytes(44)
 })
 
-/** Linux bounds them by RLIMIT_SIGPENDING. */
-const MAX_TIMERS = 31_000
-
 const readNotification = (task: Task, at: number, id: number): Notification | number => {
   if (at === 0) return { _tag: "Process", signo: SIGALRM, value: BigInt(id) }
   const bytes = new Uint8Array(Sigevent.size)
@@ -138,16 +134,17 @@ const readNotification = (task: Task, at: number, id: number): Notification | nu
 }
 
 const timer_create = (task: Task, clockId: number, event: number, idAddress: number): Result => {
+  if (isUntimed(clockId)) return -EOPNOTSUPP
   if (readClock(task, clockId) === undefined) return -EINVAL
   const { posixTimers } = task.threadGroup
-  if (posixTimers.count >= MAX_TIMERS) return -EAGAIN
+  if (refusesTimer(task)) return -EAGAIN
   const id = posixTimers.allocateId()
   const notification = readNotification(task, event, id)
   if (typeof notification === "number") return notification
   if (task.memory.writeU32(idAddress, id) < 0) return -EFAULT
   const clock: TimerClock = {
     now: () => readClock(task, clockId) ?? 0n,
-    isCpuClock: clockId < 0 || clockId === CLOCK_PROCESS_CPUTIME_ID || clockId === CLOCK_THREAD_CPUTIME_ID
+    isCpuClock: isCpuClock(clockId)
   }
   posixTimers.add(new PosixTimer(task, id, clockId, clock, notification))
   return 0
@@ -166,15 +163,17 @@ const timer_settime = (task: Task, id: number, options: number, value: number, o
   if (typeof first === "number" || typeof period === "number") return -EINVAL
   const posix = task.threadGroup.posixTimers.get(id)
   if (posix === undefined) return -EINVAL
-  const previous = posix.timer.state
   const isAbsolute = (options & TIMER_ABSTIME) !== 0
-  posix.timer.set(first === 0n ? undefined : isAbsolute ? first : posix.clock.now() + first, period)
-  return old === 0 ? 0 : task.memory.copyOut(old, encodeSpec(previous))
+  return task.threadGroup.handlers.mutex.run(() => {
+    const previous = posix.state
+    posix.set(first === 0n ? undefined : isAbsolute ? first : posix.clock.now() + first, period)
+    return old === 0 ? 0 : task.memory.copyOut(old, encodeSpec(previous))
+  })
 }
 
 const timer_gettime = (task: Task, id: number, at: number): Result => {
   const posix = task.threadGroup.posixTimers.get(id)
-  return posix === undefined ? -EINVAL : task.memory.copyOut(at, encodeSpec(posix.timer.state))
+  return posix === undefined ? -EINVAL : task.memory.copyOut(at, encodeSpec(posix.state))
 }
 
 export const sysTimer = [
@@ -207,5 +206,7 @@ export const sysTimer = [
     [int("timerid")],
     (task, id) => task.threadGroup.posixTimers.get(id)?.lastOverrun ?? -EINVAL
   ),
-  declare("timer_delete", [int("timerid")], (task, id) => (task.threadGroup.posixTimers.delete(id) ? 0 : -EINVAL))
+  declare("timer_delete", [int("timerid")], (task, id) =>
+    task.threadGroup.handlers.mutex.run(() => (task.threadGroup.posixTimers.delete(id) ? 0 : -EINVAL))
+  )
 ]

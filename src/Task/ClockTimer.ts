@@ -33,6 +33,8 @@ export class ClockTimer {
   /** On the clock; undefined if disarmed. Atomic: set, #look. */
   #deadline: bigint | undefined
   #interval = 0n
+  /** Between `hold` and `resume`. */
+  #held = false
   #cancel: Cancel | undefined
 
   /** `onExpire` is told how many expiries there were since the last call: 1, or more if it was late. */
@@ -46,37 +48,56 @@ export class ClockTimer {
   get state(): TimerState {
     if (this.#deadline === undefined) return { left: 0n, interval: this.#interval }
     const left = this.#deadline - this.#clock.now()
-    return { left: left > 0n ? left : 1n, interval: this.#interval } // due and not yet noticed: never 0
+    if (left > 0n) return { left, interval: this.#interval }
+    // due and not yet noticed: never 0
+    return { left: this.#held ? this.#interval - (-left % this.#interval) : 1n, interval: this.#interval }
   }
 
   /** Arms it to expire when the clock shows `deadline`, then every `interval`; undefined disarms it. */
   set(deadline: bigint | undefined, interval: bigint): void {
-    this.#cancel?.()
-    this.#cancel = undefined
     this.#deadline = deadline
     this.#interval = interval
+    this.#held = false
     this.#arm()
   }
 
+  /** Whoever was told of an expiry is busy with it: later ones are only counted, until `resume`. Only with an interval. */
+  hold(): void {
+    this.#held = true
+    this.#arm()
+  }
+
+  /** Goes on; how many expiries were only counted. */
+  resume(): bigint {
+    if (!this.#held) return 0n
+    this.#held = false
+    const expiries = this.#pass()
+    this.#arm()
+    return expiries
+  }
+
   #arm(): void {
-    if (this.#deadline === undefined) return
+    this.#cancel?.()
+    this.#cancel = undefined
+    if (this.#deadline === undefined || this.#held) return
     let wait = this.#deadline - this.#clock.now()
     if (this.#clock.isCpuClock && wait < CPU_RESOLUTION) wait = CPU_RESOLUTION
     this.#cancel = this.#timers.at(this.#timekeeper.monotonic() + wait, this.#look)
   }
 
+  /** Moves the deadline behind now; how many expiries that were. */
+  #pass(): bigint {
+    if (this.#deadline === undefined) return 0n
+    const late = this.#clock.now() - this.#deadline
+    if (late < 0n) return 0n
+    const expiries = this.#interval === 0n ? 1n : late / this.#interval + 1n
+    this.#deadline = this.#interval === 0n ? undefined : this.#deadline + this.#interval * expiries
+    return expiries
+  }
+
   readonly #look = (): void => {
-    const now = this.#clock.now()
-    if (this.#deadline === undefined) return
-    if (now >= this.#deadline) {
-      let expiries = 1n
-      if (this.#interval === 0n) this.#deadline = undefined
-      else {
-        expiries += (now - this.#deadline) / this.#interval
-        this.#deadline += this.#interval * expiries
-      }
-      this.#onExpire(expiries)
-    }
+    const expiries = this.#pass()
+    if (expiries > 0n) this.#onExpire(expiries)
     this.#arm()
   }
 }

@@ -37,7 +37,7 @@ const hasStoppedMember = (processGroup: ProcessGroup): boolean => {
 const hangUp = (processGroup: ProcessGroup): void => {
   if (!hasStoppedMember(processGroup)) return
   for (const signo of [SIGHUP, SIGCONT]) {
-    for (const member of processGroup.members) sendToGroup(member, kernelSigInfo(signo))
+    for (const member of processGroup.newestFirst) sendToGroup(member, kernelSigInfo(signo))
   }
 }
 

@@ -31,6 +31,7 @@ import { bitmap, bitmapList, escape, set64, sizeLine } from "./ProcText.ts"
 import { affinityOf, isRealTime } from "./Scheduling.ts"
 import type { Task } from "./Task.ts"
 import { type Usage, groupUsage, taskUsage } from "./ThreadGroup.ts"
+import { queuedSignals } from "./UserLimits.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // State, memory, time
@@ -129,8 +130,6 @@ export const status = (subject: Subject, caller: Caller): string => {
   const ended = hasEnded(task)
   const threads = Math.max(1, group.tasks.size)
   const cpus = affinityOf(scheduling, task.system.cpuCount)
-  let queued = group.pending.count
-  for (const each of group.tasks) queued += each.pending.count
   return [
     `Name:\t${escape(task.commandName, "\n\\")}\n`,
     ended ? "" : `Umask:\t${task.fs.umask.toString(8).padStart(4, "0")}\n`,
@@ -144,7 +143,7 @@ export const status = (subject: Subject, caller: Caller): string => {
     `NSpgid:\t${group.processGroup.id}\nNSsid:\t${group.processGroup.session.id}\nKthread:\t0\n`,
     memory === undefined ? "" : memoryLines(memory),
     `Threads:\t${threads}\n`,
-    `SigQ:\t${queued}/${group.limits.get(RLIMIT_SIGPENDING).rlim_cur}\n`,
+    `SigQ:\t${queuedSignals(task)}/${group.limits.get(RLIMIT_SIGPENDING).rlim_cur}\n`,
     `SigPnd:\t${set64(task.pending.set)}\nShdPnd:\t${set64(group.pending.set)}\n`,
     `SigBlk:\t${set64(task.blocked & ~task.awaited)}\nSigIgn:\t${set64(ignored)}\nSigCgt:\t${set64(caught)}\n`,
     `CapInh:\t${set64(inheritable)}\nCapPrm:\t${set64(permitted)}\nCapEff:\t${set64(effective)}\n`,

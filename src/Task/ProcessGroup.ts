@@ -28,4 +28,9 @@ export class ProcessGroup {
     this.id = id
     this.session = session
   }
+
+  /** The members in the order in which a signal to all of them goes: who came last, first. */
+  get newestFirst(): ReadonlyArray<ThreadGroup> {
+    return [...this.members].toReversed()
+  }
 }

@@ -6,7 +6,10 @@ import { Reg, type Registers } from "../Abi/Registers.ts"
 import { SA_RESTART } from "../Abi/Signal.ts"
 import { sysno } from "../Abi/Sysno.ts"
 
-/** What restart_syscall(2) goes on with: plain data, so that it can be saved. Times are CLOCK_MONOTONIC nanoseconds. */
+/**
+ * What restart_syscall(2) goes on with: plain data, so that it can be saved. Times are CLOCK_MONOTONIC nanoseconds; a
+ * sleep's are its clock's.
+ */
 export type RestartBlock =
   | { readonly _tag: "Sleep"; readonly clock: number; readonly deadline: bigint; readonly remain: number }
   | { readonly _tag: "Poll"; readonly fds: number; readonly count: number; readonly deadline: bigint | undefined }

@@ -69,6 +69,8 @@ const lowInt = (value: bigint): number => Number(BigInt.asIntN(32, value))
 const encode = (info: SigInfo): Uint8Array => {
   const common = { ...nothing, ssi_signo: info.signo, ssi_code: info.code }
   switch (info._tag) {
+    case "Lost":
+      return SignalfdSiginfo.encode(common)
     case "Kill":
       return SignalfdSiginfo.encode({ ...common, ssi_pid: info.pid, ssi_uid: info.uid })
     case "Queue":

@@ -96,6 +96,8 @@ export class Task {
   killed = false
   /** What this thread alone ends with, from exit(2) or killed by seccomp(2). Owner: task fiber. */
   exitStatus: ExitStatus = exited(0)
+  /** It is on its way out and runs no more. Guarded by: signal mutex. */
+  exiting = false
   /** Word to clear and wake at exit: CLONE_CHILD_CLEARTID, set_tid_address(2); 0 for none. Owner: task fiber. */
   clearChildTid = 0
   /** set_robust_list(2): head address. Owner: task fiber. */

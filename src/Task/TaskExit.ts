@@ -31,6 +31,7 @@ const advance = (group: ThreadGroup, to: GroupState): void => {
 /** Everything a task does when it ends. Owner: the task's fiber. */
 export const exitTask = Effect.fnUntraced(function* (task: Task) {
   const { system, threadGroup } = task
+  yield* threadGroup.handlers.mutex.section(() => beginExit(task))
   const used = taskUsage(task)
   releaseMemory(task)
   task.semaphoreUndo?.leave(threadGroup.tgid)
@@ -46,6 +47,14 @@ export const exitTask = Effect.fnUntraced(function* (task: Task) {
     leaveGroup(task)
   })
 })
+
+/** The last thread to leave decides what the group ends with, if nobody has said. Guarded by: signal mutex. */
+const beginExit = (task: Task): void => {
+  const group = task.threadGroup
+  task.exiting = true
+  for (const other of group.tasks) if (!other.exiting) return
+  group.exitStatus ??= task.exitStatus
+}
 
 /** The memory may be somebody else's too: tell the joining thread, and the vfork(2) parent. */
 export const releaseMemory = (task: Task): void => {
@@ -106,7 +115,6 @@ const sendParentDeathSignals = (child: ThreadGroup, parent: Task): void => {
 
 /** Guarded by: TaskSet mutex, signal mutexes of the group and its parent. */
 const endGroup = (group: ThreadGroup, last: Task): void => {
-  group.exitStatus ??= last.exitStatus // the last thread to leave decides, leader or not
   last.system.onGroupEnded(group)
   for (const timer of group.intervalTimers) timer?.set(undefined, 0n)
   group.cpuLimitTimer?.set(undefined, 0n)
@@ -116,7 +124,7 @@ const endGroup = (group: ThreadGroup, last: Task): void => {
   hangUpAfterExit(group)
   advance(group, "Zombie")
   group.ended.notify(POLLIN)
-  tellParent(group, group.exitStatus, last)
+  tellParent(group, group.exitStatus!, last) // beginExit has set it
 }
 
 const exitSigInfo = (group: ThreadGroup, status: ExitStatus) =>

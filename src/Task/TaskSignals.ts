@@ -14,6 +14,8 @@ import {
   CLD_CONTINUED,
   CLD_STOPPED,
   SA_NOCLDSTOP,
+  SIGRTMIN,
+  SI_USER,
   defaultAction,
   hasSignal,
   signalBit
@@ -37,6 +39,13 @@ export const sendToTask = (task: Task, info: SigInfo): void => {
 /** Sends a signal to a process, kill(2): `preferred`, else the leader, else any thread that does not block it takes it. */
 export const sendToGroup = (group: ThreadGroup, info: SigInfo, preferred?: Task): void => {
   group.handlers.mutex.runSoon(() => send(group, undefined, info, preferred))
+}
+
+/** Sends a POSIX timer's signal; false if it was ignored. Guarded by: signal mutex. */
+export const sendTimerSignal = (group: ThreadGroup, task: Task | undefined, info: SigInfo): boolean => {
+  if (isIgnored(group, task ?? group.leader, info.signo)) return false
+  send(group, task, info)
+  return true
 }
 
 /** A fault's signal: cannot be blocked or ignored; if it is, the action is reset first, as Linux forces it. */
@@ -75,13 +84,11 @@ const send = (group: ThreadGroup, task: Task | undefined, info: SigInfo, preferr
   if (signo === SIGCONT) continueGroup(group)
   else if (hasSignal(STOP_SIGNALS, signo)) discardEverywhere(group, signalBit(SIGCONT))
   const addressee = task ?? preferred
-  const isBlocked = addressee !== undefined && hasSignal(addressee.blocked, signo)
-  // a blocked signal is kept even if ignored now: the action may change before it is unblocked
-  if (!isBlocked && group.handlers.ignores(signo)) return
+  if (isIgnored(group, addressee, signo)) return
   const queue = task === undefined ? group.pending : task.pending
-  // beyond RLIMIT_SIGPENDING a signal that is pending already is not queued again
-  if (addressee !== undefined && hasSignal(queue.set, signo) && refusesQueueing(addressee, signo)) return
-  if (!queue.enqueue(info)) return
+  const hasRoom = info._tag === "Timer" || addressee === undefined || !refusesQueueing(addressee, info)
+  if (!hasRoom && signo >= SIGRTMIN && info.code !== SI_USER) return
+  if (!queue.enqueue(hasRoom ? info : { _tag: "Lost", signo, code: SI_USER })) return
   group.signalArrivals.notify(POLLIN)
   const receiver = chooseReceiver(group, signo, task, preferred)
   if (receiver === undefined) return
@@ -91,6 +98,17 @@ const send = (group: ThreadGroup, task: Task | undefined, info: SigInfo, preferr
     killGroup(group, signaled(signo, false))
   } else receiver.interrupt()
 }
+
+/** A blocked signal is kept even if ignored now: the action may change before it is unblocked. */
+const isIgnored = (group: ThreadGroup, addressee: Task | undefined, signo: number): boolean =>
+  !(addressee !== undefined && hasSignal(addressee.blocked, signo)) && group.handlers.ignores(signo)
+
+/** Whether sending `addressee` a signal fails with EAGAIN: what came with it must not be lost, and there is no room. */
+export const lacksRoom = (addressee: Task, info: SigInfo): boolean =>
+  info.signo >= SIGRTMIN &&
+  info.code !== SI_USER &&
+  !isIgnored(addressee.threadGroup, addressee, info.signo) &&
+  refusesQueueing(addressee, info)
 
 /** Whether a signal that `receiver` is about to take ends the group without further ado. */
 const isFatal = (group: ThreadGroup, receiver: Task, signo: number): boolean =>
@@ -144,8 +162,8 @@ export const retarget = (task: Task, set: bigint): void => {
 }
 
 const discardEverywhere = (group: ThreadGroup, set: bigint): void => {
-  group.pending.discard(set)
-  for (const task of group.tasks) task.pending.discard(set)
+  group.posixTimers.dropped(group.pending.discard(set))
+  for (const task of group.tasks) group.posixTimers.dropped(task.pending.discard(set))
 }
 
 /** Discards what is pending of a signal whose action became "ignore", sigaction(2). Guarded by: signal mutex. */
@@ -222,8 +240,13 @@ export const childSigInfo = (group: ThreadGroup, code: number, status: number): 
 
 /** Takes the next signal for `task` that is in `wanted`: its own first, then the group's. Guarded by: signal mutex. */
 export const dequeueSignal = (task: Task, wanted: bigint): SigInfo | undefined => {
-  const info = task.pending.dequeue(wanted) ?? task.threadGroup.pending.dequeue(wanted)
-  return info?._tag === "Timer" ? (task.threadGroup.posixTimers.get(info.timerId)?.taken(info) ?? info) : info
+  const { pending, posixTimers } = task.threadGroup
+  while (true) {
+    const info = task.pending.dequeue(wanted) ?? pending.dequeue(wanted)
+    if (info?._tag !== "Timer") return info
+    const current = posixTimers.get(info.timerId)?.taken(info)
+    if (current !== undefined) return current
+  }
 }
 
 /** What a task looks at before it goes on: everything it does not block. */

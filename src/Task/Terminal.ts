@@ -31,7 +31,8 @@ export const takeTerminal = (leader: ThreadGroup, tty: TtyOwner): void => {
 }
 
 const signalGroup = (system: System, id: number, signo: number): void => {
-  for (const member of system.taskSet.processGroups.get(id)?.members ?? []) sendToGroup(member, kernelSigInfo(signo))
+  for (const member of system.taskSet.processGroups.get(id)?.newestFirst ?? [])
+    sendToGroup(member, kernelSigInfo(signo))
 }
 
 const release = (tty: TtyOwner): void => {

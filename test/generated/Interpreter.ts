@@ -43,6 +43,8 @@ const MORE_WAYS: ReadonlyArray<Way> = [
   { looks: 2 },
   { looks: 6 }
 ]
+/** How often a program that differs is run natively in each of those ways before the kernel gets the blame. */
+const REPETITIONS = 30
 
 const SECONDS_PER_PROGRAM = 15
 
@@ -71,8 +73,8 @@ const native = (programs: ReadonlyArray<Program>, way: Way) => execute((program)
 export interface Verdict {
   readonly program: Program
   /**
-   * "same"; "chance": the host itself does not always say the same; "different": the sandbox does not say what the host
-   * says, every time; "unsteady": only sometimes.
+   * "same"; "chance": the host itself does not always say the same, or was seen to say what the sandbox says; "different":
+   * the sandbox says what the host never says, every time; "unsteady": only sometimes.
    */
   readonly outcome: "same" | "chance" | "different" | "unsteady"
   readonly native: string
@@ -87,9 +89,10 @@ const again = async (platform: Platform, program: Program, expected: string, san
     native: expected,
     sandboxed: found
   })
-  const seen = new Set([expected])
-  for (const way of MORE_WAYS) seen.add((await native([program], way))[0]!)
-  if (seen.has(sandboxed) || seen.size > 1) return verdict("chance")
+  for (const way of MORE_WAYS) {
+    const outputs = await native(Array<Program>(REPETITIONS).fill(program), way)
+    if (outputs.includes(sandboxed)) return verdict("chance")
+  }
   let found = sandboxed
   for (let tries = 0; tries < 2; tries++) {
     found = (await execute(platform.command, [program], { looks: 2 + tries }))[0]!

@@ -9,8 +9,8 @@ int main(void) {
   sigaddset(&set, SIGUSR1), sigaddset(&set, SIGUSR2), sigaddset(&set, SIGCHLD);
   sigprocmask(SIG_BLOCK, &set, NULL);
   raise(SIGUSR2), raise(SIGUSR1);
-  int signo;
-  say("sigwait: %d %d", sigwait(&set, &signo), signo);
+  int signo = 0, waited = sigwait(&set, &signo);
+  say("sigwait: %d %s", waited, signo == SIGUSR1 ? "SIGUSR1" : "?");
   siginfo_t info;
   IS(sigwaitinfo(&set, &info) == SIGUSR2);
   say("info: %d %d %s", info.si_signo, info.si_code, info.si_pid == getpid() ? "self" : "?");

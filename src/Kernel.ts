@@ -23,7 +23,6 @@ import { bind } from "./Platform/Native.ts"
 import { Platform, type PlatformFailed } from "./Platform/Platform.ts"
 import { AfterBatch } from "./Platform/Pump.ts"
 import { SeccompLog } from "./Seccomp/SeccompLog.ts"
-import { initialExtendedState } from "./Signals/SignalFrame.ts"
 import { RunQueue } from "./Sync/RunQueue.ts"
 import { linuxTable } from "./Syscalls/LinuxTable.ts"
 import { type StartFailed, type StartOptions, makeFirstTask } from "./Task/FirstTask.ts"
@@ -33,6 +32,7 @@ import { type MountFailed, type MountPlan, mountAll } from "./Task/Mounts.ts"
 import { NamespaceFiles } from "./Task/NamespaceFiles.ts"
 import { firstNamespaces } from "./Task/Namespaces.ts"
 import { ResourceLimits } from "./Task/ResourceLimits.ts"
+import type { SyscallInjector } from "./Task/SyscallInjector.ts"
 import type { SyscallObserver } from "./Task/SyscallObserver.ts"
 import type { KernelEvent, System } from "./Task/System.ts"
 import { run } from "./Task/TaskRun.ts"
@@ -74,6 +74,7 @@ export interface KernelOptions {
   /** What the sandbox shows of the machine; the default is what the host has. */
   readonly machine?: { readonly cpuCount: number; readonly memory: MemorySize }
   readonly observer?: SyscallObserver
+  readonly injector?: SyscallInjector
   readonly onEvent?: (event: KernelEvent) => void
 }
 
@@ -177,17 +178,14 @@ export const make = Effect.fnUntraced(function* (
     seccompLog: new SeccompLog(),
     version: { release: RELEASE, version: VERSION },
     bootTime: timekeeper.monotonic(),
-    frameState: {
-      features,
-      size: frameSize,
-      initial: initialExtendedState(features, platform.extendedState.size)
-    },
+    frameState: { features, size: frameSize },
     hardware: readHardware(),
     cpuCount: machine?.cpuCount ?? availableParallelism(),
     memorySize: machine === undefined ? memorySize : () => machine.memory,
     vdso,
     vdsoPage,
     observer: options.observer,
+    injector: options.injector,
     onEvent: options.onEvent ?? (() => {}),
     startTask: (task) => {
       const fiber = Effect.runFork(run(task), { scheduler: runQueue })

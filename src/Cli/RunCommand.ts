@@ -247,6 +247,7 @@ const sandboxed = Effect.fnUntraced(function* (options: RunArguments, strace: St
     stdio
   })
   strace?.started(running.pid, running.path, running.argv, envp.length)
+  determinism?.begin()
   if (tty !== undefined) {
     tty.session = running.pid
     tty.foreground = running.pid

@@ -10,6 +10,7 @@ import { SI_USER } from "../Abi/Signal.ts"
 import type { ExitStatus } from "../Abi/Wait.ts"
 import * as Kernel from "../Kernel.ts"
 import type { Platform, PlatformFailed } from "../Platform/Platform.ts"
+import type { SyscallInjector } from "../Task/SyscallInjector.ts"
 import type { SyscallObserver } from "../Task/SyscallObserver.ts"
 import type { KernelEvent } from "../Task/System.ts"
 import { sendToGroup } from "../Task/TaskSignals.ts"
@@ -49,6 +50,7 @@ export interface SandboxOptions {
   readonly onEvent?: (event: KernelEvent) => void
   /** Time, randomness, order and machine in place of the host's. */
   readonly controls?: Controls
+  readonly injector?: SyscallInjector
 }
 
 /** What a sandbox needs no host for. */
@@ -112,6 +114,7 @@ export const makeKernel = Effect.fnUntraced(function* (
     limits: hostLimits(),
     ...(options.hostname === undefined ? {} : { hostname: options.hostname }),
     ...(options.observer === undefined ? {} : { observer: options.observer }),
+    ...(options.injector === undefined ? {} : { injector: options.injector }),
     ...(options.onEvent === undefined ? {} : { onEvent: options.onEvent })
   }).pipe(
     Effect.catchTag("PlatformFailed", (error) =>

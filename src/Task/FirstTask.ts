@@ -18,7 +18,6 @@ import { ProcessGroup, Session } from "./ProcessGroup.ts"
 import type { ResourceLimits } from "./ResourceLimits.ts"
 import type { System } from "./System.ts"
 import { Task } from "./Task.ts"
-import { credentialsForExec } from "./ExecCredentials.ts"
 import { loadInto, openExecutable } from "./TaskExec.ts"
 import { takeTerminal } from "./Terminal.ts"
 import { ThreadGroup } from "./ThreadGroup.ts"
@@ -72,15 +71,13 @@ export const makeFirstTask = Effect.fnUntraced(function* (
   })
   if (typeof prepared === "number") return yield* new StartFailed({ errno: -prepared, path: program.path })
   const context = yield* system.platform.makeContext
-  const identity = credentialsForExec({ old: credentials, noNewPrivs: false, unsafe: false }, prepared.program.file)
-  const loaded = yield* loadInto(context, system, prepared, identity, 0)
+  const loaded = yield* loadInto(context, system, caller, prepared)
   if (typeof loaded === "number") return yield* new StartFailed({ errno: -loaded, path: program.path })
   return yield* taskSet.mutex.section(() => {
     const group = makeGroup(system, limits)
     watchCpuLimit(group, system)
     group.hasJobControlParent = program.hasJobControlParent ?? false
-    group.dumpable = identity.dumpable
-    return makeTask(system, group, context, loaded, fs, program, identity.credentials)
+    return makeTask(system, group, context, loaded, fs, program, credentials)
   })
 })
 

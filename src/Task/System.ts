@@ -20,6 +20,7 @@ import type { MemorySize } from "./HostFacts.ts"
 import type { NamespaceFiles } from "./NamespaceFiles.ts"
 import type { Namespaces } from "./Namespaces.ts"
 import type { SyscallTable } from "./Syscall.ts"
+import type { SyscallInjector } from "./SyscallInjector.ts"
 import type { SyscallObserver } from "./SyscallObserver.ts"
 import type { Task } from "./Task.ts"
 import type { TaskSet } from "./TaskSet.ts"
@@ -71,8 +72,8 @@ export interface System {
   readonly seccompLog: SeccompLog
   /** CLOCK_MONOTONIC when the sandbox started. */
   readonly bootTime: bigint
-  /** Bytes of XSAVE state in a signal frame, the components in it, and the whole image that handlers start with. */
-  readonly frameState: { readonly size: number; readonly features: bigint; readonly initial: Uint8Array }
+  /** Bytes of XSAVE state in a signal frame, and the components in it. */
+  readonly frameState: { readonly size: number; readonly features: bigint }
   /** What the auxiliary vector says of the processor. */
   readonly hardware: Hardware
   /** What is mapped into every program, and the page that it reads; undefined where no machine code runs. */
@@ -83,6 +84,7 @@ export interface System {
   /** Memory that the sandbox shows, bytes. */
   readonly memorySize: () => MemorySize
   readonly observer: SyscallObserver | undefined
+  readonly injector: SyscallInjector | undefined
   readonly onEvent: (event: KernelEvent) => void
   /** Starts a task's fiber. A failure of it ends the sandbox with a report. */
   readonly startTask: (task: Task) => void

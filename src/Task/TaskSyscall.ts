@@ -41,12 +41,18 @@ export const finishSyscall = (task: Task, result: number): void => {
   task.registers.set(Reg.rax, result)
 }
 
-/** Does what the call asks for. */
+/** Does what the call asks for, or what somebody has planned in its place. */
 const perform = (task: Task): Result => {
   const { nr } = task.call
-  const syscall = task.system.syscalls[nr]
-  return syscall === undefined ? unimplemented(task, nr) : invoke(task, syscall)
+  const { injector, syscalls } = task.system
+  const syscall = syscalls[nr]
+  return injector === undefined
+    ? answer(task, syscall, nr)
+    : injector.intervene(task, syscall, () => answer(task, syscall, nr))
 }
+
+const answer = (task: Task, syscall: Syscall | undefined, nr: number): Result =>
+  syscall === undefined ? unimplemented(task, nr) : invoke(task, syscall)
 
 const unimplemented = (task: Task, nr: number): number => {
   task.system.onEvent({ _tag: "UnimplementedSyscall", nr, name: sysnoNames[nr] ?? `syscall_${nr}`, tid: task.tid })

@@ -14,7 +14,7 @@ import { RunQueue } from "../Sync/RunQueue.ts"
 import { VirtualTime } from "../Time/VirtualTime.ts"
 import { seededEntropy } from "./Randomness.ts"
 import { Scheduler } from "./Scheduler.ts"
-import { Turns } from "./Turns.ts"
+import { Turns, type TurnsOptions } from "./Turns.ts"
 
 /** What programs see of the machine. */
 const MACHINE = { cpuCount: 2, memory: { total: 4 * 2 ** 30, free: 2 * 2 ** 30 } }
@@ -29,6 +29,8 @@ export interface DeterminismOptions {
   readonly start?: bigint
   /** A task computed for long while others waited: from now on, the run depends on the host's speed. */
   readonly onSpin?: (task: number) => void
+  readonly limits?: TurnsOptions["limits"]
+  readonly onEnd?: TurnsOptions["onEnd"]
 }
 
 /** What to build a deterministic kernel from. For one kernel. */
@@ -38,8 +40,10 @@ export interface Determinism {
   readonly runQueue: RunQueue
   readonly controls: Controls
   readonly platform: (platform: Layer.Layer<Platform, PlatformFailed>) => Layer.Layer<Platform, PlatformFailed>
-  /** To be called once the kernel has been made, before its first program starts. */
+  /** To be called once the kernel has been made, before its first program is started. */
   readonly attach: (kernel: Kernel) => void
+  /** To be called once it has been started: nothing runs before. */
+  readonly begin: () => void
 }
 
 /** The platform below must answer the kernel's requests synchronously: `PtracePlatform.layerWith({ synchronous: true })`. */
@@ -48,8 +52,14 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Determinism, never, Scheduler> {
   const scheduler = yield* Scheduler
   const time = new VirtualTime(options.start ?? DEFAULT_START)
-  const { onSpin } = options
-  const turns = new Turns({ scheduler, time, ...(onSpin === undefined ? {} : { onSpin }) })
+  const { limits, onEnd, onSpin } = options
+  const turns = new Turns({
+    scheduler,
+    time,
+    ...(onSpin === undefined ? {} : { onSpin }),
+    ...(limits === undefined ? {} : { limits }),
+    ...(onEnd === undefined ? {} : { onEnd })
+  })
   const runQueue = new RunQueue()
   runQueue.idle = turns.idle
   const attach = ({ system: { taskSet } }: Kernel): void => {
@@ -63,5 +73,9 @@ export const make = Effect.fnUntraced(function* (
     }
   }
   const controls = { timekeeper: time, runQueue, entropy: seededEntropy(options.seed), machine: MACHINE }
-  return { turns, time, runQueue, controls, platform: (platform) => turns.layer(platform), attach }
+  const begin = (): void => {
+    turns.begin()
+    runQueue.schedule(() => {}) // it may have come to rest already
+  }
+  return { turns, time, runQueue, controls, platform: (platform) => turns.layer(platform), attach, begin }
 })

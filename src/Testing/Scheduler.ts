@@ -15,8 +15,6 @@ export interface Point {
   readonly last: number
   /** How many steps that task has made: a step ends at a system call, a fault or an interruption. */
   readonly step: number
-  /** How many steps all tasks together have made. */
-  readonly total: number
 }
 
 export interface Strategy {

@@ -34,38 +34,34 @@ export const random = (seed: number): Strategy => {
   return { next: ({ ready }) => ready[next() % ready.length]! }
 }
 
-/** So many steps of one task in a row, while others could run, are taken for a wait that needs another to end. */
+/** So many points of one task in a row, while others could run, are taken for a wait that needs another to end. */
 const PATIENCE = 500
 
 /**
- * Probabilistic concurrency testing: each task has a random priority, the highest runs; at `depth - 1` random steps among the
- * first `length` the running task's priority drops below all others. A bug that needs `depth` ordering constraints is found
- * with probability at least 1 / (tasks · length^(depth - 1)) in each run (Burckhardt and others, 2010).
+ * Probabilistic concurrency testing: each task has a random priority, the highest runs; at `depth - 1` random ones of the
+ * first `length` points the running task's priority drops below all others. A bug that needs `depth` ordering constraints is
+ * found with probability at least 1 / (tasks · length^(depth - 1)) in each run (Burckhardt and others, 2010).
  *
  * A task that waits for another by trying again and again would keep it from running, so one that has run for PATIENCE
- * steps drops too.
+ * points drops too.
  */
 export const pct = (seed: number, { depth, length }: { readonly depth: number; readonly length: number }): Strategy => {
   const random = randomNumbers(seed)
   const priorities = new Map<number, number>()
-  const changes = Array.from({ length: depth - 1 }, () => random() % Math.max(1, length)).sort((a, b) => a - b)
+  const changes = new Set(Array.from({ length: depth - 1 }, () => random() % length))
   let lowest = 0
   let running = 0
-  let since = 0
+  /** Points so far, and how many of them the running task has had in a row. */
+  let points = 0
+  let inRow = 0
   return {
-    next: ({ last, ready, total }) => {
+    next: ({ last, ready }) => {
       for (const task of ready) if (!priorities.has(task)) priorities.set(task, 1 + random())
-      if (last !== running) {
-        running = last
-        since = total
-      }
-      if (total - since > PATIENCE) {
-        since = total
+      inRow = last === running ? inRow + 1 : 0
+      running = last
+      if (changes.has(points++) || inRow > PATIENCE) {
         priorities.set(last, --lowest)
-      }
-      while (changes.length > 0 && changes[0]! <= total) {
-        changes.shift()
-        priorities.set(last, --lowest)
+        inRow = 0
       }
       return ready.reduce((best, task) => (priorities.get(task)! > priorities.get(best)! ? task : best))
     }

@@ -43,6 +43,10 @@ export interface TurnsOptions {
   readonly time: VirtualTime
   /** A task computed for long while others waited. */
   readonly onSpin?: (task: number) => void
+  /** How long a run may be, in virtual nanoseconds and in steps; without limits it lasts until the program ends. */
+  readonly limits?: { readonly time: bigint; readonly steps: number }
+  /** Nobody can run any more, or a limit was reached: nobody gets a turn from now on. */
+  readonly onEnd?: (reason: "Stuck" | "TimedOut") => void
 }
 
 interface Waiting {
@@ -53,6 +57,10 @@ interface Waiting {
 export class Turns {
   readonly #scheduler: Strategy
   readonly #time: VirtualTime
+  readonly #limits: TurnsOptions["limits"]
+  readonly #onEnd: TurnsOptions["onEnd"]
+  #begun = false
+  #ended = false
   readonly #onSpin: (task: number) => void
   /** By task id. */
   readonly #ready = new Map<number, Waiting>()
@@ -67,25 +75,17 @@ export class Turns {
   /** Set once the kernel is there, before its first program starts. */
   threads: Threads | undefined
 
-  constructor({ onSpin, scheduler, time }: TurnsOptions) {
+  constructor({ limits, onEnd, onSpin, scheduler, time }: TurnsOptions) {
     this.#scheduler = scheduler
     this.#time = time
+    this.#limits = limits
+    this.#onEnd = onEnd
     this.#onSpin = onSpin ?? (() => {})
-  }
-
-  /** Nobody can ever run again, unless something comes from outside. Holds between two steps. */
-  get stuck(): boolean {
-    return this.#running === undefined && this.#ready.size === 0 && !this.#time.awaited
   }
 
   /** Steps made so far. */
   get total(): number {
     return this.#total
-  }
-
-  /** The task that runs or ran last, and how many steps it has made. */
-  get last(): { readonly task: number; readonly step: number } {
-    return { task: this.#last, step: this.#steps.get(this.#last) ?? 0 }
   }
 
   /** The platform below, one thread at a time. */
@@ -103,11 +103,17 @@ export class Turns {
     ).pipe(Layer.provide(platform))
   }
 
+  /** The first program is there: from now on, threads get turns. */
+  begin(): void {
+    this.#begun = true
+  }
+
   /** For the run queue: the kernel has come to rest. True if somebody in the kernel can go on. */
   readonly idle = (): boolean => {
-    if (this.#running !== undefined) return false
+    if (this.#running !== undefined || !this.#begun || this.#ended) return false
     if (this.#time.ring()) return true
-    if (this.#ready.size === 0) return this.#time.advance()
+    if (this.#isOver()) return this.#end("TimedOut")
+    if (this.#ready.size === 0) return this.#time.advance() || this.#end("Stuck")
     const waiting = this.#ready.get(this.#choose())!
     this.#ready.delete(waiting.thread.task)
     this.#running = waiting.thread
@@ -117,10 +123,22 @@ export class Turns {
     return true
   }
 
+  #isOver(): boolean {
+    const limits = this.#limits
+    return limits !== undefined && (this.#total >= limits.steps || this.#time.monotonic() >= limits.time)
+  }
+
+  #end(reason: "Stuck" | "TimedOut"): false {
+    if (this.#onEnd === undefined) return false // something may come from outside
+    this.#ended = true
+    this.#onEnd(reason)
+    return false
+  }
+
   #choose(): number {
     const ready = [...this.#ready.keys()].sort((a, b) => a - b)
     if (ready.length === 1) return ready[0]!
-    const next = this.#scheduler.next({ ready, last: this.#last, step: this.last.step, total: this.#total })
+    const next = this.#scheduler.next({ ready, last: this.#last, step: this.#steps.get(this.#last) ?? 0 })
     if (!this.#ready.has(next)) throw new Error(`the scheduler chose task ${next}, which can't run`)
     return next
   }

@@ -1,0 +1,373 @@
+/**
+ * One run of a program under a plan, in a sandbox that nothing else reaches: what came out, and what happened.
+ *
+ * The program is a real one of the host's, or one written in TypeScript that runs on the simulated platform. Its standard
+ * streams are pipes of the sandbox, so that when bytes come and go is part of the run, not of the host.
+ */
+import * as Data from "effect/Data"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
+import type * as Scope from "effect/Scope"
+import { errnoName } from "../Abi/Errno.ts"
+import { O_CREAT, O_WRONLY } from "../Abi/OpenFlags.ts"
+import { signalName } from "../Abi/Signal.ts"
+import { sysnoNames } from "../Abi/Sysno.ts"
+import * as Kernel from "../Kernel.ts"
+import * as PtracePlatform from "../Platform/PtracePlatform.ts"
+import * as SimulatedPlatform from "../Platform/SimulatedPlatform.ts"
+import type { Program } from "../Platform/SimulatedProcess.ts"
+import * as Sandbox from "../Sentry/Sandbox.ts"
+import { StraceObserver } from "../Syscalls/Strace.ts"
+import type { SyscallObserver } from "../Task/SyscallObserver.ts"
+import type { Task } from "../Task/Task.ts"
+import type { Credentials } from "../Vfs/Credentials.ts"
+import { FsContext } from "../Vfs/FsContext.ts"
+import { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
+import { firstUserNamespace } from "../Vfs/UserNamespace.ts"
+import { type PipeEnd, makePipeEnd } from "../Vfs/PipeEnd.ts"
+import * as Determinism from "./Determinism.ts"
+import { FaultInjector } from "./FaultInjector.ts"
+import { type FileTree, readTree } from "./FileTree.ts"
+import { type Plan, strategyOf, uneventful } from "./Plan.ts"
+import { Scheduler, type Strategy } from "./Scheduler.ts"
+import { type Decision, recording } from "./Schedulers.ts"
+
+/** A program of the host's. */
+export interface Command {
+  readonly command: string
+  readonly args?: ReadonlyArray<string>
+  /** What the program gets; nothing of the caller's environment but PATH. */
+  readonly env?: Readonly<Record<string, string>>
+  /** Default: /. */
+  readonly cwd?: string
+}
+
+/** What is run. */
+export type Subject = Command | Program
+
+/** A system call that returned. */
+export interface CallEvent {
+  readonly task: number
+  /** comm of the task. */
+  readonly program: string
+  readonly name: string
+  /** Its result, or -errno. */
+  readonly result: number
+  /** CLOCK_MONOTONIC, nanoseconds. */
+  readonly time: bigint
+}
+
+export interface RunOptions {
+  /** Default: nobody is interrupted, and nothing goes wrong. */
+  readonly plan?: Plan
+  /** In place of the plan's schedule. */
+  readonly scheduler?: Strategy
+  /** Arguments after those of the command. */
+  readonly args?: ReadonlyArray<string>
+  readonly stdin?: string
+  /** Host directory that becomes /. Default for commands: the host's own. Changes stay in memory. */
+  readonly rootfs?: string
+  readonly mounts?: ReadonlyArray<Sandbox.Mount>
+  /** TypeScript programs that a TypeScript program can execute, as /NAME. */
+  readonly programs?: Readonly<Record<string, Program>>
+  /** Virtual time after which the run is over, ms. Default: an hour. */
+  readonly timeout?: number
+  /** Steps after which it is over. Default: a million. */
+  readonly maxSteps?: number
+  /** Directories of the sandbox whose contents at the end are part of the result. */
+  readonly keep?: ReadonlyArray<string>
+  /** What must hold after every call. */
+  readonly always?: Readonly<Record<string, (event: CallEvent) => boolean>>
+  /** What should hold after some call of some run. */
+  readonly sometimes?: Readonly<Record<string, (event: CallEvent) => boolean>>
+}
+
+/** How a run ended. */
+export type Ended =
+  | { readonly _tag: "Exited"; readonly code: number }
+  | { readonly _tag: "Signaled"; readonly signal: string }
+  /** Everybody waits for somebody else: a deadlock, or a wait for what never comes. */
+  | { readonly _tag: "Stuck" }
+  /** Too much virtual time, or too many steps. */
+  | { readonly _tag: "TimedOut" }
+
+export interface Run {
+  readonly exit: Ended
+  readonly stdout: string
+  readonly stderr: string
+  /** Contents of the files below `keep`, by path. */
+  readonly files: FileTree
+  /** Every system call, signal and exit as strace prints them; what a fault changed is marked INJECTED. */
+  readonly trace: Stream.Stream<string>
+  readonly lines: ReadonlyArray<string>
+  /** The decisions that were not what the rule says: with them, the plan's schedule is not needed. */
+  readonly decisions: ReadonlyArray<Decision>
+  /** The faults that happened, in words. */
+  readonly injected: ReadonlyArray<string>
+  /** What did not hold, of `always`, with the line of the trace after which it did not. */
+  readonly violations: ReadonlyArray<{ readonly name: string; readonly line: number }>
+  /** What held at least once, of `sometimes`. */
+  readonly seen: ReadonlySet<string>
+  readonly steps: number
+  /** Virtual ms that it took. */
+  readonly millis: number
+  /** A task span while others waited: the run depended on the host. */
+  readonly isReliable: boolean
+}
+
+/** The run could not take place, or the kernel failed. */
+export class SimulationFailed extends Data.TaggedError("SimulationFailed")<{ readonly reason: string }> {
+  override get message(): string {
+    return this.reason
+  }
+}
+
+const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+const HOUR = 3_600_000
+const MILLION = 1_000_000
+/** How long the host may take for a run, ms. */
+const PATIENCE = 120_000
+
+const ALL = (1n << 41n) - 1n
+
+/** The superuser: in a simulation there is nobody else. */
+const root: Credentials = {
+  ruid: 0,
+  euid: 0,
+  suid: 0,
+  fsuid: 0,
+  rgid: 0,
+  egid: 0,
+  sgid: 0,
+  fsgid: 0,
+  groups: [],
+  effective: ALL,
+  permitted: ALL,
+  inheritable: 0n,
+  bounding: ALL,
+  ambient: 0n,
+  userNamespace: firstUserNamespace
+}
+
+/** Collects what happens. */
+class Recorder {
+  readonly #text: Array<string> = []
+  readonly injected: Array<string> = []
+  readonly violations: Array<{ readonly name: string; readonly line: number }> = []
+  readonly seen = new Set<string>()
+  readonly strace = new StraceObserver({ pids: "always", write: (text) => this.#text.push(text) })
+  /** Of calls that have not returned, by task. */
+  readonly #notes = new Map<number, string>()
+  readonly #options: RunOptions
+  readonly #now: () => bigint
+
+  constructor(options: RunOptions, now: () => bigint) {
+    this.#options = options
+    this.#now = now
+  }
+
+  readonly onInject = (task: Task, words: string): void => {
+    this.injected.push(words)
+    this.#notes.set(task.tid, words)
+  }
+
+  get lines(): ReadonlyArray<string> {
+    this.strace.flush()
+    return this.#text.join("").split("\n").slice(0, -1)
+  }
+
+  readonly observer: SyscallObserver = {
+    enter: (task, syscall, nr) => this.strace.enter(task, syscall, nr),
+    exit: (task, syscall, nr, result) => {
+      this.strace.exit(task, syscall, nr, result)
+      this.#mark(task.tid)
+      this.#judge(task, nr, result)
+    },
+    signal: (task, info) => this.strace.signal(task, info),
+    exited: (task, status) => {
+      this.strace.exited(task, status)
+      this.#mark(task.tid)
+    }
+  }
+
+  /** The line that has just been printed is that of a call with a fault. */
+  #mark(tid: number): void {
+    const note = this.#notes.get(tid)
+    const last = this.#text.at(-1)
+    if (note === undefined || last === undefined) return
+    this.#notes.delete(tid)
+    this.#text[this.#text.length - 1] = last.replace(/\n$/, ` (INJECTED: ${note})\n`)
+  }
+
+  #judge(task: Task, nr: number, result: number): void {
+    const { always, sometimes } = this.#options
+    if (always === undefined && sometimes === undefined) return
+    const name = sysnoNames[nr] ?? `syscall_${nr}`
+    const event: CallEvent = { task: task.tid, program: task.commandName, name, result, time: this.#now() }
+    for (const [claim, holds] of Object.entries(always ?? {})) {
+      if (!holds(event) && !this.violations.some((one) => one.name === claim))
+        this.violations.push({ name: claim, line: this.lines.length })
+    }
+    for (const [claim, holds] of Object.entries(sometimes ?? {})) if (holds(event)) this.seen.add(claim)
+  }
+}
+
+/** A kernel on the simulated platform, with each program at /NAME. */
+const simulatedKernel = Effect.fnUntraced(function* (
+  programs: Readonly<Record<string, Program>>,
+  determinism: Determinism.Determinism,
+  options: Pick<Kernel.KernelOptions, "observer" | "injector">
+) {
+  const kernel = yield* Kernel.make({
+    ...determinism.controls,
+    ...options,
+    platform: determinism.platform(SimulatedPlatform.layer({ programs })),
+    mounts: { root: { _tag: "Empty" }, binds: [] },
+    credentials: root
+  }).pipe(Effect.mapError((error) => new SimulationFailed({ reason: error.message })))
+  const { vfs } = kernel.system
+  const caller = { fs: new FsContext(vfs.root, vfs.root, 0), credentials: root, tid: 0, threadGroup: { tgid: 0 } }
+  for (const name of Object.keys(programs)) {
+    const file = vfs.open(caller, vfs.root, `/${name}`, O_CREAT | O_WRONLY, 0o755)
+    if (!(file instanceof OpenFileDescription))
+      return yield* new SimulationFailed({ reason: `/${name} can't be made: ${errnoName(-Number(file))}` })
+    file.write(SimulatedPlatform.imageOf(name))
+    file.release()
+  }
+  return kernel
+})
+
+const collect = Effect.fnUntraced(function* (end: PipeEnd, into: Array<Uint8Array>) {
+  for (let chunk = yield* end.readChunk; chunk !== undefined; chunk = yield* end.readChunk) into.push(chunk)
+})
+
+const nanosOf = (start: string): Effect.Effect<bigint, SimulationFailed> => {
+  const millis = Date.parse(start)
+  return millis >= 0
+    ? Effect.succeed(BigInt(millis) * 1_000_000n)
+    : Effect.fail(new SimulationFailed({ reason: `the plan's start '${start}' is no time since 1970` }))
+}
+
+/** Runs `subject` to its end. */
+export const run = (subject: Subject, options: RunOptions = {}): Effect.Effect<Run, SimulationFailed> =>
+  Effect.scoped(runScoped(subject, options)).pipe(
+    Effect.timeoutOrElse({
+      duration: PATIENCE,
+      orElse: () =>
+        Effect.fail(new SimulationFailed({ reason: "a task computes without end, or the host is too slow" }))
+    })
+  )
+
+const runScoped = Effect.fnUntraced(function* (
+  subject: Subject,
+  options: RunOptions
+): Effect.fn.Return<Run, SimulationFailed, Scope.Scope> {
+  const plan = options.plan ?? uneventful
+  const strategy = recording(options.scheduler ?? strategyOf(plan.schedule))
+  const ended = Deferred.makeUnsafe<Ended>()
+  let isReliable = true
+  const start = plan.start === undefined ? undefined : yield* nanosOf(plan.start)
+  const determinism = yield* Effect.provideService(
+    Determinism.make({
+      seed: plan.seed,
+      ...(start === undefined ? {} : { start }),
+      limits: { time: BigInt(options.timeout ?? HOUR) * 1_000_000n, steps: options.maxSteps ?? MILLION },
+      onSpin: () => {
+        isReliable = false
+      },
+      onEnd: (reason) => void Deferred.doneUnsafe(ended, Effect.succeed({ _tag: reason }))
+    }),
+    Scheduler,
+    strategy
+  )
+  const { runQueue, time, turns } = determinism
+  const recorder = new Recorder(options, time.monotonic)
+  const injector = yield* Effect.try({
+    try: () => (plan.faults.length === 0 ? undefined : new FaultInjector(plan.faults, time, recorder.onInject)),
+    catch: (cause) => new SimulationFailed({ reason: String(cause) })
+  })
+  const hooks = { observer: recorder.observer, ...(injector === undefined ? {} : { injector }) }
+  const kernel =
+    typeof subject === "function"
+      ? yield* simulatedKernel({ ...options.programs, main: subject }, determinism, hooks)
+      : yield* Sandbox.makeKernel({
+          ...hooks,
+          platform: determinism.platform(PtracePlatform.layerWith({ synchronous: true })),
+          platformName: "ptrace",
+          rootfs: options.rootfs ?? "/",
+          mounts: options.mounts ?? [],
+          controls: determinism.controls
+        }).pipe(Effect.mapError((error) => new SimulationFailed({ reason: error.message })))
+  // everything that concerns the program runs on its own queue: what is another turn of the host's is not part of it
+  const inside = <A, E>(effect: Effect.Effect<A, E>) =>
+    Effect.sync(() => Effect.runFork(effect, { scheduler: runQueue }))
+  const pipe = (direction: "reads" | "writes") => makePipeEnd(kernel.system.anonymous, runQueue.schedule, direction)
+  const [stdin, stdout, stderr] = [pipe("writes"), pipe("reads"), pipe("reads")]
+  const [out, err]: [Array<Uint8Array>, Array<Uint8Array>] = [[], []]
+  const collecting = [yield* inside(collect(stdout.end, out)), yield* inside(collect(stderr.end, err))]
+  const input = Effect.andThen(
+    stdin.end.writeAll(Buffer.from(options.stdin ?? "", "utf8")),
+    Effect.sync(() => stdin.end.close())
+  )
+  yield* inside(input)
+
+  const command: Command = typeof subject === "function" ? { command: "/main" } : subject
+  const env = typeof subject === "function" ? { ...command.env } : { PATH, ...command.env }
+  const envp = Object.entries(env).map(([name, value]) => Sandbox.toBytes(`${name}=${value}`))
+  determinism.attach(kernel)
+  const starting = yield* inside(
+    Sandbox.start(kernel, {
+      command: Sandbox.toBytes(command.command),
+      args: [...(command.args ?? []), ...(options.args ?? [])].map(Sandbox.toBytes),
+      envp,
+      cwd: Sandbox.toBytes(command.cwd ?? "/"),
+      stdio: [stdin.guest, stdout.guest, stderr.guest]
+    })
+  )
+  const running = yield* Effect.mapError(
+    Fiber.join(starting),
+    (error) => new SimulationFailed({ reason: error.message })
+  )
+  recorder.strace.started(running.pid, running.path, running.argv, envp.length)
+  const failed = Deferred.makeUnsafe<never, SimulationFailed>()
+  yield* inside(
+    Effect.matchEffect(running.exit, {
+      onSuccess: (status) =>
+        Effect.sync(() =>
+          Deferred.doneUnsafe(
+            ended,
+            Effect.succeed<Ended>(
+              status._tag === "Exited"
+                ? { _tag: "Exited", code: status.code }
+                : { _tag: "Signaled", signal: signalName(status.signal) }
+            )
+          )
+        ),
+      onFailure: (error) => Deferred.fail(failed, new SimulationFailed({ reason: error.message }))
+    })
+  )
+  determinism.begin()
+  const exit = yield* Effect.raceFirst(Deferred.await(ended), Deferred.await(failed))
+  const { total } = turns
+  const millis = Number(time.monotonic() / 1_000_000n)
+  kernel.kill()
+  yield* Fiber.awaitAll(collecting)
+  const { lines } = recorder
+  return {
+    exit,
+    stdout: Buffer.concat(out).toString("utf8"),
+    stderr: Buffer.concat(err).toString("utf8"),
+    files: readTree(kernel, root, options.keep ?? []),
+    trace: Stream.fromIterable(lines),
+    lines,
+    decisions: strategy.decisions,
+    injected: recorder.injected,
+    violations: recorder.violations,
+    seen: recorder.seen,
+    steps: total,
+    millis,
+    isReliable
+  }
+})

@@ -23,6 +23,7 @@ import { bind } from "./Platform/Native.ts"
 import { Platform, type PlatformFailed } from "./Platform/Platform.ts"
 import { AfterBatch } from "./Platform/Pump.ts"
 import { SeccompLog } from "./Seccomp/SeccompLog.ts"
+import { initialExtendedState } from "./Signals/SignalFrame.ts"
 import { RunQueue } from "./Sync/RunQueue.ts"
 import { linuxTable } from "./Syscalls/LinuxTable.ts"
 import { type StartFailed, type StartOptions, makeFirstTask } from "./Task/FirstTask.ts"
@@ -178,7 +179,11 @@ export const make = Effect.fnUntraced(function* (
     seccompLog: new SeccompLog(),
     version: { release: RELEASE, version: VERSION },
     bootTime: timekeeper.monotonic(),
-    frameState: { features, size: frameSize },
+    frameState: {
+      features,
+      size: frameSize,
+      initial: initialExtendedState(features, platform.extendedState.size)
+    },
     hardware: readHardware(),
     cpuCount: machine?.cpuCount ?? availableParallelism(),
     memorySize: machine === undefined ? memorySize : () => machine.memory,

@@ -132,6 +132,7 @@ export const SEGV_ACCERR = 2
 export const BUS_ADRALN = 1
 export const BUS_ADRERR = 2
 export const ILL_ILLOPN = 2
+export const FPE_INTDIV = 1
 export const TRAP_BRKPT = 1
 export const TRAP_TRACE = 2
 

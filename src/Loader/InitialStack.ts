@@ -80,6 +80,7 @@ export const buildStack = (request: StackRequest): InitialStack => {
   const randomAt = platformAt - 16
 
   const { credentials, hardware } = request
+  const { userNamespace } = credentials
   const entries: ReadonlyArray<readonly [type: number, value: number]> = [
     ...(request.vdso === undefined ? [] : [[Aux.AT_SYSINFO_EHDR, request.vdso] as const]),
     [Aux.AT_MINSIGSTKSZ, hardware.minSigStackSize],
@@ -92,10 +93,10 @@ export const buildStack = (request: StackRequest): InitialStack => {
     [Aux.AT_BASE, request.interpreterBase],
     [Aux.AT_FLAGS, 0],
     [Aux.AT_ENTRY, request.entry],
-    [Aux.AT_UID, credentials.ruid],
-    [Aux.AT_EUID, credentials.euid],
-    [Aux.AT_GID, credentials.rgid],
-    [Aux.AT_EGID, credentials.egid],
+    [Aux.AT_UID, userNamespace.userTo(credentials.ruid)],
+    [Aux.AT_EUID, userNamespace.userTo(credentials.euid)],
+    [Aux.AT_GID, userNamespace.groupTo(credentials.rgid)],
+    [Aux.AT_EGID, userNamespace.groupTo(credentials.egid)],
     [Aux.AT_SECURE, request.secure ? 1 : 0],
     [Aux.AT_RANDOM, randomAt],
     [Aux.AT_HWCAP2, hardware.hwcap2],

@@ -90,6 +90,12 @@ const SW_RESERVED = 464
 const XSTATE_HEADER = 512
 const XSTATE_HEADER_SIZE = 64
 const MXCSR = 24
+/** Bits that every processor with this extended state knows; others are a general protection fault. */
+const MXCSR_KNOWN = 0xffff
+const INITIAL_MXCSR = 0x1f80
+const INITIAL_CONTROL_WORD = 0x37f
+/** The components that the legacy area holds: x87 and SSE. */
+const LEGACY_COMPONENTS = 3n
 const FP_XSTATE_MAGIC1 = 0x4650_5853
 const FP_XSTATE_MAGIC2 = 0x4650_5845
 
@@ -196,11 +202,27 @@ export const encodeExtendedState = (image: Uint8Array, features: bigint, size: n
   return bytes
 }
 
+/** The XSAVE image that handlers start with. */
+export const initialExtendedState = (features: bigint, fullSize: number): Uint8Array => {
+  const image = new Uint8Array(fullSize)
+  const view = new DataView(image.buffer)
+  view.setUint16(0, INITIAL_CONTROL_WORD, true)
+  view.setUint32(MXCSR, INITIAL_MXCSR, true)
+  view.setBigUint64(XSTATE_HEADER, LEGACY_COMPONENTS, true)
+  view.setBigUint64(SW_RESERVED, features, true)
+  return image
+}
+
 /**
- * The XSAVE image to load for what a frame carries, in `fullSize` bytes. The guest may have edited it: only components
- * in `features` survive, reserved bits are cleared, and an image without the marks counts for its legacy part only.
+ * The XSAVE image to load for what a frame carries, in `fullSize` bytes; undefined if no processor would load it. The
+ * guest may have edited it: only components in `features` survive, and an image without the marks counts for its legacy
+ * part only.
  */
-export const decodeExtendedState = (carried: Uint8Array, features: bigint, fullSize: number): Uint8Array => {
+export const decodeExtendedState = (
+  carried: Uint8Array,
+  features: bigint,
+  fullSize: number
+): Uint8Array | undefined => {
   const image = new Uint8Array(fullSize)
   const source = new DataView(carried.buffer, carried.byteOffset, carried.byteLength)
   const size = Math.min(carried.length - 4, fullSize)
@@ -210,8 +232,8 @@ export const decodeExtendedState = (carried: Uint8Array, features: bigint, fullS
     source.getUint32(size, true) === FP_XSTATE_MAGIC2
   image.set(carried.subarray(0, marked ? size : XSTATE_HEADER))
   const view = new DataView(image.buffer)
-  view.setUint32(MXCSR, view.getUint32(MXCSR, true) & 0xffff, true)
-  const components = marked ? source.getBigUint64(XSTATE_HEADER, true) & features : 3n
+  if (view.getUint32(MXCSR, true) > MXCSR_KNOWN) return undefined
+  const components = marked ? source.getBigUint64(XSTATE_HEADER, true) & features : LEGACY_COMPONENTS
   image.fill(0, XSTATE_HEADER, XSTATE_HEADER + XSTATE_HEADER_SIZE)
   view.setBigUint64(XSTATE_HEADER, components, true)
   // The CPU's own software area is not the guest's to set: it tells ptrace which components the image has.

@@ -42,6 +42,16 @@ export class SignalHandlers {
     return sa_handler !== SIG_IGN && sa_handler !== SIG_DFL
   }
 
+  /** Whether there is a handler for one of the signals in `set`. */
+  catchesAny(set: SignalSet): boolean {
+    for (let base = 1, rest = set; rest !== 0n; base += 32, rest >>= 32n) {
+      for (let bits = Number(rest & 0xffff_ffffn), signo = base; bits !== 0; bits >>>= 1, signo++) {
+        if ((bits & 1) !== 0 && this.catches(signo)) return true
+      }
+    }
+    return false
+  }
+
   /** The signals set to SIG_IGN, and those with a handler (SigIgn and SigCgt of /proc/[pid]/status). */
   summary(): { readonly ignored: SignalSet; readonly caught: SignalSet } {
     let ignored = 0n

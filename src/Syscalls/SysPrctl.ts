@@ -1,7 +1,6 @@
 /**
  * prctl(2) and arch_prctl(2).
  */
-import * as Effect from "effect/Effect"
 import { CAP_LAST_CAP, CAP_SETPCAP, CAP_SYS_RESOURCE } from "../Abi/Capability.ts"
 import { EFAULT, EINVAL, ENODEV, ENXIO, EOPNOTSUPP, EPERM } from "../Abi/Errno.ts"
 import * as Pr from "../Abi/Prctl.ts"
@@ -12,7 +11,7 @@ import { speculation } from "../Task/HostFacts.ts"
 import { isRealTime } from "../Task/Scheduling.ts"
 import { declare, hex, oneOf, type Result, type Syscall, u64 } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
-import { followCounterControl } from "../Task/TimestampCounter.ts"
+import { controlCounter } from "../Task/TimestampCounter.ts"
 import { hasCapability } from "../Vfs/Credentials.ts"
 import { getAuxv, setHugePagesDisabled, setMdwe, setMm, setVma } from "./PrctlMemory.ts"
 import { setSeccompMode } from "./SysSeccomp.ts"
@@ -108,9 +107,7 @@ const machineCheckKill = (task: Task, operation: number, policy: number, rest: b
 
 const setTimestampCounter = (task: Task, mode: number): Result => {
   if (mode !== Pr.PR_TSC_ENABLE && mode !== Pr.PR_TSC_SIGSEGV) return -EINVAL
-  task.controls = { ...task.controls, timestampFaults: mode === Pr.PR_TSC_SIGSEGV }
-  // the host allowed as much for every stub when it started: a refusal is a defect
-  return Effect.as(Effect.orDie(followCounterControl(task)), 0)
+  return controlCounter(task, mode === Pr.PR_TSC_SIGSEGV)
 }
 
 const setIoFlusher = (task: Task, value: number, rest: boolean): number => {

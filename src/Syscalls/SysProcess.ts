@@ -146,13 +146,13 @@ export const sysProcess = [
     "execve",
     [string("pathname"), stringArray("argv"), stringArray("envp")],
     (task, path, argv, envp) => exec(task, AT_FDCWD, path, argv, envp, 0),
-    { partial: "set-user-id and file capabilities are not honoured" }
+    { partial: "capabilities of files are not honoured" }
   ),
   declare(
     "execveat",
     [dirFd("dirfd"), string("pathname"), stringArray("argv"), stringArray("envp"), int("flags")],
     (task, dir, path, argv, envp, flags) => exec(task, dir, path, argv, envp, flags),
-    { partial: "set-user-id and file capabilities are not honoured" }
+    { partial: "capabilities of files are not honoured" }
   ),
   declare("exit", [int("status")], (task, status) => {
     task.exitStatus = exited(status)

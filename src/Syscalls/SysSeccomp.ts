@@ -13,15 +13,15 @@ import { SeccompFilter } from "../Seccomp/SeccompFilter.ts"
 import { address, declare, flags, oneOf, type Result, type Syscall } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import { setFilter } from "../Task/TaskSeccomp.ts"
+import { controlCounter } from "../Task/TimestampCounter.ts"
 import { hasCapability } from "../Vfs/Credentials.ts"
 import { installFile } from "./SysPipe.ts"
 
 /** SECCOMP_SET_MODE_STRICT. Whoever is bound by it may also not read the time-stamp counter. */
-export const setStrictMode = (task: Task): number => {
+export const setStrictMode = (task: Task): Result => {
   if (task.seccomp !== undefined && task.seccomp !== "Strict") return -EINVAL
   task.seccomp = "Strict"
-  task.controls = { ...task.controls, timestampFaults: true }
-  return 0
+  return controlCounter(task, true)
 }
 
 /** Copies in and checks what `struct sock_fprog` at `pointer` describes. */
@@ -135,7 +135,7 @@ const seccomp = (task: Task, operation: number, bits: number, pointer: number): 
 }
 
 /** prctl(PR_SET_SECCOMP): without flags, and the strict mode ignores its argument. */
-export const setSeccompMode = (task: Task, mode: number, pointer: number): number => {
+export const setSeccompMode = (task: Task, mode: number, pointer: number): Result => {
   switch (mode) {
     case S.SECCOMP_MODE_STRICT:
       return setStrictMode(task)

@@ -18,6 +18,7 @@ import { ProcessGroup, Session } from "./ProcessGroup.ts"
 import type { ResourceLimits } from "./ResourceLimits.ts"
 import type { System } from "./System.ts"
 import { Task } from "./Task.ts"
+import { credentialsForExec } from "./ExecCredentials.ts"
 import { loadInto, openExecutable } from "./TaskExec.ts"
 import { takeTerminal } from "./Terminal.ts"
 import { ThreadGroup } from "./ThreadGroup.ts"
@@ -71,13 +72,15 @@ export const makeFirstTask = Effect.fnUntraced(function* (
   })
   if (typeof prepared === "number") return yield* new StartFailed({ errno: -prepared, path: program.path })
   const context = yield* system.platform.makeContext
-  const loaded = yield* loadInto(context, system, caller, prepared)
+  const identity = credentialsForExec({ old: credentials, noNewPrivs: false, unsafe: false }, prepared.program.file)
+  const loaded = yield* loadInto(context, system, prepared, identity, 0)
   if (typeof loaded === "number") return yield* new StartFailed({ errno: -loaded, path: program.path })
   return yield* taskSet.mutex.section(() => {
     const group = makeGroup(system, limits)
     watchCpuLimit(group, system)
     group.hasJobControlParent = program.hasJobControlParent ?? false
-    return makeTask(system, group, context, loaded, fs, program, credentials)
+    group.dumpable = identity.dumpable
+    return makeTask(system, group, context, loaded, fs, program, identity.credentials)
   })
 })
 

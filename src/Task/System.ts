@@ -72,8 +72,8 @@ export interface System {
   readonly seccompLog: SeccompLog
   /** CLOCK_MONOTONIC when the sandbox started. */
   readonly bootTime: bigint
-  /** Bytes of XSAVE state in a signal frame, and the components in it. */
-  readonly frameState: { readonly size: number; readonly features: bigint }
+  /** Bytes of XSAVE state in a signal frame, the components in it, and the whole image that handlers start with. */
+  readonly frameState: { readonly size: number; readonly features: bigint; readonly initial: Uint8Array }
   /** What the auxiliary vector says of the processor. */
   readonly hardware: Hardware
   /** What is mapped into every program, and the page that it reads; undefined where no machine code runs. */

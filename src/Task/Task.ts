@@ -27,6 +27,7 @@ import { type SignalStack, noSignalStack } from "../Signals/SignalStack.ts"
 import { type Credentials, hasCapability } from "../Vfs/Credentials.ts"
 import type { FdTable } from "../Vfs/FdTable.ts"
 import type { FsContext } from "../Vfs/FsContext.ts"
+import { type CpuTrap, noTrap } from "./CpuTrap.ts"
 import type { RestartBlock } from "./Restart.ts"
 import type { Namespaces } from "./Namespaces.ts"
 import { App, type RunState } from "./RunState.ts"
@@ -79,6 +80,9 @@ export class Task {
   keepRegisters = false
   /** Stops; their own file says who does what. */
   readonly stops = new TaskStops()
+
+  /** Of the last fault. Owner: task fiber. */
+  trap: CpuTrap = noTrap
 
   // Signals.
   /** Signals sent to this thread alone. Guarded by: signal mutex. */

@@ -196,6 +196,7 @@ const prepareChild = (parent: Task, child: Task, request: CloneRequest): void =>
   if (request.stackPointer !== 0) registers.set(Reg.rsp, request.stackPointer)
   if ((flags & CLONE_SETTLS) !== 0) registers.words[Reg.fs_base] = request.tls
   child.blocked = parent.blocked
+  child.trap = parent.trap
   // a thread starts without an alternate stack; a process, and a vfork child, with its parent's
   child.signalStack = (flags & (CLONE_VM | CLONE_VFORK)) === CLONE_VM ? noSignalStack : parent.signalStack
   child.noNewPrivs = parent.noNewPrivs

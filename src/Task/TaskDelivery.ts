@@ -3,20 +3,16 @@
  * handler, rt_sigreturn(2).
  */
 import * as Effect from "effect/Effect"
+import { EFAULT } from "../Abi/Errno.ts"
 import { SIG_DFL, SIG_IGN, type SigAction, type StackT } from "../Abi/SigAction.ts"
 import {
   MINSIGSTKSZ,
   SA_NODEFER,
   SA_ONSTACK,
-  SEGV_ACCERR,
-  SIGBUS,
-  SIGFPE,
-  SIGILL,
+  SA_RESTORER,
   SIGKILL,
   SIGSEGV,
   SIGSTOP,
-  SIGTRAP,
-  SI_KERNEL,
   SS_AUTODISARM,
   SS_DISABLE,
   SS_ONSTACK,
@@ -42,19 +38,11 @@ import {
   unblockedSignals
 } from "./TaskSignals.ts"
 
-/** Exception vectors of the x86 CPU, as a frame's `trapno`. */
-const TRAP_GENERAL_PROTECTION = 13
-const TRAP_NUMBERS = new Map([
-  [SIGFPE, 0],
-  [SIGTRAP, 3],
-  [SIGILL, 6],
-  [SIGSEGV, 14],
-  [SIGBUS, 14]
-])
-
 /** Looks at everything that may want the task's attention. The state to go on with; `App` may still be stopped. */
 export const deliverPending = Effect.fnUntraced(function* (task: Task): Effect.fn.Return<RunState, PlatformFailed> {
   const group = task.threadGroup
+  let extendedState: Uint8Array | undefined
+  let entered = false
   while (true) {
     task.clearAttention()
     if (isLeaving(task)) {
@@ -64,15 +52,30 @@ export const deliverPending = Effect.fnUntraced(function* (task: Task): Effect.f
       }
       return Exit
     }
+    // first of all, as it takes time: what comes after a signal must not come between it and its frame
+    if (extendedState === undefined && mayEnterHandler(task)) extendedState = yield* task.context.readExtendedState
     const taken = yield* group.handlers.mutex.section(() => {
       if (group.groupStop === undefined) return takeSignal(task)
       joinGroupStop(task)
       return undefined
     })
-    if (taken === undefined) return App
-    if (taken.handler !== undefined) yield* enterHandler(task, taken.info, taken.handler)
+    if (taken === undefined) break
+    if (taken.handler === undefined) continue
+    extendedState ??= yield* task.context.readExtendedState
+    if (yield* enterHandler(task, taken.info, taken.handler, extendedState)) {
+      extendedState = task.system.frameState.initial
+      entered = true
+    }
   }
+  if (entered) yield* task.context.writeExtendedState(task.system.frameState.initial)
+  return App
 })
+
+/** Whether a signal is pending that has a handler. */
+const mayEnterHandler = (task: Task): boolean => {
+  const { handlers, pending } = task.threadGroup
+  return handlers.catchesAny((task.pending.set | pending.set) & ~task.blocked)
+}
 
 /** exit(2) was called, the group ends, or another thread's execve(2) wants this one gone. */
 const isLeaving = (task: Task): boolean => {
@@ -108,7 +111,13 @@ const takeSignal = (task: Task): { readonly info: SigInfo; readonly handler: Sig
 /** No core is ever written, as on a host with RLIMIT_CORE 0. */
 const fatalStatus = (signo: number): ExitStatus => signaled(signo, false)
 
-const enterHandler = Effect.fnUntraced(function* (task: Task, info: SigInfo, action: SigAction) {
+/** Puts a frame on the stack, with the extended state that was interrupted; false if there is no room for one. */
+const enterHandler = Effect.fnUntraced(function* (
+  task: Task,
+  info: SigInfo,
+  action: SigAction,
+  extendedState: Uint8Array
+) {
   const { frameState } = task.system
   const { registers, signalStack } = task
   const { handlers } = task.threadGroup
@@ -121,21 +130,23 @@ const enterHandler = Effect.fnUntraced(function* (task: Task, info: SigInfo, act
     (action.sa_flags & SA_ONSTACK) !== 0 && isEnabled(signalStack) && !isOnStack(signalStack, stackPointer)
   const top = alternate ? signalStack.base + signalStack.size : stackPointer
   const layout = SignalFrame.layoutFrame(top, alternate, frameState.size)
-  const image = yield* task.context.readExtendedState
-  const written = writeFrame(task, info, action, layout, image)
+  // x86-64 has no other way back than the program's own
+  const written =
+    (action.sa_flags & SA_RESTORER) === 0 ? -EFAULT : writeFrame(task, info, action, layout, extendedState)
   // a frame that would leave the alternate stack is as bad as one that cannot be written
   const overflows = (alternate || isOnStack(signalStack, stackPointer)) && layout.frame < signalStack.base
   if (overflows || written < 0) {
     if (info.signo === SIGSEGV)
       yield* handlers.mutex.section(() => handlers.set(SIGSEGV, { ...action, sa_handler: SIG_DFL }))
     yield* forceSignal(task, kernelSigInfo(SIGSEGV))
-    return
+    return false
   }
   SignalFrame.enterHandler(registers, action.sa_handler, info.signo, layout)
   task.savedMask = undefined
   const deferred = (action.sa_flags & SA_NODEFER) !== 0 ? 0n : signalBit(info.signo)
   task.setBlocked(task.blocked | action.sa_mask | deferred)
   if ((signalStack.flags & SS_AUTODISARM) !== 0) task.signalStack = disabledSignalStack
+  return true
 })
 
 /** 0 or -EFAULT. */
@@ -156,55 +167,27 @@ const writeFrame = (
     mask: task.savedMask ?? task.blocked,
     stack: { ss_sp: task.signalStack.base, ss_size: task.signalStack.size, ss_flags: task.signalStack.flags },
     layout,
-    trap: trapOf(task, info)
+    trap: task.trap
   })
   return task.memory.copyOut(layout.frame, frame)
-}
-
-/** Bits of a page fault's error code: the page was there, the access was a write, from user mode, a fetch. */
-const FAULT_PRESENT = 1
-const FAULT_WRITE = 2
-const FAULT_USER = 4
-const FAULT_FETCH = 16
-
-/** What the CPU reported with a fault. */
-const trapOf = (task: Task, info: SigInfo): SignalFrame.FrameContents["trap"] => {
-  if (info._tag !== "Fault") return { number: 0, address: 0n, error: 0 }
-  const number = info.code === SI_KERNEL ? TRAP_GENERAL_PROTECTION : (TRAP_NUMBERS.get(info.signo) ?? 0)
-  if (info.signo !== SIGSEGV || info.code === SI_KERNEL) return { number, address: 0n, error: 0 }
-  let error = FAULT_USER
-  if (info.access === "write") error |= FAULT_WRITE
-  if (info.access === "execute") error |= FAULT_FETCH
-  // a page nobody may touch is not present to the CPU either
-  const protection = task.memoryManager.areas.find(Number(info.address))?.protection ?? 0
-  if (info.code === SEGV_ACCERR && protection !== 0) error |= FAULT_PRESENT
-  return { number, address: info.address, error }
 }
 
 /** rt_sigreturn(2): everything comes back from the frame at the stack pointer, or SIGSEGV. Never returns a result. */
 export const returnFromHandler = Effect.fnUntraced(function* (task: Task) {
   task.keepRegisters = true
   task.restart = 0
-  const { features, size } = task.system.frameState
   const ucontext = new Uint8Array(SignalFrame.ucontextSize)
   if (task.memory.copyIn(task.registers.ulong(Reg.rsp), ucontext) < 0) {
     yield* forceSignal(task, kernelSigInfo(SIGSEGV))
     return 0
   }
   const { extendedState, mask, stack } = SignalFrame.restoreFrame(ucontext, task.registers)
-  const carried = new Uint8Array(size + 4)
-  if (extendedState !== 0 && task.memory.copyIn(extendedState, carried) < 0) {
-    yield* forceSignal(task, kernelSigInfo(SIGSEGV))
-    return 0
-  }
-  const fullSize = task.system.platform.extendedState.size
-  const image = SignalFrame.decodeExtendedState(carried, features, fullSize)
-  const loaded = yield* Effect.match(task.context.writeExtendedState(image), {
-    onFailure: () => false,
-    onSuccess: () => true
-  })
+  const image = readExtendedState(task, extendedState)
+  // a processor may take less than we thought, and the host may have killed the thread
+  const loaded =
+    image !== undefined &&
+    (yield* Effect.match(task.context.writeExtendedState(image), { onFailure: () => false, onSuccess: () => true }))
   if (!loaded) {
-    // a processor that takes less than we thought, or a thread that the host has killed
     yield* forceSignal(task, kernelSigInfo(SIGSEGV))
     return 0
   }
@@ -212,6 +195,15 @@ export const returnFromHandler = Effect.fnUntraced(function* (task: Task) {
   restoreStack(task, stack)
   return 0
 })
+
+/** The extended state that a frame has at `at` (0: none); undefined if it is no good. */
+const readExtendedState = (task: Task, at: number): Uint8Array | undefined => {
+  const { features, initial, size } = task.system.frameState
+  if (at === 0) return initial
+  const carried = new Uint8Array(size + 4)
+  if (task.memory.copyIn(at, carried) < 0) return undefined
+  return SignalFrame.decodeExtendedState(carried, features, task.system.platform.extendedState.size)
+}
 
 /** sigaltstack(2) with what the frame says, its errors ignored. */
 const restoreStack = (task: Task, { ss_flags, ss_size, ss_sp }: StackT): void => {

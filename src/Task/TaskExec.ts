@@ -23,7 +23,7 @@ import type { Caller } from "../Vfs/Inode.ts"
 import { Location } from "../Vfs/Mount.ts"
 import { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import { mayAccess } from "../Vfs/Permission.ts"
-import { credentialsAfterExec, dumpableAfterExec } from "./ExecCredentials.ts"
+import { type ExecCredentials, credentialsForExec } from "./ExecCredentials.ts"
 import { orRefused } from "./HostRefusal.ts"
 import type { System } from "./System.ts"
 import type { Task } from "./Task.ts"
@@ -99,21 +99,28 @@ const visiblePath = ({ dir, path }: ExecRequest): string => {
 
 /** personality(2): addresses as they were last time. */
 const ADDR_NO_RANDOMIZE = 0x4_0000
+/** What a set-user-ID program must not inherit of a personality: besides that, ADDR_COMPAT_LAYOUT, READ_IMPLIES_EXEC, MMAP_PAGE_ZERO. */
+const PER_CLEAR_ON_SETID = ADDR_NO_RANDOMIZE | 0x20_0000 | 0x40_0000 | 0x10_0000
+
+/** The personality that a program begins with. */
+const personalityFor = (identity: ExecCredentials, personality: number): number =>
+  identity.hasSetId ? personality & ~PER_CLEAR_ON_SETID : personality
 
 /** Loads a prepared program into a fresh context, which is released again if that fails. */
 export const loadInto = Effect.fnUntraced(function* (
   context: PlatformContext,
   system: System,
-  caller: Caller & { readonly personality?: number },
-  prepared: Loader.PreparedProgram
+  prepared: Loader.PreparedProgram,
+  identity: ExecCredentials,
+  personality: number
 ): Effect.fn.Return<Loader.LoadedProgram | number, PlatformFailed> {
   const program = yield* Loader.commit(prepared, {
     context,
     platform: system.platform,
-    credentials: caller.credentials,
-    secure: false,
+    credentials: identity.credentials,
+    secure: identity.secure,
     entropy: system.entropy,
-    randomize: ((caller.personality ?? 0) & ADDR_NO_RANDOMIZE) === 0,
+    randomize: (personalityFor(identity, personality) & ADDR_NO_RANDOMIZE) === 0,
     hardware: system.hardware,
     vdso: system.vdso
   })
@@ -164,13 +171,15 @@ export const execute = Effect.fnUntraced(function* (
     yield* context.release
     return -EAGAIN
   }
-  const loaded = yield* loadInto(context, task.system, task, prepared)
+  const { credentials: old, noNewPrivs, fs, personality } = task
+  const identity = credentialsForExec({ old, noNewPrivs, unsafe: fs.shared }, prepared.program.file)
+  const loaded = yield* loadInto(context, task.system, prepared, identity, personality)
   if (typeof loaded === "number") {
     // the old program is beyond return: as Linux has it, this one dies of what it tried
     yield* group.handlers.mutex.section(() => killGroup(group, signaled(SIGSEGV, false)))
     return loaded
   }
-  yield* moveTo(task, context, loaded)
+  yield* moveTo(task, context, loaded, identity)
   return 0
 })
 
@@ -224,7 +233,12 @@ const becomeLeader = (task: Task): void => {
 }
 
 /** What of a task execve(2) replaces, and what it resets. */
-const moveTo = Effect.fnUntraced(function* (task: Task, context: PlatformContext, program: Loader.LoadedProgram) {
+const moveTo = Effect.fnUntraced(function* (
+  task: Task,
+  context: PlatformContext,
+  program: Loader.LoadedProgram,
+  identity: ExecCredentials
+) {
   const group = task.threadGroup
   const old = task.context
   program.memoryManager.policy = inheritedPolicy(task.memoryManager.policy)
@@ -252,6 +266,8 @@ const moveTo = Effect.fnUntraced(function* (task: Task, context: PlatformContext
   task.signalStack = noSignalStack
   task.robustList = 0
   task.keepCapabilities = false
-  group.dumpable = dumpableAfterExec(task.credentials)
-  task.credentials = credentialsAfterExec(task.credentials, task.noNewPrivs)
+  group.dumpable = identity.dumpable
+  task.credentials = identity.credentials
+  task.personality = personalityFor(identity, task.personality)
+  if (identity.forgetsDeathSignal) task.parentDeathSignal = 0
 })

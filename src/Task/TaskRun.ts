@@ -9,6 +9,7 @@ import { signaled } from "../Abi/Wait.ts"
 import type { FaultOutcome, PlatformFailed, SwitchOutcome } from "../Platform/Platform.ts"
 import { emulateTimestampCounter } from "./TimestampCounter.ts"
 import { restartWithoutHandler } from "./Restart.ts"
+import { trapAfter } from "./CpuTrap.ts"
 import { App, Dead, Exit, type RunState, Syscall } from "./RunState.ts"
 import type { Task } from "./Task.ts"
 import { deliverPending } from "./TaskDelivery.ts"
@@ -108,11 +109,13 @@ const handleFault = (task: Task, fault: FaultOutcome): Effect.Effect<void> => {
 const raiseFault = (task: Task, fault: FaultOutcome): Effect.Effect<void> => {
   task.call.nr = -1
   task.restart = 0
-  return forceSignal(task, {
+  const info = {
     _tag: "Fault",
     signo: fault.signal,
     access: fault.access,
     code: fault.code,
     address: fault.signal === SIGSEGV || fault.code !== SI_KERNEL ? fault.address : task.registers.words[Reg.rip]!
-  })
+  } as const
+  task.trap = trapAfter(task, info)
+  return forceSignal(task, info)
 }

@@ -6,13 +6,21 @@
 import * as Effect from "effect/Effect"
 import { Reg } from "../Abi/Registers.ts"
 import type { PlatformFailed } from "../Platform/Platform.ts"
+import type { Result } from "./Syscall.ts"
 import type { Task } from "./Task.ts"
 
-/** Makes true in the task's present context what prctl(PR_SET_TSC) has said. */
+/** Makes true in the task's present context what `controlCounter` has said. */
 export const followCounterControl = (task: Task): Effect.Effect<void, PlatformFailed> =>
   task.system.platform.counter === "native"
     ? (task.context.trapCounter?.(task.controls.timestampFaults) ?? Effect.void)
     : Effect.void
+
+/** Reading the counter is a fault for the task from now on, or is not. 0. */
+export const controlCounter = (task: Task, timestampFaults: boolean): Result => {
+  task.controls = { ...task.controls, timestampFaults }
+  // the host allowed as much for every stub when it started: a refusal is a defect
+  return Effect.as(Effect.orDie(followCounterControl(task)), 0)
+}
 
 /** If the instruction at rip is rdtsc or rdtscp: executes it and returns true. */
 export const emulateTimestampCounter = (task: Task): boolean => {

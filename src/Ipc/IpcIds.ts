@@ -6,7 +6,9 @@
 import { CAP_IPC_OWNER, CAP_SYS_ADMIN } from "../Abi/Capability.ts"
 import { EACCES, EEXIST, EINVAL, ENOENT, ENOSPC, EPERM } from "../Abi/Errno.ts"
 import { type Ipc64Perm, IPC_CREAT, IPC_EXCL, IPC_PRIVATE } from "../Abi/Ipc.ts"
-import { type Credentials, hasCapability } from "../Vfs/Credentials.ts"
+import { type Credentials, hasCapabilityIn } from "../Vfs/Credentials.ts"
+import { NO_ID } from "../Vfs/IdMap.ts"
+import { type UserNamespace, firstUserNamespace } from "../Vfs/UserNamespace.ts"
 
 /** Bits of an id that are the index. */
 const INDEX_BITS = 15
@@ -27,6 +29,8 @@ export abstract class IpcObject {
   readonly cgid: number
   /** Permission bits, and for segments SHM_DEST and SHM_LOCKED. */
   mode: number
+  /** Whose capabilities count: the owner of the IPC namespace. Set when it gets its id. */
+  userNamespace: UserNamespace = firstUserNamespace
   index = 0
   sequence = 0
   /** Gone: who waits for it fails with EIDRM. */
@@ -52,25 +56,35 @@ export abstract class IpcObject {
     let granted = this.mode
     if (credentials.euid === this.cuid || credentials.euid === this.uid) granted >>= 6
     else if (isMember(credentials, this.cgid) || isMember(credentials, this.gid)) granted >>= 3
-    return (requested & ~granted & 0o7) !== 0 && !hasCapability(credentials, CAP_IPC_OWNER)
+    return (requested & ~granted & 0o7) !== 0 && !hasCapabilityIn(credentials, this.userNamespace, CAP_IPC_OWNER)
   }
 
   /** 0, or -EPERM for who may neither change nor remove it. */
   mayControl(credentials: Credentials): number {
     const owns = credentials.euid === this.cuid || credentials.euid === this.uid
-    return owns || hasCapability(credentials, CAP_SYS_ADMIN) ? 0 : -EPERM
+    return owns || hasCapabilityIn(credentials, this.userNamespace, CAP_SYS_ADMIN) ? 0 : -EPERM
   }
 
-  /** IPC_SET. */
-  change({ gid, mode, uid }: Pick<Ipc64Perm, "gid" | "mode" | "uid">, now: number): void {
-    this.uid = uid
-    this.gid = gid
+  /** IPC_SET by a guest of `userNamespace`: 0, or -EINVAL for ids that mean nothing there. */
+  change(
+    { gid, mode, uid }: Pick<Ipc64Perm, "gid" | "mode" | "uid">,
+    now: number,
+    { userNamespace }: Credentials
+  ): number {
+    const [user, group] = [userNamespace.userFrom(uid), userNamespace.groupFrom(gid)]
+    if (user === NO_ID || group === NO_ID) return -EINVAL
+    this.uid = user
+    this.gid = group
     this.mode = (this.mode & ~PERMISSIONS) | (mode & PERMISSIONS)
     this.ctime = now
+    return 0
   }
 
-  permissions(): Ipc64Perm {
-    const { cgid, cuid, gid, key, mode, sequence, uid } = this
+  /** As a guest of `userNamespace` sees them. */
+  permissions(userNamespace: UserNamespace): Ipc64Perm {
+    const { key, mode, sequence } = this
+    const [uid, cuid] = [userNamespace.userTo(this.uid), userNamespace.userTo(this.cuid)]
+    const [gid, cgid] = [userNamespace.groupTo(this.gid), userNamespace.groupTo(this.cgid)]
     return { key, uid, gid, cuid, cgid, mode, seq: sequence, pad2: 0, unused1: 0n, unused2: 0n }
   }
 }
@@ -82,12 +96,14 @@ const isMember = (credentials: Credentials, gid: number): boolean =>
 /** All objects of one kind. Atomic: every method. */
 export class IpcIds<A extends IpcObject> {
   readonly #limit: number
+  readonly #userNamespace: UserNamespace
   readonly #byIndex = new Map<number, A>()
   #lastIndex = -1
   #sequence = 0
 
-  constructor(limit: number) {
+  constructor(limit: number, userNamespace: UserNamespace) {
     this.#limit = limit
+    this.#userNamespace = userNamespace
   }
 
   get size(): number {
@@ -149,6 +165,7 @@ export class IpcIds<A extends IpcObject> {
     this.#lastIndex = index
     object.index = index
     object.sequence = this.#sequence
+    object.userNamespace = this.#userNamespace
     this.#byIndex.set(index, object)
     return object.id
   }

@@ -22,8 +22,8 @@ export class IpcNamespace implements Namespace {
     this.ino = ino
     this.owner = owner
     const now = (): number => Number(timekeeper.realtime() / NANOS_PER_SECOND)
-    this.memory = new SharedMemory(now, actor)
-    this.semaphores = new Semaphores(now)
-    this.messages = new MessageQueues(now)
+    this.memory = new SharedMemory(owner, now, actor)
+    this.semaphores = new Semaphores(owner, now)
+    this.messages = new MessageQueues(owner, now)
   }
 }

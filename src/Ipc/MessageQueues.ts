@@ -5,6 +5,7 @@ import { E2BIG, EAGAIN, EIDRM, ENOMEM, ENOMSG, ENOSPC } from "../Abi/Errno.ts"
 import { MSG_COPY, MSG_EXCEPT, MSG_NOERROR, MSGMNB, MSGMNI, type Msqid64Ds } from "../Abi/Ipc.ts"
 import { WaitQueue } from "../Sync/WaitQueue.ts"
 import type { Credentials } from "../Vfs/Credentials.ts"
+import type { UserNamespace } from "../Vfs/UserNamespace.ts"
 import { IpcIds, IpcObject } from "./IpcIds.ts"
 
 /**
@@ -69,9 +70,9 @@ export class MessageQueue extends IpcObject {
     this.#store = store
   }
 
-  status(): Msqid64Ds {
+  status(viewer: UserNamespace): Msqid64Ds {
     return {
-      msg_perm: this.permissions(),
+      msg_perm: this.permissions(viewer),
       msg_stime: this.sendTime,
       msg_rtime: this.receiveTime,
       msg_ctime: this.ctime,
@@ -171,11 +172,12 @@ export class MessageQueue extends IpcObject {
 }
 
 export class MessageQueues {
-  readonly queues = new IpcIds<MessageQueue>(MSGMNI)
+  readonly queues: IpcIds<MessageQueue>
   readonly now: () => number
   readonly #store: MessageStore = { used: 0 }
 
-  constructor(now: () => number) {
+  constructor(userNamespace: UserNamespace, now: () => number) {
+    this.queues = new IpcIds<MessageQueue>(MSGMNI, userNamespace)
     this.now = now
   }
 

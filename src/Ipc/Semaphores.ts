@@ -7,6 +7,7 @@
 import { EAGAIN, EIDRM, EINVAL, ENOSPC, ERANGE } from "../Abi/Errno.ts"
 import { IPC_NOWAIT, SEM_UNDO, SEMAEM, type Sembuf, SEMMNI, SEMMSL, SEMVMX, type Semid64Ds } from "../Abi/Ipc.ts"
 import type { Credentials } from "../Vfs/Credentials.ts"
+import type { UserNamespace } from "../Vfs/UserNamespace.ts"
 import { IpcIds, IpcObject } from "./IpcIds.ts"
 
 /**
@@ -57,9 +58,9 @@ export class SemaphoreSet extends IpcObject {
     for (let index = 0; index < count; index++) this.semaphores.push({ value: 0, pid: 0 })
   }
 
-  status(): Semid64Ds {
+  status(viewer: UserNamespace): Semid64Ds {
     return {
-      sem_perm: this.permissions(),
+      sem_perm: this.permissions(viewer),
       sem_otime: this.operationTime,
       unused1: 0n,
       sem_ctime: this.ctime,
@@ -222,12 +223,13 @@ export class SemaphoreUndo {
 }
 
 export class Semaphores {
-  readonly sets = new IpcIds<SemaphoreSet>(SEMMNI)
+  readonly sets: IpcIds<SemaphoreSet>
   readonly now: () => number
   /** Semaphores of all sets. */
   count = 0
 
-  constructor(now: () => number) {
+  constructor(userNamespace: UserNamespace, now: () => number) {
+    this.sets = new IpcIds<SemaphoreSet>(SEMMNI, userNamespace)
     this.now = now
   }
 

@@ -8,6 +8,7 @@ import { PAGE_SIZE } from "../Abi/Mman.ts"
 import type { MappedFile } from "../Memory/Vma.ts"
 import type { Credentials } from "../Vfs/Credentials.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
+import type { UserNamespace } from "../Vfs/UserNamespace.ts"
 import { IpcIds, IpcObject } from "./IpcIds.ts"
 
 const pagesOf = (bytes: number): number => Math.ceil(bytes / PAGE_SIZE)
@@ -50,9 +51,9 @@ export class Segment extends IpcObject {
     return typeof stat === "number" ? 0 : stat.blocks * 512
   }
 
-  status(): Shmid64Ds {
+  status(viewer: UserNamespace): Shmid64Ds {
     return {
-      shm_perm: this.permissions(),
+      shm_perm: this.permissions(viewer),
       shm_segsz: this.size,
       shm_atime: this.attachTime,
       shm_dtime: this.detachTime,
@@ -147,14 +148,15 @@ export class Actor {
 }
 
 export class SharedMemory {
-  readonly segments = new IpcIds<Segment>(SHMMNI)
+  readonly segments: IpcIds<Segment>
   /** Seconds since 1970. */
   readonly now: () => number
   /** Pages of all segments. */
   pages = 0
   readonly actor: Actor
 
-  constructor(now: () => number, actor: Actor) {
+  constructor(userNamespace: UserNamespace, now: () => number, actor: Actor) {
+    this.segments = new IpcIds<Segment>(SHMMNI, userNamespace)
     this.now = now
     this.actor = actor
   }

@@ -6,6 +6,7 @@ import { W_OK } from "../Abi/At.ts"
 import { S_IFMT, S_IFSOCK } from "../Abi/FileMode.ts"
 import { AF_UNIX, SOCKADDR_MAX, SOCKADDR_UN_SIZE, SUN_PATH_OFFSET, type Ucred } from "../Abi/Socket.ts"
 import type { Task } from "../Task/Task.ts"
+import { NO_ID } from "../Vfs/IdMap.ts"
 import { mayAccess } from "../Vfs/Permission.ts"
 import type { SocketName } from "../Vfs/SocketMessage.ts"
 import { UnixSocket } from "../Vfs/SocketUnix.ts"
@@ -23,6 +24,13 @@ export const credentialsOf = (task: Task): Ucred => ({
   pid: task.threadGroup.tgid,
   uid: task.credentials.euid,
   gid: task.credentials.egid
+})
+
+/** `sender` as the task sees it. */
+export const credentialsFor = ({ credentials: { userNamespace } }: Task, { gid, pid, uid }: Ucred): Ucred => ({
+  pid,
+  uid: uid === NO_ID ? NO_ID : userNamespace.userTo(uid),
+  gid: gid === NO_ID ? NO_ID : userNamespace.groupTo(gid)
 })
 
 /** A copied-in address: its family and what follows. */

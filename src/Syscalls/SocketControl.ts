@@ -15,10 +15,11 @@ import {
   Ucred
 } from "../Abi/Socket.ts"
 import type { Task } from "../Task/Task.ts"
-import { hasCapability } from "../Vfs/Credentials.ts"
+import { hasCapabilityIn, hasOwnCapability } from "../Vfs/Credentials.ts"
+import { NO_ID } from "../Vfs/IdMap.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import type { Outgoing } from "../Vfs/SocketUnix.ts"
-import { credentialsOf } from "./SocketAddress.ts"
+import { credentialsFor, credentialsOf } from "./SocketAddress.ts"
 
 /** Most descriptors in flight in one sandbox, however many a task may open. */
 const MAX_IN_FLIGHT = 65_536
@@ -28,14 +29,22 @@ const MAX_CONTROL = 131_072
 
 const align = (length: number): number => Math.ceil(length / 8) * 8
 
-/** Whether the task may say that it is `claimed`: its own ids, or a capability for others'. */
+/** What the task says that it is, as the sandbox's ids: its own ones, or it has a capability for others'. -EINVAL, -EPERM. */
+const translateClaim = (task: Task, { gid, pid, uid }: Ucred): Ucred | number => {
+  const { userNamespace } = task.credentials
+  const claimed = { pid, uid: userNamespace.userFrom(uid), gid: userNamespace.groupFrom(gid) }
+  if (claimed.uid === NO_ID || claimed.gid === NO_ID) return -EINVAL
+  return mayClaim(task, claimed) ? claimed : -EPERM
+}
+
 const mayClaim = (task: Task, claimed: Ucred): boolean => {
   const { credentials } = task
   const { ruid, euid, suid, rgid, egid, sgid } = credentials
   return (
-    (claimed.pid === task.threadGroup.tgid || hasCapability(credentials, CAP_SYS_ADMIN)) &&
-    ([ruid, euid, suid].includes(claimed.uid) || hasCapability(credentials, CAP_SETUID)) &&
-    ([rgid, egid, sgid].includes(claimed.gid) || hasCapability(credentials, CAP_SETGID))
+    (claimed.pid === task.threadGroup.tgid ||
+      hasCapabilityIn(credentials, task.namespaces.pidForChildren.owner, CAP_SYS_ADMIN)) &&
+    ([ruid, euid, suid].includes(claimed.uid) || hasOwnCapability(credentials, CAP_SETUID)) &&
+    ([rgid, egid, sgid].includes(claimed.gid) || hasOwnCapability(credentials, CAP_SETGID))
   )
 }
 
@@ -77,8 +86,8 @@ export const readControl = (task: Task, pointer: number, length: number): Outgoi
       if (error < 0) return fail(error)
     } else if (header.cmsg_type === SCM_CREDENTIALS) {
       if (body.length !== Ucred.size) return fail(-EINVAL)
-      const claimed = Ucred.decode(body)
-      if (!mayClaim(task, claimed)) return fail(-EPERM)
+      const claimed = translateClaim(task, Ucred.decode(body))
+      if (typeof claimed === "number") return fail(claimed)
       credentials = claimed
     } else return fail(-EINVAL)
   }
@@ -115,7 +124,7 @@ export const writeControl = (
   let used = 0
   let flags = 0
   if (credentials !== undefined) {
-    const raw = message(SCM_CREDENTIALS, Ucred.encode(credentials)).subarray(0, room)
+    const raw = message(SCM_CREDENTIALS, Ucred.encode(credentialsFor(task, credentials))).subarray(0, room)
     if (raw.length < CmsgHdr.size + Ucred.size) flags |= MSG_CTRUNC
     if (raw.length >= CmsgHdr.size) {
       if (task.memory.copyOut(pointer, raw) < 0) return -EFAULT

@@ -12,6 +12,7 @@ import {
   UTIME_NOW,
   UTIME_OMIT
 } from "../Abi/At.ts"
+import { NO_ID } from "../Vfs/IdMap.ts"
 import { EBADF, EFAULT, EFBIG, EINVAL, EOPNOTSUPP, EPERM } from "../Abi/Errno.ts"
 import { isRegular } from "../Abi/FileMode.ts"
 import { AT_NAMES, FALLOC_NAMES } from "../Abi/FileNames.ts"
@@ -72,8 +73,14 @@ export const fchmodat2 = declare(
 
 // ---- chown
 
-const setOwner = (task: Task, place: Location | number, uid: number, gid: number): number =>
-  typeof place === "number" ? place : changeOwner(task, place, uid, gid)
+/** NO_ID leaves an id; one that means nothing in the caller's user namespace is -EINVAL. */
+const setOwner = (task: Task, place: Location | number, uid: number, gid: number): number => {
+  if (typeof place === "number") return place
+  const { userNamespace } = task.credentials
+  const [user, group] = [userNamespace.userFrom(uid), userNamespace.groupFrom(gid)]
+  if ((user === NO_ID && uid !== NO_ID) || (group === NO_ID && gid !== NO_ID)) return -EINVAL
+  return changeOwner(task, place, user, group)
+}
 
 export const chown = declare("chown", [string("pathname"), uint("owner"), uint("group")], (task, path, uid, gid) =>
   setOwner(task, targetOf(task, AT_FDCWD, path, 0), uid, gid)

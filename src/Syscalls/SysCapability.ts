@@ -5,7 +5,7 @@ import { CAP_LAST_CAP, CAP_SETPCAP } from "../Abi/Capability.ts"
 import { EFAULT, EINVAL, EPERM, ESRCH } from "../Abi/Errno.ts"
 import { type Result, address, declare } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
-import { hasCapability } from "../Vfs/Credentials.ts"
+import { hasOwnCapability } from "../Vfs/Credentials.ts"
 
 /** _LINUX_CAPABILITY_VERSION_*: how many 32-bit triples each has. */
 const VERSIONS: ReadonlyMap<number, number> = new Map([
@@ -78,7 +78,7 @@ const capset = (task: Task, header: number, data: number): Result => {
   }
   const [effective, permitted, inheritable] = [set(0), set(1), set(2)]
   const old = task.credentials
-  const mayAdd = hasCapability(old, CAP_SETPCAP) ? VALID : old.inheritable | old.permitted
+  const mayAdd = hasOwnCapability(old, CAP_SETPCAP) ? VALID : old.inheritable | old.permitted
   if (!isSubset(inheritable, mayAdd) || !isSubset(inheritable, old.inheritable | old.bounding)) return -EPERM
   if (!isSubset(permitted, old.permitted) || !isSubset(effective, permitted)) return -EPERM
   task.credentials = { ...old, effective, permitted, inheritable, ambient: old.ambient & permitted & inheritable }

@@ -13,6 +13,7 @@ import { NotificationFd } from "../Seccomp/NotificationFd.ts"
 import { declare, fd, flags, oneOf, type Result, size, type Syscall, uint, type NamedValues } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
+import { ownerOrCapable } from "../Vfs/Permission.ts"
 import { PipeDescription } from "../Vfs/Pipe.ts"
 import { fileOf } from "./Blocking.ts"
 import { listenerRequest } from "./SeccompListener.ts"
@@ -84,8 +85,7 @@ const SETTABLE = O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | O_NOATIME
 const setFlags = (task: Task, file: OpenFileDescription, wanted: number): number => {
   if ((wanted & O_NOATIME) !== 0 && (file.statusFlags & O_NOATIME) === 0) {
     const stat = file.stat()
-    const { fsuid } = task.credentials
-    if (typeof stat !== "number" && fsuid !== 0 && stat.uid !== fsuid) return -EPERM
+    if (typeof stat !== "number" && !ownerOrCapable(stat, task.credentials)) return -EPERM
   }
   file.statusFlags = (file.statusFlags & ~SETTABLE) | (wanted & SETTABLE)
   return 0
@@ -100,9 +100,9 @@ const setOwner = (task: Task, file: OpenFileDescription, type: number, pid: numb
 }
 
 /** The real and effective user ids of who set the owner. */
-const uidsOf = (file: OpenFileDescription): Uint8Array => {
+const uidsOf = (file: OpenFileDescription, { userNamespace }: Task["credentials"]): Uint8Array => {
   const { uid, euid } = file.asyncOwner
-  return new Uint8Array(Uint32Array.of(uid, euid).buffer)
+  return new Uint8Array(Uint32Array.of(userNamespace.userTo(uid), userNamespace.userTo(euid)).buffer)
 }
 
 const ownerCommand = (task: Task, file: OpenFileDescription, command: number, argument: number): number => {
@@ -123,7 +123,7 @@ const ownerCommand = (task: Task, file: OpenFileDescription, command: number, ar
       return setOwner(task, file, owner.type, owner.pid)
     }
     case F.F_GETOWNER_UIDS:
-      return task.memory.copyOut(argument, uidsOf(file))
+      return task.memory.copyOut(argument, uidsOf(file, task.credentials))
     case F.F_GETSIG:
       return signal
     case F.F_SETSIG:

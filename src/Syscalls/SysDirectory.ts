@@ -9,7 +9,7 @@ import { isDirectory } from "../Abi/FileMode.ts"
 import { DIRENT, DIRENT64 } from "../Abi/StatStruct.ts"
 import { address, bufferOut, declare, fd, mode, size, string, type Syscall } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
-import { hasCapability } from "../Vfs/Credentials.ts"
+import { hasOwnCapability } from "../Vfs/Credentials.ts"
 import { type Location, isReachable, pathOf } from "../Vfs/Mount.ts"
 import { mayAccess } from "../Vfs/Permission.ts"
 import { fileOf } from "./Blocking.ts"
@@ -115,7 +115,7 @@ export const chroot = declare("chroot", [string("path")], (task, path) => {
   if (!("mount" in place)) return -ENOTDIR
   const error = enterable(task, place)
   if (error < 0) return error
-  if (!hasCapability(task.credentials, CAP_SYS_CHROOT)) return -EPERM
+  if (!hasOwnCapability(task.credentials, CAP_SYS_CHROOT)) return -EPERM
   task.fs.root = place
   return 0
 })

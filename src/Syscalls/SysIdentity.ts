@@ -9,7 +9,8 @@ import { type Result, address, declare, int, pid, size, uint } from "../Task/Sys
 import type { Task } from "../Task/Task.ts"
 import { leaveProcessGroup } from "../Task/TaskExit.ts"
 import type { ThreadGroup } from "../Task/ThreadGroup.ts"
-import { type Credentials, hasCapability } from "../Vfs/Credentials.ts"
+import { type Credentials, hasOwnCapability } from "../Vfs/Credentials.ts"
+import { NO_ID } from "../Vfs/IdMap.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Process groups and sessions
@@ -69,25 +70,39 @@ const setsid = (task: Task): Result => {
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** -1 as an argument: leave that id as it is. */
-const KEEP = 0xffff_ffff
+const KEEP = NO_ID
+
+/** What a guest's argument means to the sandbox. Undefined: an id that means nothing in its user namespace, EINVAL. */
+const userFrom = ({ credentials }: Task, id: number): number | undefined => {
+  const user = id === KEEP ? KEEP : credentials.userNamespace.userFrom(id)
+  return user === NO_ID && id !== KEEP ? undefined : user
+}
+
+const groupFrom = ({ credentials }: Task, id: number): number | undefined => {
+  const group = id === KEEP ? KEEP : credentials.userNamespace.groupFrom(id)
+  return group === NO_ID && id !== KEEP ? undefined : group
+}
 
 /** Capabilities follow the user ids, capabilities(7), "Effect of user ID changes on capabilities". */
 const withUids = (task: Task, change: Partial<Credentials>): Credentials => {
   const old = task.credentials
+  const { root } = old.userNamespace
   let next: Credentials = { ...old, ...change }
   if (((old.securebits ?? 0) & SECBIT_NO_SETUID_FIXUP) !== 0) return next
-  const hadRoot = old.ruid === 0 || old.euid === 0 || old.suid === 0
-  const hasRoot = next.ruid === 0 || next.euid === 0 || next.suid === 0
+  const hadRoot = old.ruid === root || old.euid === root || old.suid === root
+  const hasRoot = next.ruid === root || next.euid === root || next.suid === root
   if (hadRoot && !hasRoot && !task.keepCapabilities) next = { ...next, permitted: 0n, effective: 0n, ambient: 0n }
-  if (old.euid === 0 && next.euid !== 0) next = { ...next, effective: 0n }
-  if (old.euid !== 0 && next.euid === 0) next = { ...next, effective: next.permitted }
+  if (old.euid === root && next.euid !== root) next = { ...next, effective: 0n }
+  if (old.euid !== root && next.euid === root) next = { ...next, effective: next.permitted }
   return next
 }
 
-const setresuid = (task: Task, ruid: number, euid: number, suid: number): Result => {
+const setresuid = (task: Task, realId: number, effectiveId: number, savedId: number): Result => {
+  const [ruid, euid, suid] = [userFrom(task, realId), userFrom(task, effectiveId), userFrom(task, savedId)]
+  if (ruid === undefined || euid === undefined || suid === undefined) return -EINVAL
   const old = task.credentials
   const allowed = (id: number): boolean => id === KEEP || id === old.ruid || id === old.euid || id === old.suid
-  if (!hasCapability(old, CAP_SETUID) && !(allowed(ruid) && allowed(euid) && allowed(suid))) return -EPERM
+  if (!hasOwnCapability(old, CAP_SETUID) && !(allowed(ruid) && allowed(euid) && allowed(suid))) return -EPERM
   const effective = euid === KEEP ? old.euid : euid
   task.credentials = withUids(task, {
     ruid: ruid === KEEP ? old.ruid : ruid,
@@ -98,10 +113,12 @@ const setresuid = (task: Task, ruid: number, euid: number, suid: number): Result
   return 0
 }
 
-const setresgid = (task: Task, rgid: number, egid: number, sgid: number): Result => {
+const setresgid = (task: Task, realId: number, effectiveId: number, savedId: number): Result => {
+  const [rgid, egid, sgid] = [groupFrom(task, realId), groupFrom(task, effectiveId), groupFrom(task, savedId)]
+  if (rgid === undefined || egid === undefined || sgid === undefined) return -EINVAL
   const old = task.credentials
   const allowed = (id: number): boolean => id === KEEP || id === old.rgid || id === old.egid || id === old.sgid
-  if (!hasCapability(old, CAP_SETGID) && !(allowed(rgid) && allowed(egid) && allowed(sgid))) return -EPERM
+  if (!hasOwnCapability(old, CAP_SETGID) && !(allowed(rgid) && allowed(egid) && allowed(sgid))) return -EPERM
   const effective = egid === KEEP ? old.egid : egid
   task.credentials = {
     ...old,
@@ -113,10 +130,11 @@ const setresgid = (task: Task, rgid: number, egid: number, sgid: number): Result
   return 0
 }
 
-const setuid = (task: Task, uid: number): Result => {
-  if (uid === KEEP) return -EINVAL
+const setuid = (task: Task, id: number): Result => {
+  const uid = userFrom(task, id)
+  if (uid === undefined || uid === KEEP) return -EINVAL
   const old = task.credentials
-  if (hasCapability(old, CAP_SETUID)) {
+  if (hasOwnCapability(old, CAP_SETUID)) {
     task.credentials = withUids(task, { ruid: uid, euid: uid, suid: uid, fsuid: uid })
     return 0
   }
@@ -125,10 +143,11 @@ const setuid = (task: Task, uid: number): Result => {
   return 0
 }
 
-const setgid = (task: Task, gid: number): Result => {
-  if (gid === KEEP) return -EINVAL
+const setgid = (task: Task, id: number): Result => {
+  const gid = groupFrom(task, id)
+  if (gid === undefined || gid === KEEP) return -EINVAL
   const old = task.credentials
-  if (hasCapability(old, CAP_SETGID)) {
+  if (hasOwnCapability(old, CAP_SETGID)) {
     task.credentials = { ...old, rgid: gid, egid: gid, sgid: gid, fsgid: gid }
     return 0
   }
@@ -137,9 +156,11 @@ const setgid = (task: Task, gid: number): Result => {
   return 0
 }
 
-const setreuid = (task: Task, ruid: number, euid: number): Result => {
+const setreuid = (task: Task, realId: number, effectiveId: number): Result => {
+  const [ruid, euid] = [userFrom(task, realId), userFrom(task, effectiveId)]
+  if (ruid === undefined || euid === undefined) return -EINVAL
   const old = task.credentials
-  if (!hasCapability(old, CAP_SETUID)) {
+  if (!hasOwnCapability(old, CAP_SETUID)) {
     if (ruid !== KEEP && ruid !== old.ruid && ruid !== old.euid) return -EPERM
     if (euid !== KEEP && euid !== old.ruid && euid !== old.euid && euid !== old.suid) return -EPERM
   }
@@ -154,9 +175,11 @@ const setreuid = (task: Task, ruid: number, euid: number): Result => {
   return 0
 }
 
-const setregid = (task: Task, rgid: number, egid: number): Result => {
+const setregid = (task: Task, realId: number, effectiveId: number): Result => {
+  const [rgid, egid] = [groupFrom(task, realId), groupFrom(task, effectiveId)]
+  if (rgid === undefined || egid === undefined) return -EINVAL
   const old = task.credentials
-  if (!hasCapability(old, CAP_SETGID)) {
+  if (!hasOwnCapability(old, CAP_SETGID)) {
     if (rgid !== KEEP && rgid !== old.rgid && rgid !== old.egid) return -EPERM
     if (egid !== KEEP && egid !== old.rgid && egid !== old.egid && egid !== old.sgid) return -EPERM
   }
@@ -172,28 +195,66 @@ const setregid = (task: Task, rgid: number, egid: number): Result => {
   return 0
 }
 
-const writeThree = (task: Task, targets: ReadonlyArray<readonly [address: number, id: number]>): Result => {
-  for (const [at, id] of targets) if (task.memory.writeU32(at, id) < 0) return -EFAULT
+const setfsuid = (task: Task, id: number): Result => {
+  const old = task.credentials
+  const uid = old.userNamespace.userFrom(id)
+  const allowed = uid === old.ruid || uid === old.euid || uid === old.suid || uid === old.fsuid
+  if (uid !== NO_ID && (allowed || hasOwnCapability(old, CAP_SETUID))) task.credentials = { ...old, fsuid: uid }
+  return old.userNamespace.userTo(old.fsuid)
+}
+
+const setfsgid = (task: Task, id: number): Result => {
+  const old = task.credentials
+  const gid = old.userNamespace.groupFrom(id)
+  const allowed = gid === old.rgid || gid === old.egid || gid === old.sgid || gid === old.fsgid
+  if (gid !== NO_ID && (allowed || hasOwnCapability(old, CAP_SETGID))) task.credentials = { ...old, fsgid: gid }
+  return old.userNamespace.groupTo(old.fsgid)
+}
+
+const writeThree = (task: Task, addresses: ReadonlyArray<number>, ids: ReadonlyArray<number>): Result => {
+  for (const [index, at] of addresses.entries()) if (task.memory.writeU32(at, ids[index]!) < 0) return -EFAULT
   return 0
+}
+
+const getresuid = (task: Task, ...addresses: ReadonlyArray<number>): Result => {
+  const { euid, ruid, suid, userNamespace } = task.credentials
+  return writeThree(
+    task,
+    addresses,
+    [ruid, euid, suid].map((uid) => userNamespace.userTo(uid))
+  )
+}
+
+const getresgid = (task: Task, ...addresses: ReadonlyArray<number>): Result => {
+  const { egid, rgid, sgid, userNamespace } = task.credentials
+  return writeThree(
+    task,
+    addresses,
+    [rgid, egid, sgid].map((gid) => userNamespace.groupTo(gid))
+  )
 }
 
 const MAX_GROUPS = 65_536
 
 const getgroups = (task: Task, count: number, at: number): Result => {
-  const { groups } = task.credentials
+  const { groups, userNamespace } = task.credentials
   if (count < 0) return -EINVAL
   if (count === 0) return groups.length
   if (count < groups.length) return -EINVAL
-  const bytes = new Uint8Array(new Uint32Array(groups).buffer)
+  const bytes = new Uint8Array(Uint32Array.from(groups, (gid) => userNamespace.groupTo(gid)).buffer)
   return task.memory.copyOut(at, bytes) < 0 ? -EFAULT : groups.length
 }
 
 const setgroups = (task: Task, count: number, at: number): Result => {
-  if (!hasCapability(task.credentials, CAP_SETGID)) return -EPERM
+  const { credentials } = task
+  const { userNamespace } = credentials
+  if (!hasOwnCapability(credentials, CAP_SETGID) || !userNamespace.permitsSetgroups) return -EPERM
   if (count > MAX_GROUPS) return -EINVAL
   const bytes = new Uint8Array(count * 4)
   if (task.memory.copyIn(at, bytes) < 0) return -EFAULT
-  task.credentials = { ...task.credentials, groups: [...new Uint32Array(bytes.buffer).sort()] }
+  const groups = Array.from(new Uint32Array(bytes.buffer), (gid) => userNamespace.groupFrom(gid))
+  if (groups.includes(NO_ID)) return -EINVAL
+  task.credentials = { ...credentials, groups: groups.sort((one, other) => one - other) }
   return 0
 }
 
@@ -201,10 +262,10 @@ export const sysIdentity = [
   declare("getpid", [], (task) => task.threadGroup.tgid),
   declare("gettid", [], (task) => task.tid),
   declare("getppid", [], (task) => task.threadGroup.parentTgid),
-  declare("getuid", [], (task) => task.credentials.ruid),
-  declare("geteuid", [], (task) => task.credentials.euid),
-  declare("getgid", [], (task) => task.credentials.rgid),
-  declare("getegid", [], (task) => task.credentials.egid),
+  declare("getuid", [], ({ credentials }) => credentials.userNamespace.userTo(credentials.ruid)),
+  declare("geteuid", [], ({ credentials }) => credentials.userNamespace.userTo(credentials.euid)),
+  declare("getgid", [], ({ credentials }) => credentials.userNamespace.groupTo(credentials.rgid)),
+  declare("getegid", [], ({ credentials }) => credentials.userNamespace.groupTo(credentials.egid)),
   declare("getpgrp", [], (task) => task.threadGroup.processGroup.id),
   declare("getpgid", [pid("pid")], (task, id) => groupOf(task, id)?.processGroup.id ?? -ESRCH),
   declare("getsid", [pid("pid")], (task, id) => groupOf(task, id)?.processGroup.session.id ?? -ESRCH),
@@ -216,32 +277,10 @@ export const sysIdentity = [
   declare("setregid", [uint("rgid"), uint("egid")], setregid),
   declare("setresuid", [uint("ruid"), uint("euid"), uint("suid")], setresuid),
   declare("setresgid", [uint("rgid"), uint("egid"), uint("sgid")], setresgid),
-  declare("getresuid", [address("ruid"), address("euid"), address("suid")], (task, ruid, euid, suid) =>
-    writeThree(task, [
-      [ruid, task.credentials.ruid],
-      [euid, task.credentials.euid],
-      [suid, task.credentials.suid]
-    ])
-  ),
-  declare("getresgid", [address("rgid"), address("egid"), address("sgid")], (task, rgid, egid, sgid) =>
-    writeThree(task, [
-      [rgid, task.credentials.rgid],
-      [egid, task.credentials.egid],
-      [sgid, task.credentials.sgid]
-    ])
-  ),
-  declare("setfsuid", [uint("fsuid")], (task, id) => {
-    const old = task.credentials
-    const allowed = id === old.ruid || id === old.euid || id === old.suid || id === old.fsuid
-    if (allowed || hasCapability(old, CAP_SETUID)) task.credentials = { ...old, fsuid: id }
-    return old.fsuid
-  }),
-  declare("setfsgid", [uint("fsgid")], (task, id) => {
-    const old = task.credentials
-    const allowed = id === old.rgid || id === old.egid || id === old.sgid || id === old.fsgid
-    if (allowed || hasCapability(old, CAP_SETGID)) task.credentials = { ...old, fsgid: id }
-    return old.fsgid
-  }),
+  declare("getresuid", [address("ruid"), address("euid"), address("suid")], getresuid),
+  declare("getresgid", [address("rgid"), address("egid"), address("sgid")], getresgid),
+  declare("setfsuid", [uint("fsuid")], setfsuid),
+  declare("setfsgid", [uint("fsgid")], setfsgid),
   declare("getgroups", [int("size"), address("list")], getgroups),
   declare("setgroups", [size("size"), address("list")], setgroups),
   declare("set_tid_address", [address("tidptr")], (task, at) => {

@@ -38,7 +38,7 @@ import { isPageAligned, pageAlign, pageStart } from "../Memory/AddressLayout.ts"
 import { map } from "../Memory/MapRegion.ts"
 import { type Result, address, declare, flags, hex, int, oneOf, size } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
-import { hasCapability } from "../Vfs/Credentials.ts"
+import { hasCapability, hasCapabilityIn } from "../Vfs/Credentials.ts"
 import { memoryFile } from "../Vfs/MemoryFiles.ts"
 
 const READ = 0o444
@@ -131,7 +131,7 @@ const lock = (task: Task, id: number, locks: boolean): number => {
   const segment = id < 0 ? undefined : segmentsOf(task).find(id)
   if (segment === undefined) return -EINVAL
   const { credentials, threadGroup } = task
-  if (!hasCapability(credentials, CAP_IPC_LOCK)) {
+  if (!hasCapabilityIn(credentials, segment.userNamespace, CAP_IPC_LOCK)) {
     if (credentials.euid !== segment.uid && credentials.euid !== segment.cuid) return -EPERM
     if (locks && threadGroup.limits.soft(RLIMIT_MEMLOCK) === 0) return -EPERM
     if (locks && segment.size > threadGroup.limits.soft(RLIMIT_MEMLOCK)) return -ENOMEM
@@ -145,7 +145,7 @@ const status = (task: Task, command: number, id: number, buffer: number): number
   const segment = command === IPC_STAT ? segments.find(id) : segments.at(id)
   if (segment === undefined) return -EINVAL
   if (command !== SHM_STAT_ANY && segment.denies(task.credentials, READ)) return -EACCES
-  if (task.memory.copyOut(buffer, Shmid64Ds.encode(segment.status())) < 0) return -EFAULT
+  if (task.memory.copyOut(buffer, Shmid64Ds.encode(segment.status(task.credentials.userNamespace))) < 0) return -EFAULT
   return command === IPC_STAT ? 0 : segment.id
 }
 
@@ -155,8 +155,7 @@ const change = (task: Task, id: number, buffer: number): number => {
   const segment = obtainControl(segmentsOf(task), id, task.credentials)
   if (typeof segment === "number") return segment
   const { memory } = task.namespaces.ipc
-  segment.change(Shmid64Ds.decode(bytes).shm_perm, memory.now())
-  return 0
+  return segment.change(Shmid64Ds.decode(bytes).shm_perm, memory.now(), task.credentials)
 }
 
 const limits = (): Uint8Array =>

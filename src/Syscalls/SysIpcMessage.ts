@@ -111,7 +111,7 @@ const status = (task: Task, command: number, id: number, buffer: number): number
   const queue = command === IPC_STAT ? queues.find(id) : queues.at(id)
   if (queue === undefined) return -EINVAL
   if (command !== MSG_STAT_ANY && queue.denies(task.credentials, READ)) return -EACCES
-  if (task.memory.copyOut(buffer, Msqid64Ds.encode(queue.status())) < 0) return -EFAULT
+  if (task.memory.copyOut(buffer, Msqid64Ds.encode(queue.status(task.credentials.userNamespace))) < 0) return -EFAULT
   return command === IPC_STAT ? 0 : queue.id
 }
 
@@ -145,7 +145,8 @@ const change = (task: Task, id: number, buffer: number): number => {
   if (typeof queue === "number") return queue
   const { msg_perm, msg_qbytes } = Msqid64Ds.decode(bytes)
   if (msg_qbytes > MSGMNB && !hasCapability(task.credentials, CAP_SYS_RESOURCE)) return -EPERM
-  queue.change(msg_perm, task.namespaces.ipc.messages.now())
+  const error = queue.change(msg_perm, task.namespaces.ipc.messages.now(), task.credentials)
+  if (error < 0) return error
   queue.maximumBytes = msg_qbytes
   queue.room.notify(1)
   return 0

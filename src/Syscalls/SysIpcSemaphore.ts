@@ -147,7 +147,7 @@ const status = (task: Task, command: number, id: number, buffer: number): number
   const set = command === IPC_STAT ? sets.find(id) : sets.at(id)
   if (set === undefined) return -EINVAL
   if (command !== SEM_STAT_ANY && set.denies(task.credentials, READ)) return -EACCES
-  if (task.memory.copyOut(buffer, Semid64Ds.encode(set.status())) < 0) return -EFAULT
+  if (task.memory.copyOut(buffer, Semid64Ds.encode(set.status(task.credentials.userNamespace))) < 0) return -EFAULT
   return command === IPC_STAT ? 0 : set.id
 }
 
@@ -174,8 +174,7 @@ const change = (task: Task, id: number, buffer: number): number => {
   if (task.memory.copyIn(buffer, bytes) < 0) return -EFAULT
   const set = obtainControl(setsOf(task), id, task.credentials)
   if (typeof set === "number") return set
-  set.change(Semid64Ds.decode(bytes).sem_perm, task.namespaces.ipc.semaphores.now())
-  return 0
+  return set.change(Semid64Ds.decode(bytes).sem_perm, task.namespaces.ipc.semaphores.now(), task.credentials)
 }
 
 /** semctl(2). Never blocks. */

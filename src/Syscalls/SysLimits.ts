@@ -22,7 +22,7 @@ import { watchCpuLimit } from "../Task/CpuLimit.ts"
 import { type Result, declare, oneOf, pid, struct } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import { type Usage, groupUsage, taskUsage } from "../Task/ThreadGroup.ts"
-import { hasCapability } from "../Vfs/Credentials.ts"
+import { hasCapability, hasCapabilityIn } from "../Vfs/Credentials.ts"
 import { rusageOf } from "./ResourceUsage.ts"
 
 /** fs.nr_open: no limit on descriptors may exceed it. */
@@ -82,7 +82,7 @@ const mayPrlimit = (task: Task, target: Task): boolean => {
     rgid === other.egid &&
     rgid === other.sgid &&
     rgid === other.rgid
-  return sameIds || hasCapability(task.credentials, CAP_SYS_RESOURCE)
+  return sameIds || hasCapabilityIn(task.credentials, other.userNamespace, CAP_SYS_RESOURCE)
 }
 
 const prlimit64 = (task: Task, id: number, resource: number, newAt: number, oldAt: number): Result => {

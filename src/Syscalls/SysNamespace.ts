@@ -9,15 +9,15 @@ import { NamespaceDescription } from "../Task/NamespaceFiles.ts"
 import { type Namespaces, copyNamespaces } from "../Task/Namespaces.ts"
 import { NetNamespace } from "../Task/NetNamespace.ts"
 import { PidFd } from "../Task/PidFd.ts"
-import { hasEnded, mayInspect } from "../Task/ProcSubject.ts"
+import { hasEnded, mayInspectReally } from "../Task/ProcSubject.ts"
 import { type Result, declare, fd, flags, longFlags } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
+import { credentialsIn, credentialsInNew } from "../Task/UserNamespaces.ts"
 import { UtsNamespace } from "../Task/UtsNamespace.ts"
 import { type Credentials, hasCapabilityIn } from "../Vfs/Credentials.ts"
 import type { Namespace, NamespaceKind } from "../Vfs/Namespace.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
-import { UserNamespace } from "../Vfs/UserNamespace.ts"
-import { withRealIds } from "../Vfs/Attributes.ts"
+import { UserNamespace, firstUserNamespace } from "../Vfs/UserNamespace.ts"
 import { installFile } from "./SysPipe.ts"
 
 const {
@@ -78,7 +78,9 @@ const unshare = (task: Task, requested: number): Result => {
   if ((wanted & CLONE_THREAD) !== 0 && task.threadGroup.tasks.size > 1) return -EINVAL
   if ((wanted & CLONE_SIGHAND) !== 0 && sharesHandlers(task)) return -EINVAL
   if ((wanted & CLONE_VM) !== 0 && task.memoryManager.users > 1) return -EINVAL
-  const namespaces = copyNamespaces(task.system, task.namespaces, wanted, task.credentials)
+  const credentials = (wanted & CLONE_NEWUSER) === 0 ? task.credentials : credentialsInNew(task)
+  if (typeof credentials === "number") return credentials
+  const namespaces = copyNamespaces(task.system, task.namespaces, wanted, credentials)
   if (typeof namespaces === "number") return namespaces
   if ((wanted & CLONE_FS) !== 0 && task.fs.shared) {
     const copy = task.fs.copy()
@@ -95,6 +97,7 @@ const unshare = (task: Task, requested: number): Result => {
     task.semaphoreUndo.leave(task.threadGroup.tgid)
     task.semaphoreUndo = undefined
   }
+  task.credentials = credentials
   task.namespaces = namespaces
   return 0
 }
@@ -111,8 +114,8 @@ interface Entry {
 
 /** One namespace more, or -errno. */
 const enter = (task: Task, { credentials, namespaces }: Entry, namespace: Namespace): Entry | number => {
-  const owner = namespace.owner
-  if (owner === undefined) return -EINVAL
+  if (namespace instanceof UserNamespace) return enterUser(task, { credentials, namespaces }, namespace)
+  const owner = namespace.owner ?? firstUserNamespace
   const isPermitted =
     hasCapabilityIn(task.credentials, owner, CAP_SYS_ADMIN) &&
     hasCapabilityIn(task.credentials, credentials.userNamespace, CAP_SYS_ADMIN)
@@ -123,12 +126,19 @@ const enter = (task: Task, { credentials, namespaces }: Entry, namespace: Namesp
   return -EINVAL
 }
 
+/** A user namespace: not one's own, through which capabilities could be gained, nor one that threads would not share. */
+const enterUser = (task: Task, { credentials, namespaces }: Entry, namespace: UserNamespace): Entry | number => {
+  if (namespace === task.credentials.userNamespace) return -EINVAL
+  if (task.threadGroup.tasks.size > 1 || task.fs.shared) return -EINVAL
+  if (!hasCapabilityIn(task.credentials, namespace, CAP_SYS_ADMIN)) return -EPERM
+  return { credentials: credentialsIn(credentials, namespace), namespaces }
+}
+
 /** The namespaces of the kinds in `wanted` that the process of a pidfd lives in; -errno. */
 const namespacesOfProcess = (task: Task, { group }: PidFd, wanted: number): ReadonlyArray<Namespace> | number => {
   const target = group.leader
   if (group.state === "Dead" || target === undefined) return -ESRCH
-  const { credentials, fs, threadGroup, tid } = task
-  if (!mayInspect({ fs, threadGroup, tid, credentials: withRealIds(credentials) }, target)) return -EPERM
+  if (!mayInspectReally(task, target)) return -EPERM
   if (hasEnded(target)) return -ESRCH
   const { ipc, mnt, net, pidForChildren, uts } = target.namespaces
   const all: ReadonlyArray<Namespace> = [target.credentials.userNamespace, mnt, uts, ipc, pidForChildren, net]

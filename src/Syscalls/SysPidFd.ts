@@ -12,8 +12,8 @@ import { type Result, declare, fd, flags, pid, signal, struct, uint } from "../T
 import type { Task } from "../Task/Task.ts"
 import { sendToGroup } from "../Task/TaskSignals.ts"
 import type { ThreadGroup } from "../Task/ThreadGroup.ts"
-import { hasCapability } from "../Vfs/Credentials.ts"
-import { mayKill, readInfo } from "./SysSignal.ts"
+import { hasCapabilityIn } from "../Vfs/Credentials.ts"
+import { mayKill, readInfo, toldTo, userInfo } from "./SysSignal.ts"
 import { installFile } from "./SysPipe.ts"
 
 /** A new descriptor for `group`; always close-on-exec. */
@@ -47,14 +47,12 @@ const pidfd_send_signal = (task: Task, descriptor: number, signo: number, info: 
   const group = processOf(task, descriptor)
   if (group === undefined) return -EBADF
   const given: SigInfo | number =
-    info === 0
-      ? { _tag: "Kill", signo, code: SI_USER, pid: task.threadGroup.tgid, uid: task.credentials.ruid }
-      : readInfo(task, group.tgid, signo, info)
+    info === 0 ? userInfo(task, group, signo, SI_USER) : readInfo(task, group.tgid, signo, info)
   if (typeof given === "number") return given
   if (signo < 0 || signo > NSIG) return -EINVAL
   if (group.state === "Dead") return -ESRCH
   if (!mayKill(task, group, signo)) return -EPERM
-  if (signo !== 0) sendToGroup(group, given)
+  if (signo !== 0) sendToGroup(group, info === 0 ? given : toldTo(task, group, given))
   return 0
 }
 
@@ -67,7 +65,7 @@ const pidfd_getfd = (task: Task, descriptor: number, target: number, flagBits: n
   const { credentials } = task
   const theirs = other.credentials
   const same = credentials.ruid === theirs.ruid && credentials.ruid === theirs.euid && credentials.ruid === theirs.suid
-  if (!same && !hasCapability(credentials, CAP_SYS_PTRACE)) return -EPERM
+  if (!same && !hasCapabilityIn(credentials, theirs.userNamespace, CAP_SYS_PTRACE)) return -EPERM
   const found = other.fds.get(target)
   return found === undefined ? -EBADF : installFile(task, found.retain(), true)
 }

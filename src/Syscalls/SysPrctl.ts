@@ -12,7 +12,7 @@ import { isRealTime } from "../Task/Scheduling.ts"
 import { declare, hex, oneOf, type Result, type Syscall, u64 } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import { controlCounter } from "../Task/TimestampCounter.ts"
-import { hasCapability } from "../Vfs/Credentials.ts"
+import { hasCapability, hasOwnCapability } from "../Vfs/Credentials.ts"
 import { getAuxv, setHugePagesDisabled, setMdwe, setMm, setVma } from "./PrctlMemory.ts"
 import { setSeccompMode } from "./SysSeccomp.ts"
 
@@ -50,7 +50,7 @@ const setSecurebits = (task: Task, wanted: number): number => {
   // what is locked stays as it is, and so do the locks
   if (((locks >> 1) & (old ^ wanted)) !== 0 || (locks & ~wanted) !== 0) return -EPERM
   const privileged = ((old ^ wanted) & ~Pr.SECBITS_UNPRIVILEGED) !== 0
-  if (privileged && !hasCapability(task.credentials, CAP_SETPCAP)) return -EPERM
+  if (privileged && !hasOwnCapability(task.credentials, CAP_SETPCAP)) return -EPERM
   task.keepCapabilities = (wanted & Pr.SECBIT_KEEP_CAPS) !== 0
   task.credentials = { ...task.credentials, securebits: wanted & ~Pr.SECBIT_KEEP_CAPS }
   return 0
@@ -64,7 +64,7 @@ const setKeepCapabilities = (task: Task, value: number): number => {
 }
 
 const dropBounding = (task: Task, capability: number): number => {
-  if (!hasCapability(task.credentials, CAP_SETPCAP)) return -EPERM
+  if (!hasOwnCapability(task.credentials, CAP_SETPCAP)) return -EPERM
   if (!isCapability(capability)) return -EINVAL
   task.credentials = { ...task.credentials, bounding: task.credentials.bounding & ~bitOf(capability) }
   return 0

@@ -23,11 +23,15 @@ import {
 import { allowsNice, clampNice, isRealTime } from "../Task/Scheduling.ts"
 import { type Result, declare, int, oneOf } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
-import { hasCapability } from "../Vfs/Credentials.ts"
+import { hasCapability, hasCapabilityIn } from "../Vfs/Credentials.ts"
 
 const findTask = (task: Task, id: number): Task | undefined => (id === 0 ? task : task.system.taskSet.tasks.get(id))
 
 const isCapable = (task: Task): boolean => hasCapability(task.credentials, CAP_SYS_NICE)
+
+/** For what others may be asked about or told. */
+const isCapableOver = (task: Task, { credentials }: Task): boolean =>
+  hasCapabilityIn(task.credentials, credentials.userNamespace, CAP_SYS_NICE)
 
 const livingTasks = function* (groups: Iterable<{ readonly tasks: Iterable<Task> }>): Generator<Task> {
   for (const group of groups) yield* group.tasks
@@ -41,7 +45,7 @@ const groupTasks = (task: Task, who: number): Iterable<Task> => {
 
 /** The tasks of a real user; 0: the caller's own. */
 const userTasks = function* (task: Task, who: number): Generator<Task> {
-  const uid = who === 0 ? task.credentials.ruid : who >>> 0
+  const uid = who === 0 ? task.credentials.ruid : task.credentials.userNamespace.userFrom(who >>> 0)
   for (const each of livingTasks(task.system.taskSet.groups.values())) if (each.credentials.ruid === uid) yield each
 }
 
@@ -76,7 +80,7 @@ const getpriority = (task: Task, which: number, who: number): Result => {
 const setOnePriority = (task: Task, target: Task, nice: number): number => {
   const { credentials } = target
   const own = credentials.ruid === task.credentials.euid || credentials.euid === task.credentials.euid
-  if (!own && !isCapable(task)) return -EPERM
+  if (!own && !isCapableOver(task, target)) return -EPERM
   if (nice < target.niceness && !allowsNice(target, nice) && !isCapable(task)) return -EACCES
   target.niceness = nice
   return 0

@@ -2,19 +2,12 @@
  * Looking into other processes: process_vm_readv(2), process_vm_writev(2), kcmp(2).
  */
 import { EBADF, EFAULT, EINVAL, ENOENT, EPERM, ESRCH } from "../Abi/Errno.ts"
-import { mayInspect } from "../Task/ProcSubject.ts"
+import { mayInspectReally } from "../Task/ProcSubject.ts"
 import { address, declare, hex, oneOf, pid, type Result, size, type Syscall } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import { EpollDescription } from "../Vfs/Epoll.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import { TRANSFER_SIZE, transferBuffer, userVector } from "./UserVector.ts"
-
-/** ptrace(2)'s access check, PTRACE_MODE_*_REALCREDS: by the real ids. */
-const mayAccess = (task: Task, target: Task): boolean => {
-  const { fs, threadGroup, tid } = task
-  const { rgid, ruid } = task.credentials
-  return mayInspect({ fs, threadGroup, tid, credentials: { ...task.credentials, fsuid: ruid, fsgid: rgid } }, target)
-}
 
 /** Copies between the caller's buffers and those of process `id`, as far as both reach. */
 const transfer = (
@@ -33,7 +26,7 @@ const transfer = (
   if (typeof theirs === "number") return theirs
   if (own.length === 0 || theirs.length === 0) return 0
   if (target === undefined || target.threadGroup.state !== "Alive") return -ESRCH
-  if (!mayAccess(task, target)) return -EPERM
+  if (!mayInspectReally(task, target)) return -EPERM
   const [from, to] = direction === "read" ? [theirs, own] : [own, theirs]
   const total = Math.min(own.length, theirs.length)
   let done = 0
@@ -94,7 +87,7 @@ const kcmp = (task: Task, firstId: number, secondId: number, type: number, a: nu
   const first = tasks.get(firstId)
   const second = tasks.get(secondId)
   if (first === undefined || second === undefined) return -ESRCH
-  if (!mayAccess(task, first) || !mayAccess(task, second)) return -EPERM
+  if (!mayInspectReally(task, first) || !mayInspectReally(task, second)) return -EPERM
   const file = type === 0 || type === 7 ? first.fds.get(a) : undefined
   switch (type) {
     case 0: {

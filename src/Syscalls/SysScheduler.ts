@@ -27,7 +27,7 @@ import { PAGE_SIZE } from "../Abi/Mman.ts"
 import { affinityOf, allowsNice, clampNice, isRealTime } from "../Task/Scheduling.ts"
 import { type Result, address, declare, oneOf, pid, struct, uint } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
-import { hasCapability } from "../Vfs/Credentials.ts"
+import { hasCapability, hasCapabilityIn } from "../Vfs/Credentials.ts"
 
 const findTask = (task: Task, id: number): Task | undefined => (id === 0 ? task : task.system.taskSet.tasks.get(id))
 
@@ -230,7 +230,9 @@ const sched_setaffinity = (task: Task, id: number, length: number, at: number): 
   if (task.memory.copyIn(at, bytes) < 0) return -EFAULT
   const target = findTask(task, id)
   if (target === undefined) return -ESRCH
-  if (!isOwner(task, target) && !isCapable(task)) return -EPERM
+  if (!isOwner(task, target) && !hasCapabilityIn(task.credentials, target.credentials.userNamespace, CAP_SYS_NICE)) {
+    return -EPERM
+  }
   let mask = 0n
   bytes.forEach((byte, index) => (mask |= BigInt(byte) << BigInt(8 * index)))
   mask &= (1n << BigInt(cpuCount)) - 1n

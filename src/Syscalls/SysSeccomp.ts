@@ -14,7 +14,7 @@ import { address, declare, flags, oneOf, type Result, type Syscall } from "../Ta
 import type { Task } from "../Task/Task.ts"
 import { setFilter } from "../Task/TaskSeccomp.ts"
 import { controlCounter } from "../Task/TimestampCounter.ts"
-import { hasCapability } from "../Vfs/Credentials.ts"
+import { hasOwnCapability } from "../Vfs/Credentials.ts"
 import { installFile } from "./SysPipe.ts"
 
 /** SECCOMP_SET_MODE_STRICT. Whoever is bound by it may also not read the time-stamp counter. */
@@ -30,7 +30,7 @@ const readProgram = (task: Task, pointer: number): BpfProgram | number => {
   if (task.memory.copyIn(pointer, header) < 0) return -EFAULT
   const { filter, len } = SockFprog.decode(header)
   if (len === 0 || len > BPF_MAXINSNS) return -EINVAL
-  if (!task.noNewPrivs && !hasCapability(task.credentials, CAP_SYS_ADMIN)) return -EACCES
+  if (!task.noNewPrivs && !hasOwnCapability(task.credentials, CAP_SYS_ADMIN)) return -EACCES
   if (filter === 0) return -EINVAL
   const bytes = new Uint8Array(len * SockFilter.size)
   if (task.memory.copyIn(filter, bytes) < 0) return -EFAULT

@@ -17,6 +17,8 @@ import {
   SIG_BLOCK,
   SIG_SETMASK,
   SIG_UNBLOCK,
+  SI_SIGIO,
+  SI_TIMER,
   SI_TKILL,
   SI_USER,
   SS_AUTODISARM,
@@ -35,10 +37,11 @@ import {
   hasDeliverableSignal,
   lacksRoom,
   sendToGroup,
-  sendToTask
+  sendToTask,
+  uidSeenBy
 } from "../Task/TaskSignals.ts"
 import type { ThreadGroup } from "../Task/ThreadGroup.ts"
-import { hasCapability } from "../Vfs/Credentials.ts"
+import { hasCapabilityIn } from "../Vfs/Credentials.ts"
 
 const isSignal = (signo: number): boolean => signo >= 1 && signo <= NSIG
 
@@ -128,7 +131,7 @@ export const mayKill = (task: Task, target: ThreadGroup, signo: number): boolean
   const theirs = (target.leader ?? task).credentials
   return (
     target === task.threadGroup ||
-    hasCapability(task.credentials, CAP_KILL) ||
+    hasCapabilityIn(task.credentials, theirs.userNamespace, CAP_KILL) ||
     euid === theirs.ruid ||
     euid === theirs.suid ||
     ruid === theirs.ruid ||
@@ -137,19 +140,33 @@ export const mayKill = (task: Task, target: ThreadGroup, signo: number): boolean
   )
 }
 
-const userInfo = (task: Task, signo: number, code: number): SigInfo => ({
+/** What `target` is told of a signal that the task sends. */
+export const userInfo = (task: Task, target: ThreadGroup, signo: number, code: number): SigInfo => ({
   _tag: "Kill",
   signo,
   code,
   pid: task.threadGroup.tgid,
-  uid: task.credentials.ruid
+  uid: uidSeenBy(target, task.credentials.ruid)
 })
+
+/** What the guest composed, as `target` is told it: a user id is called what it is called there. */
+export const toldTo = (task: Task, target: ThreadGroup, info: SigInfo): SigInfo => {
+  if (info._tag !== "Raw" || info.code === SI_TIMER || info.code === SI_SIGIO) return info // nobody's id is in it
+  const rest = info.rest.slice()
+  const view = new DataView(rest.buffer)
+  const uid = task.credentials.userNamespace.userFrom(view.getUint32(SENDER_UID, true))
+  view.setUint32(SENDER_UID, uidSeenBy(target, uid), true)
+  return { ...info, rest }
+}
+
+/** Where si_uid is in `rest`. */
+const SENDER_UID = 8
 
 /** The number of the signal is looked at only once there is somebody to send it to. */
 const killOne = (task: Task, target: ThreadGroup, signo: number): number => {
   if (signo !== 0 && !isSignal(signo)) return -EINVAL
   if (!mayKill(task, target, signo)) return -EPERM
-  if (signo !== 0) sendToGroup(target, userInfo(task, signo, SI_USER))
+  if (signo !== 0) sendToGroup(target, userInfo(task, target, signo, SI_USER))
   return 0
 }
 
@@ -186,9 +203,15 @@ const kill = (task: Task, id: number, signo: number): Result => {
   return processGroup === undefined ? -ESRCH : sent(task.threadGroup, killMany(task, processGroup.newestFirst, signo))
 }
 
-const sendToThread = (task: Task, tgid: number | undefined, tid: number, info: SigInfo): Result => {
+const sendToThread = (
+  task: Task,
+  tgid: number | undefined,
+  tid: number,
+  infoFor: (target: ThreadGroup) => SigInfo
+): Result => {
   const target = task.system.taskSet.tasks.get(tid)
   if (target === undefined || (tgid !== undefined && target.threadGroup.tgid !== tgid)) return -ESRCH
+  const info = infoFor(target.threadGroup)
   if (info.signo !== 0 && !isSignal(info.signo)) return -EINVAL
   if (!mayKill(task, target.threadGroup, info.signo)) return -EPERM
   if (info.signo !== 0 && lacksRoom(target, info)) return -EAGAIN
@@ -199,12 +222,12 @@ const sendToThread = (task: Task, tgid: number | undefined, tid: number, info: S
 
 const tgkill = (task: Task, tgid: number, tid: number, signo: number): Result => {
   if (tgid <= 0 || tid <= 0) return -EINVAL
-  return sendToThread(task, tgid, tid, userInfo(task, signo, SI_TKILL))
+  return sendToThread(task, tgid, tid, (target) => userInfo(task, target, signo, SI_TKILL))
 }
 
 const tkill = (task: Task, tid: number, signo: number): Result => {
   if (tid <= 0) return -EINVAL
-  return sendToThread(task, undefined, tid, userInfo(task, signo, SI_TKILL))
+  return sendToThread(task, undefined, tid, (target) => userInfo(task, target, signo, SI_TKILL))
 }
 
 /** siginfo as the guest composed it; pretending to be the kernel or kill(2) is refused towards others. */
@@ -224,7 +247,7 @@ const rt_sigqueueinfo = (task: Task, tgid: number, signo: number, at: number): R
   if (signo !== 0 && !isSignal(signo)) return -EINVAL
   if (!mayKill(task, target, signo)) return -EPERM
   if (signo !== 0 && target.leader !== undefined && lacksRoom(target.leader, info)) return -EAGAIN
-  if (signo !== 0) sendToGroup(target, info)
+  if (signo !== 0) sendToGroup(target, toldTo(task, target, info))
   return 0
 }
 
@@ -232,7 +255,7 @@ const rt_tgsigqueueinfo = (task: Task, tgid: number, tid: number, signo: number,
   const info = readInfo(task, tgid, signo, at)
   if (typeof info === "number") return info
   if (tgid <= 0 || tid <= 0) return -EINVAL
-  return sendToThread(task, tgid, tid, info)
+  return sendToThread(task, tgid, tid, (target) => toldTo(task, target, info))
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

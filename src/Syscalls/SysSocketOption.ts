@@ -9,7 +9,7 @@ import { nanosOfTimeval, Timeval, timevalOfNanos } from "../Abi/Time.ts"
 import { address, declare, fd, int, oneOf, type Syscall } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import type { UnixSocket } from "../Vfs/SocketUnix.ts"
-import { socketOf } from "./SocketAddress.ts"
+import { credentialsFor, socketOf } from "./SocketAddress.ts"
 
 /** net.core.wmem_max as most hosts have it: what an unprivileged program may ask for. */
 const MAX_BUFFER = 212_992
@@ -35,7 +35,7 @@ const ofInt = (value: number): Uint8Array => new Uint8Array(Int32Array.of(value)
 const ofTimeout = (timeout: bigint | undefined): Uint8Array => Timeval.encode(timevalOfNanos(timeout ?? 0n))
 
 /** The value of an option, or -ENOPROTOOPT. */
-const optionOf = (file: UnixSocket, option: number): Uint8Array | number => {
+const optionOf = (task: Task, file: UnixSocket, option: number): Uint8Array | number => {
   switch (option) {
     case S.SO_TYPE:
       return ofInt(file.type)
@@ -54,7 +54,7 @@ const optionOf = (file: UnixSocket, option: number): Uint8Array | number => {
     case S.SO_ACCEPTCONN:
       return ofInt(file.state === "Listening" ? 1 : 0)
     case S.SO_PEERCRED:
-      return S.Ucred.encode(file.peerCredentials)
+      return S.Ucred.encode(credentialsFor(task, file.peerCredentials))
     case S.SO_RCVTIMEO:
       return ofTimeout(file.readTimeout)
     case S.SO_SNDTIMEO:
@@ -80,7 +80,7 @@ export const getsockopt = declare(
     const room = task.memory.readU32(lengthPointer)
     if (room < 0) return -EFAULT
     if (room > 0x7fff_ffff) return -EINVAL
-    const value = file instanceof HostStdio ? file.socketOption(level, option, room) : optionOf(file, option)
+    const value = file instanceof HostStdio ? file.socketOption(level, option, room) : optionOf(task, file, option)
     if (typeof value === "number") return value
     const part = value.subarray(0, room)
     if (task.memory.copyOut(pointer, part) < 0) return -EFAULT

@@ -43,6 +43,7 @@ const statOf = (target: Location | OpenFileDescription | number): Stat | number 
 
 const copyOutStat = (task: Task, address: number, stat: Stat | number): number => {
   if (typeof stat === "number") return stat
+  const { userNamespace } = task.credentials
   return task.memory.copyOut(
     address,
     S.StatStruct.encode({
@@ -50,8 +51,8 @@ const copyOutStat = (task: Task, address: number, stat: Stat | number): number =
       st_ino: stat.ino,
       st_nlink: stat.nlink,
       st_mode: stat.mode,
-      st_uid: stat.uid,
-      st_gid: stat.gid,
+      st_uid: userNamespace.userTo(stat.uid),
+      st_gid: userNamespace.groupTo(stat.gid),
       pad0: 0,
       st_rdev: stat.rdev,
       st_size: stat.size,
@@ -120,13 +121,14 @@ export const statx = declare(
     if (typeof target === "number" || typeof found === "number") return found as number // a number if `target` is one
     const place = target instanceof Location ? target : target.location()
     const isRoot = place !== undefined && place.dentry === place.mount.root
+    const { userNamespace } = task.credentials
     const encoded = S.StatxStruct.encode({
       stx_mask: S.STATX_BASIC_STATS | (found.btime === undefined ? 0 : S.STATX_BTIME) | S.STATX_MNT_ID,
       stx_blksize: found.blksize,
       stx_attributes: isRoot ? S.STATX_ATTR_MOUNT_ROOT : 0,
       stx_nlink: found.nlink,
-      stx_uid: found.uid,
-      stx_gid: found.gid,
+      stx_uid: userNamespace.userTo(found.uid),
+      stx_gid: userNamespace.groupTo(found.gid),
       stx_mode: found.mode,
       pad0: 0,
       stx_ino: found.ino,

@@ -62,7 +62,7 @@ export const credentialsForExec = (identity: ExecIdentity, file: OpenFileDescrip
   const { bounding, inheritable, rgid, ruid } = old
   const ids = setIds(identity, file)
   let { egid, euid } = ids ?? old
-  const root = old.userNamespace.userFrom(0)
+  const { root } = old.userNamespace
   const isRoot = ((old.securebits ?? 0) & SECBIT_NOROOT) === 0 && (euid === root || ruid === root)
   const isEffective = isRoot && euid === root
   let permitted = isRoot ? (bounding | inheritable | old.ambient) & ALL : old.ambient

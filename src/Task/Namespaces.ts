@@ -9,7 +9,6 @@ import {
   CLONE_NEWNS,
   CLONE_NEWPID,
   CLONE_NEWTIME,
-  CLONE_NEWUSER,
   CLONE_NEWUTS
 } from "../Abi/Clone.ts"
 import { CAP_SYS_ADMIN } from "../Abi/Capability.ts"
@@ -64,7 +63,7 @@ export const namespacesOf = ({ namespaces, taskSet }: System, { tid }: Caller): 
 const KINDS = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWCGROUP | CLONE_NEWTIME
 
 /** What isn't there, and is refused. */
-const MISSING = CLONE_NEWNS | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWCGROUP | CLONE_NEWTIME
+const MISSING = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWCGROUP | CLONE_NEWTIME
 
 /**
  * The namespaces of a child, or of who calls unshare(2): `old`, but new ones of the kinds in `flags`, which belong to the

@@ -126,6 +126,8 @@ export const status = (subject: Subject, caller: Caller): string => {
   const { group, memory, task } = subject
   const { credentials, scheduling } = task
   const { effective, inheritable, permitted, bounding, ambient } = credentials
+  const { egid, euid, fsgid, fsuid, rgid, ruid, sgid, suid } = credentials
+  const viewer = caller.credentials.userNamespace
   const { caught, ignored } = group.handlers.summary()
   const ended = hasEnded(task)
   const threads = Math.max(1, group.tasks.size)
@@ -135,10 +137,10 @@ export const status = (subject: Subject, caller: Caller): string => {
     ended ? "" : `Umask:\t${task.fs.umask.toString(8).padStart(4, "0")}\n`,
     `State:\t${stateOf(task, caller)}\n`,
     `Tgid:\t${group.tgid}\nNgid:\t0\nPid:\t${task.tid}\nPPid:\t${group.parentTgid}\nTracerPid:\t0\n`,
-    `Uid:\t${credentials.ruid}\t${credentials.euid}\t${credentials.suid}\t${credentials.fsuid}\n`,
-    `Gid:\t${credentials.rgid}\t${credentials.egid}\t${credentials.sgid}\t${credentials.fsgid}\n`,
+    `Uid:\t${[ruid, euid, suid, fsuid].map((uid) => viewer.userTo(uid)).join("\t")}\n`,
+    `Gid:\t${[rgid, egid, sgid, fsgid].map((gid) => viewer.groupTo(gid)).join("\t")}\n`,
     `FDSize:\t${ended ? 0 : task.fds.capacity}\n`,
-    `Groups:\t${credentials.groups.map((gid) => `${gid} `).join("") || " "}\n`,
+    `Groups:\t${credentials.groups.map((gid) => `${viewer.groupTo(gid)} `).join("") || " "}\n`,
     `NStgid:\t${group.tgid}\nNSpid:\t${task.tid}\n`,
     `NSpgid:\t${group.processGroup.id}\nNSsid:\t${group.processGroup.session.id}\nKthread:\t0\n`,
     memory === undefined ? "" : memoryLines(memory),

@@ -4,7 +4,7 @@
 import { CAP_SYS_PTRACE } from "../Abi/Capability.ts"
 import { ESRCH } from "../Abi/Errno.ts"
 import type { MemoryManager } from "../Memory/MemoryManager.ts"
-import { hasCapability } from "../Vfs/Credentials.ts"
+import { hasCapabilityIn } from "../Vfs/Credentials.ts"
 import type { Caller } from "../Vfs/Inode.ts"
 import { GeneratedFile, type PseudoAttributes, type PseudoFs } from "../Vfs/PseudoFs.ts"
 import type { Task } from "./Task.ts"
@@ -57,13 +57,22 @@ export const userOf = ({ credentials }: Task): { readonly uid: number; readonly 
 export const mayInspect = (caller: Caller, target: Task): boolean => {
   if (caller.threadGroup.tgid === target.threadGroup.tgid) return true
   const { credentials } = caller
-  if (hasCapability(credentials, CAP_SYS_PTRACE)) return true
+  const { userNamespace } = target.credentials
+  if (hasCapabilityIn(credentials, userNamespace, CAP_SYS_PTRACE)) return true
   const { fsgid, fsuid } = credentials
   const { egid, euid, permitted, rgid, ruid, sgid, suid } = target.credentials
+  const isSubset = userNamespace === credentials.userNamespace && (permitted & ~credentials.effective) === 0n
   const sameUser = fsuid === euid && fsuid === suid && fsuid === ruid
   const sameGroup = fsgid === egid && fsgid === sgid && fsgid === rgid
-  return sameUser && sameGroup && target.threadGroup.dumpable === 1 && (permitted & ~credentials.effective) === 0n
+  return sameUser && sameGroup && target.threadGroup.dumpable === 1 && isSubset
 }
+
+/** The same by the real ids, PTRACE_MODE_READ_REALCREDS. */
+export const mayInspectReally = ({ credentials, fs, threadGroup, tid }: Caller, target: Task): boolean =>
+  mayInspect(
+    { fs, threadGroup, tid, credentials: { ...credentials, fsuid: credentials.ruid, fsgid: credentials.rgid } },
+    target
+  )
 
 /** What a file about a task says: text, bytes, or -errno. */
 export type Report = (subject: Subject, caller: Caller) => string | Uint8Array | number

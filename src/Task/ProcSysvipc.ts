@@ -4,6 +4,7 @@
 import type { IpcNamespace } from "../Ipc/IpcNamespace.ts"
 import type { Caller } from "../Vfs/Inode.ts"
 import { GeneratedFile, type PseudoFs } from "../Vfs/PseudoFs.ts"
+import type { UserNamespace } from "../Vfs/UserNamespace.ts"
 import { namespacesOf } from "./Namespaces.ts"
 import type { System } from "./System.ts"
 
@@ -21,7 +22,7 @@ const MSG_TITLE =
   "       key      msqid perms      cbytes       qnum lspid lrpid   uid   gid  cuid  cgid      stime      rtime" +
   "      ctime\n"
 
-const memory = (ipc: IpcNamespace): string =>
+const memory = (ipc: IpcNamespace, viewer: UserNamespace): string =>
   SHM_TITLE +
   ipc.memory.segments
     .all()
@@ -34,10 +35,10 @@ const memory = (ipc: IpcNamespace): string =>
         [one.creatorPid, 5],
         [one.lastPid, 5],
         [one.attached, 6],
-        [one.uid, 5],
-        [one.gid, 5],
-        [one.cuid, 5],
-        [one.cgid, 5],
+        [viewer.userTo(one.uid), 5],
+        [viewer.groupTo(one.gid), 5],
+        [viewer.userTo(one.cuid), 5],
+        [viewer.groupTo(one.cgid), 5],
         [one.attachTime, 10],
         [one.detachTime, 10],
         [one.ctime, 10],
@@ -47,7 +48,7 @@ const memory = (ipc: IpcNamespace): string =>
     )
     .join("")
 
-const semaphores = (ipc: IpcNamespace): string =>
+const semaphores = (ipc: IpcNamespace, viewer: UserNamespace): string =>
   SEM_TITLE +
   ipc.semaphores.sets
     .all()
@@ -57,17 +58,17 @@ const semaphores = (ipc: IpcNamespace): string =>
         [one.id, 10],
         [octal(one.mode), 5],
         [one.semaphores.length, 10],
-        [one.uid, 5],
-        [one.gid, 5],
-        [one.cuid, 5],
-        [one.cgid, 5],
+        [viewer.userTo(one.uid), 5],
+        [viewer.groupTo(one.gid), 5],
+        [viewer.userTo(one.cuid), 5],
+        [viewer.groupTo(one.cgid), 5],
         [one.operationTime, 10],
         [one.ctime, 10]
       )
     )
     .join("")
 
-const messages = (ipc: IpcNamespace): string =>
+const messages = (ipc: IpcNamespace, viewer: UserNamespace): string =>
   MSG_TITLE +
   ipc.messages.queues
     .all()
@@ -80,10 +81,10 @@ const messages = (ipc: IpcNamespace): string =>
         [one.messages.length, 10],
         [one.lastSender, 5],
         [one.lastReceiver, 5],
-        [one.uid, 5],
-        [one.gid, 5],
-        [one.cuid, 5],
-        [one.cgid, 5],
+        [viewer.userTo(one.uid), 5],
+        [viewer.groupTo(one.gid), 5],
+        [viewer.userTo(one.cuid), 5],
+        [viewer.groupTo(one.cgid), 5],
         [one.sendTime, 10],
         [one.receiveTime, 10],
         [one.ctime, 10]
@@ -95,7 +96,16 @@ const messages = (ipc: IpcNamespace): string =>
 export const addSysvipc = (filesystem: PseudoFs, system: System): void => {
   const directory = filesystem.root.directory("sysvipc")
   const ipc = (caller: Caller): IpcNamespace => namespacesOf(system, caller).ipc
-  directory.add("msg", new GeneratedFile(filesystem, { read: (caller) => messages(ipc(caller)) }))
-  directory.add("sem", new GeneratedFile(filesystem, { read: (caller) => semaphores(ipc(caller)) }))
-  directory.add("shm", new GeneratedFile(filesystem, { read: (caller) => memory(ipc(caller)) }))
+  directory.add(
+    "msg",
+    new GeneratedFile(filesystem, { read: (caller) => messages(ipc(caller), caller.credentials.userNamespace) })
+  )
+  directory.add(
+    "sem",
+    new GeneratedFile(filesystem, { read: (caller) => semaphores(ipc(caller), caller.credentials.userNamespace) })
+  )
+  directory.add(
+    "shm",
+    new GeneratedFile(filesystem, { read: (caller) => memory(ipc(caller), caller.credentials.userNamespace) })
+  )
 }

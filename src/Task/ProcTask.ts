@@ -11,6 +11,7 @@ import { type Location, pathOf } from "../Vfs/Mount.ts"
 import { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import { DynamicDirectory, type DynamicEntries, MagicLink, type PseudoFs } from "../Vfs/PseudoFs.ts"
 import { fdDirectory, fdInfoDirectory, parseNumber } from "./ProcFd.ts"
+import { gidMap, projectIdMap, setgroupsFile, uidMap } from "./ProcIdMaps.ts"
 import { maps, smaps, smapsRollup } from "./ProcMaps.ts"
 import { MemoryInode, auxv, checkInspect, checkMemory, cmdline, environ } from "./ProcMemory.ts"
 import { checkMounts, mountinfo, mounts, mountstats } from "./ProcMounts.ts"
@@ -110,7 +111,6 @@ const onlyInspector =
   ({ task }, caller) =>
     mayInspect(caller, task) ? text(task) : -EPERM
 
-const IDENTITY_MAP = "         0          0 4294967295\n"
 /** No login was recorded, and no session of one: (unsigned) -1. */
 const UNSET = "4294967295"
 
@@ -201,10 +201,10 @@ const COMMON: ReadonlyArray<readonly [name: string, make: Make]> = [
   ["loginuid", file(() => UNSET, { write: refuse })],
   ["sessionid", file(() => UNSET)],
   ["io", file(io, { mode: 0o400 })],
-  ["uid_map", file(() => IDENTITY_MAP, { write: refuse })],
-  ["gid_map", file(() => IDENTITY_MAP, { write: refuse })],
-  ["projid_map", file(() => IDENTITY_MAP, { write: refuse })],
-  ["setgroups", file(() => "allow\n", { write: refuse })]
+  ["uid_map", uidMap],
+  ["gid_map", gidMap],
+  ["projid_map", projectIdMap],
+  ["setgroups", setgroupsFile]
 ]
 
 const THREAD: ReadonlyArray<readonly [name: string, make: Make]> = [["children", file(children)]]

@@ -280,7 +280,7 @@ export class Task {
       signo,
       code: SI_USER,
       pid: this.threadGroup.tgid,
-      uid: this.credentials.ruid
+      uid: this.credentials.userNamespace.userTo(this.credentials.ruid)
     })
   }
 }

@@ -32,12 +32,13 @@ import { Mutex } from "../Sync/Mutex.ts"
 import { noSignalStack } from "../Signals/SignalStack.ts"
 import { watchCpuLimit } from "./CpuLimit.ts"
 import { orRefused } from "./HostRefusal.ts"
-import { type Namespaces, copyNamespaces } from "./Namespaces.ts"
+import { copyNamespaces } from "./Namespaces.ts"
 import { inheritScheduling } from "./Scheduling.ts"
 import { Task } from "./Task.ts"
 import { inheritSeccomp } from "./TaskSeccomp.ts"
 import { hasDeliverableSignal } from "./TaskSignals.ts"
 import { ThreadGroup } from "./ThreadGroup.ts"
+import { credentialsInNew } from "./UserNamespaces.ts"
 import { refusesProcess } from "./UserLimits.ts"
 
 /** What clone(2), fork(2), vfork(2) and clone3(2) come down to. */
@@ -55,6 +56,9 @@ export interface CloneRequest {
   readonly pidFdAddress: number
 }
 
+/** As whom the child runs, and where. */
+type Standing = Pick<Task, "credentials" | "namespaces">
+
 /** 0, or -EINVAL for a combination that clone(2) refuses. */
 const validate = ({ exitSignal, flags }: CloneRequest): number => {
   if ((flags & CLONE_FS) !== 0 && (flags & (CLONE_NEWNS | CLONE_NEWUSER)) !== 0) return -EINVAL
@@ -63,8 +67,7 @@ const validate = ({ exitSignal, flags }: CloneRequest): number => {
   if (exitSignal > NSIG) return -EINVAL
   if ((flags & CLONE_PIDFD) !== 0 && (flags & (CLONE_THREAD | CLONE_DETACHED)) !== 0) return -EINVAL
   if ((flags & CLONE_THREAD) !== 0 && (flags & (CLONE_NEWUSER | CLONE_NEWPID)) !== 0) return -EINVAL
-  // what is not implemented is refused, not ignored
-  return (flags & CLONE_NEWUSER) === 0 ? 0 : -EINVAL
+  return 0
 }
 
 /** Makes the child: its tid, or -errno. The parent of a CLONE_VFORK is stopped afterwards until the child is done. */
@@ -74,9 +77,11 @@ export const clone = Effect.fnUntraced(function* (
 ): Effect.fn.Return<number, PlatformFailed> {
   const invalid = validate(request)
   if (invalid < 0) return invalid
-  if (refusesProcess(parent)) return -EAGAIN
   const { flags } = request
-  const namespaces = copyNamespaces(parent.system, parent.namespaces, flags, parent.credentials)
+  const credentials = (flags & CLONE_NEWUSER) === 0 ? parent.credentials : credentialsInNew(parent)
+  if (typeof credentials === "number") return credentials
+  if (refusesProcess(parent)) return -EAGAIN
+  const namespaces = copyNamespaces(parent.system, parent.namespaces, flags, credentials)
   if (typeof namespaces === "number") return namespaces
   // what operations undo belongs to an IPC namespace
   if ((flags & CLONE_NEWIPC) !== 0 && (flags & CLONE_SYSVSEM) !== 0) return -EINVAL
@@ -90,7 +95,7 @@ export const clone = Effect.fnUntraced(function* (
     // one that came meanwhile, for the whole process group: it must find the child there, or no child yet
     if (hasDeliverableSignal(parent)) return -ERESTARTNOINTR
     const tid = taskSet.allocateId()
-    return tid < 0 ? -EAGAIN : makeTask(parent, request, tid, memory, namespaces)
+    return tid < 0 ? -EAGAIN : makeTask(parent, request, tid, memory, { credentials, namespaces })
   })
   if (typeof child === "number") {
     memoryManager.leave()
@@ -140,7 +145,7 @@ const makeTask = (
   request: CloneRequest,
   tid: number,
   { context, memoryManager }: ChildMemory,
-  namespaces: Namespaces
+  { credentials, namespaces }: Standing
 ): Task => {
   const { flags } = request
   const { system } = parent
@@ -153,7 +158,7 @@ const makeTask = (
     memoryManager,
     fds: (flags & CLONE_FILES) !== 0 ? parent.fds.share() : parent.fds.copy(),
     fs: (flags & CLONE_FS) !== 0 ? parent.fs.share() : parent.fs.copy(),
-    credentials: parent.credentials,
+    credentials,
     namespaces,
     commandName: parent.commandName
   })

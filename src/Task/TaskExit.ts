@@ -16,7 +16,7 @@ import { releaseRobustList } from "./RobustList.ts"
 import type { Result } from "./Syscall.ts"
 import type { Task } from "./Task.ts"
 import { releaseSeccomp } from "./TaskSeccomp.ts"
-import { childSigInfo, completeGroupStop, killGroup, retarget, ringOf, sendToGroup } from "./TaskSignals.ts"
+import { childSigInfo, completeGroupStop, killGroup, retarget, ringOf, sendToGroup, uidSeenBy } from "./TaskSignals.ts"
 import { hangUpForeground } from "./Terminal.ts"
 import { type GroupState, type ThreadGroup, addUsage, taskUsage } from "./ThreadGroup.ts"
 
@@ -108,7 +108,12 @@ const sendParentDeathSignals = (child: ThreadGroup, parent: Task): void => {
   for (const member of child.tasks) {
     if (member.parentDeathSignal === 0) continue
     const { credentials, threadGroup } = parent
-    const info = { _tag: "Kill", code: SI_USER, pid: threadGroup.tgid, uid: credentials.ruid } as const
+    const info = {
+      _tag: "Kill",
+      code: SI_USER,
+      pid: threadGroup.tgid,
+      uid: uidSeenBy(child, credentials.ruid)
+    } as const
     sendToGroup(child, { ...info, signo: member.parentDeathSignal }, member)
   }
 }

@@ -226,13 +226,17 @@ const notifyParentOfJobControl = (group: ThreadGroup, code: number, status: numb
   parent.childChanges.notify(1)
 }
 
+/** What the sandbox's `uid` is called in the user namespace of `receiver`. */
+export const uidSeenBy = ({ leader }: ThreadGroup, uid: number): number =>
+  leader === undefined ? uid : leader.credentials.userNamespace.userTo(uid)
+
 /** The siginfo of SIGCHLD about `group`. */
 export const childSigInfo = (group: ThreadGroup, code: number, status: number): SigInfo => ({
   _tag: "Child",
   signo: SIGCHLD,
   code,
   pid: group.tgid,
-  uid: group.leader?.credentials.ruid ?? 0,
+  uid: group.parent === undefined ? 0 : uidSeenBy(group.parent, group.leader?.credentials.ruid ?? 0),
   status,
   userTicks: 0,
   systemTicks: 0

@@ -134,7 +134,11 @@ const takeStop = (
 
 const take = (task: Task, child: ThreadGroup, options: number): WaitResult => {
   const keep = (options & WNOWAIT) !== 0
-  const common = { pid: child.tgid, uid: child.leader?.credentials.ruid ?? 0, usage: { ...child.usage } }
+  const common = {
+    pid: child.tgid,
+    uid: task.credentials.userNamespace.userTo(child.leader?.credentials.ruid ?? 0),
+    usage: { ...child.usage }
+  }
   if (child.state === "Zombie" && (options & WEXITED) !== 0) {
     const status = child.exitStatus! // a zombie has one
     if (!keep) {

@@ -6,7 +6,8 @@ import { CAP_CHOWN, CAP_FSETID } from "../Abi/Capability.ts"
 import { EACCES, EINVAL, EISDIR, EOPNOTSUPP, EPERM, EROFS, ETXTBSY } from "../Abi/Errno.ts"
 import { S_ISGID, S_ISUID, isDirectory, isRegular, isSpecial, isSymlink } from "../Abi/FileMode.ts"
 import { IN_ACCESS, IN_ATTRIB, IN_MODIFY } from "../Abi/InotifyFlags.ts"
-import { type Credentials, hasCapability, inGroup } from "./Credentials.ts"
+import { NO_ID } from "./IdMap.ts"
+import { type Credentials, hasCapabilityOver, inGroup } from "./Credentials.ts"
 import type { Dentry } from "./Dentry.ts"
 import type { AttributeChanges, Caller, Inode } from "./Inode.ts"
 import type { Location } from "./Mount.ts"
@@ -31,7 +32,7 @@ export const changeMode = (caller: Caller, location: Location, mode: number): nu
   if (!ownerOrCapable(inode, credentials)) return -EPERM
   let wanted = mode & 0o7777
   // a set-group-id file of a group one is not in would lend that group
-  if (!inGroup(credentials, inode.gid) && !hasCapability(credentials, CAP_FSETID)) wanted &= ~S_ISGID
+  if (!inGroup(credentials, inode.gid) && !hasCapabilityOver(credentials, inode, CAP_FSETID)) wanted &= ~S_ISGID
   return set(location.dentry, { mode: wanted }, IN_ATTRIB)
 }
 
@@ -43,7 +44,7 @@ export const changeOwner = (caller: Caller, location: Location, uid: number, gid
   const newUid = uid === NO_ID ? undefined : uid
   const newGid = gid === NO_ID ? undefined : gid
   const isOwner = inode.uid === credentials.fsuid
-  const privileged = hasCapability(credentials, CAP_CHOWN)
+  const privileged = hasCapabilityOver(credentials, inode, CAP_CHOWN)
   if (newUid !== undefined && !privileged && !(isOwner && newUid === inode.uid)) return -EPERM
   if (newGid !== undefined && !privileged) {
     if (!isOwner || (newGid !== inode.gid && !inGroup(credentials, newGid))) return -EPERM
@@ -56,15 +57,13 @@ export const changeOwner = (caller: Caller, location: Location, uid: number, gid
   return set(location.dentry, changes, IN_ATTRIB)
 }
 
-const NO_ID = 0xffff_ffff
-
 /** "When the owner or group of an executable file is changed …, the S_ISUID and S_ISGID mode bits are cleared." */
 const modeAfterChown = (inode: Inode, credentials: Credentials): number => {
   const { mode } = inode
   if (isDirectory(mode)) return mode
   let after = mode & ~S_ISUID
   if ((mode & 0o010) !== 0) after &= ~S_ISGID
-  else if (!inGroup(credentials, inode.gid) && !hasCapability(credentials, CAP_FSETID)) after &= ~S_ISGID
+  else if (!inGroup(credentials, inode.gid) && !hasCapabilityOver(credentials, inode, CAP_FSETID)) after &= ~S_ISGID
   return after
 }
 
@@ -116,6 +115,6 @@ export const checkAccess = (location: Location, mask: number, credentials: Crede
 
 /** What access(2) judges by: the real ids instead of the filesystem ids. */
 export const withRealIds = (credentials: Credentials): Credentials => {
-  const { ruid, rgid, permitted } = credentials
-  return { ...credentials, fsuid: ruid, fsgid: rgid, effective: ruid === 0 ? permitted : 0n }
+  const { ruid, rgid, permitted, userNamespace } = credentials
+  return { ...credentials, fsuid: ruid, fsgid: rgid, effective: ruid === userNamespace.root ? permitted : 0n }
 }

@@ -3,7 +3,7 @@
  * which errors are found is Linux's.
  */
 import { RENAME_EXCHANGE, RENAME_NOREPLACE, R_OK, W_OK, X_OK } from "../Abi/At.ts"
-import { CAP_FOWNER, CAP_MKNOD } from "../Abi/Capability.ts"
+import { CAP_MKNOD } from "../Abi/Capability.ts"
 import { EBUSY, EEXIST, EINVAL, EISDIR, EMLINK, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, EROFS, EXDEV } from "../Abi/Errno.ts"
 import {
   S_IFBLK,
@@ -23,7 +23,7 @@ import type { Caller, Inode } from "./Inode.ts"
 import type { Location } from "./Mount.ts"
 import * as Notifications from "./Notifications.ts"
 import type { PathWalk } from "./PathWalk.ts"
-import { checkSticky, mayAccess } from "./Permission.ts"
+import { checkSticky, mayAccess, ownerOrCapable } from "./Permission.ts"
 import { type Vfs, newNode } from "./Vfs.ts"
 
 /** More names than this, and link(2) is EMLINK: ext4's limit is 65,000, tmpfs has none that is reached. */
@@ -124,7 +124,7 @@ export const link = (vfs: Vfs, caller: Caller, source: Location, start: Location
   if (at.mount !== source.mount) return -EXDEV
   const inode = source.dentry.inode!
   const { credentials } = caller
-  if (inode.uid !== credentials.fsuid && !hasCapability(credentials, CAP_FOWNER) && !isSafeSource(inode, credentials)) {
+  if (!ownerOrCapable(inode, credentials) && !isSafeSource(inode, credentials)) {
     return -EPERM
   }
   const denied = mayCreate(at.dentry, credentials)

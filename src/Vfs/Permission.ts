@@ -5,7 +5,7 @@ import { R_OK, W_OK, X_OK } from "../Abi/At.ts"
 import { CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_FSETID } from "../Abi/Capability.ts"
 import { EACCES, EPERM } from "../Abi/Errno.ts"
 import { S_ISGID, S_ISUID, S_ISVTX, isDirectory, isRegular } from "../Abi/FileMode.ts"
-import { type Credentials, hasCapability, inGroup } from "./Credentials.ts"
+import { type Credentials, hasCapability, hasCapabilityOver, hasOwnCapability, inGroup } from "./Credentials.ts"
 import type { Inode } from "./Inode.ts"
 
 /** What decides about access to a file. */
@@ -25,26 +25,27 @@ export const mayAccess = (inode: Protected, mask: number, credentials: Credentia
   if ((mask & ~granted & 7) === 0) return 0
 
   if (isDirectory(mode)) {
-    if ((mask & W_OK) === 0 && hasCapability(credentials, CAP_DAC_READ_SEARCH)) return 0
-    return hasCapability(credentials, CAP_DAC_OVERRIDE) ? 0 : -EACCES
+    if ((mask & W_OK) === 0 && hasCapabilityOver(credentials, inode, CAP_DAC_READ_SEARCH)) return 0
+    return hasCapabilityOver(credentials, inode, CAP_DAC_OVERRIDE) ? 0 : -EACCES
   }
-  if (mask === R_OK && hasCapability(credentials, CAP_DAC_READ_SEARCH)) return 0
+  if (mask === R_OK && hasCapabilityOver(credentials, inode, CAP_DAC_READ_SEARCH)) return 0
   // "CAP_DAC_OVERRIDE: … execute permission checks" only where some execute bit is set
   if ((mask & X_OK) === 0 || (mode & 0o111) !== 0) {
-    if (hasCapability(credentials, CAP_DAC_OVERRIDE)) return 0
+    if (hasCapabilityOver(credentials, inode, CAP_DAC_OVERRIDE)) return 0
   }
   return -EACCES
 }
 
 /** Whether the credentials own the inode or may act as if (CAP_FOWNER). */
-export const ownerOrCapable = (inode: Inode, credentials: Credentials): boolean =>
-  inode.uid === credentials.fsuid || hasCapability(credentials, CAP_FOWNER)
+export const ownerOrCapable = (inode: { readonly uid: number }, credentials: Credentials): boolean =>
+  inode.uid === credentials.fsuid ||
+  (hasOwnCapability(credentials, CAP_FOWNER) && credentials.userNamespace.hasUser(inode.uid))
 
 /** 0 or -EPERM: in a sticky directory only its owner and the file's may remove or rename the file. */
 export const checkSticky = (directory: Inode, victim: Inode, credentials: Credentials): number => {
   if ((directory.mode & S_ISVTX) === 0) return 0
   if (victim.uid === credentials.fsuid || directory.uid === credentials.fsuid) return 0
-  return hasCapability(credentials, CAP_FOWNER) ? 0 : -EPERM
+  return hasCapabilityOver(credentials, victim, CAP_FOWNER) ? 0 : -EPERM
 }
 
 /** The permission bits of a regular file after somebody without CAP_FSETID wrote to it; undefined if they stay. */

@@ -53,6 +53,11 @@ export class UserNamespace implements Namespace {
     return this.parent === undefined
   }
 
+  /** Who is root here; NO_ID if nobody is. */
+  get root(): number {
+    return this.userFrom(0)
+  }
+
   /** The sandbox's id for a guest's `uid`; NO_ID if there is none. */
   userFrom(uid: number): number {
     return this.parent === undefined ? uid : this.uids.toOutside(uid)
@@ -77,6 +82,11 @@ export class UserNamespace implements Namespace {
 
   hasGroup(gid: number): boolean {
     return this.parent === undefined || this.gids.toInside(gid) !== NO_ID
+  }
+
+  /** Whether setgroups(2) works here at all: only once the group map is written, and unless it was denied. */
+  get permitsSetgroups(): boolean {
+    return this.allowsSetgroups && this.gids.extents.length > 0
   }
 
   /** Whether this is `other` or above it. */

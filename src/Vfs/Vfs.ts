@@ -50,7 +50,7 @@ import {
   O_TRUNC,
   O_WRONLY
 } from "../Abi/OpenFlags.ts"
-import { hasCapability, inGroup } from "./Credentials.ts"
+import { hasCapabilityOver, inGroup } from "./Credentials.ts"
 import { Dentry, DentryCache } from "./Dentry.ts"
 import type { FileClock, Filesystem } from "./Filesystem.ts"
 import type { AttributeChanges, Caller, Inode, NewNode, OpenRequest } from "./Inode.ts"
@@ -406,7 +406,7 @@ export const newNode = (caller: Caller, directory: Inode, mode: number, rdev = 0
   if (isDirectory(mode)) return { mode: masked | S_ISGID, uid: credentials.fsuid, gid, rdev }
   // a group-executable set-group-id file of a foreign group would lend that group
   const lends = (mode & (S_ISGID | 0o010)) === (S_ISGID | 0o010) && !inGroup(credentials, gid)
-  const kept = lends && !hasCapability(credentials, CAP_FSETID) ? masked & ~S_ISGID : masked
+  const kept = lends && !hasCapabilityOver(credentials, directory, CAP_FSETID) ? masked & ~S_ISGID : masked
   return { mode: kept, uid: credentials.fsuid, gid, rdev }
 }
 

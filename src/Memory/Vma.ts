@@ -4,6 +4,7 @@
  */
 import { PROT_WRITE } from "../Abi/Mman.ts"
 import { STACK_GUARD_GAP } from "./AddressLayout.ts"
+import type { NumaPolicy } from "./NumaPolicy.ts"
 import type { Range } from "./RangeMap.ts"
 
 /** What memory management needs of an open file description. */
@@ -68,6 +69,8 @@ export interface Vma extends Range {
    * fault: neither listed nor counted.
    */
   readonly ungrown: number
+  /** mbind(2). Absent: as the task's policy says. */
+  readonly numa?: NumaPolicy | undefined
 }
 
 /** Where the area begins as the guest may see it. */
@@ -114,6 +117,7 @@ export const merge = (low: Vma, high: Vma): Vma | undefined => {
     low.shared !== high.shared ||
     low.flags !== high.flags ||
     low.name !== high.name ||
+    low.numa !== high.numa ||
     high.ungrown !== 0
   ) {
     return undefined

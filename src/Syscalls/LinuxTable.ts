@@ -20,6 +20,7 @@ import { sysLimits } from "./SysLimits.ts"
 import { sysLock } from "./SysLock.ts"
 import { sysMembarrier } from "./SysMembarrier.ts"
 import { sysMemory } from "./SysMemory.ts"
+import { sysNuma } from "./SysNuma.ts"
 import { sysOpen } from "./SysOpen.ts"
 import { sysPath } from "./SysPath.ts"
 import { sysNamespace } from "./SysNamespace.ts"
@@ -64,6 +65,7 @@ const families: ReadonlyArray<ReadonlyArray<Syscall>> = [
   sysLock,
   sysMembarrier,
   sysMemory,
+  sysNuma,
   sysOpen,
   sysPath,
   sysNamespace,

@@ -18,6 +18,7 @@ import { SI_USER, type SignalSet, UNBLOCKABLE } from "../Abi/Signal.ts"
 import { type ExitStatus, exited } from "../Abi/Wait.ts"
 import type { SemaphoreUndo } from "../Ipc/Semaphores.ts"
 import type { MemoryManager, Requester } from "../Memory/MemoryManager.ts"
+import type { NumaPolicy } from "../Memory/NumaPolicy.ts"
 import type { UserMemory } from "../Memory/UserMemory.ts"
 import type { PlatformContext } from "../Platform/Platform.ts"
 import type { Registers } from "../Abi/Registers.ts"
@@ -119,6 +120,8 @@ export class Task {
   keepCapabilities = false
   timerSlack = 50_000
   controls: TaskControls = defaultControls
+  /** set_mempolicy(2); undefined is the default. Owner: task fiber. */
+  numaPolicy: NumaPolicy | undefined = undefined
   /** Owner: task fiber. */
   readonly accounts: TaskAccounts = noAccounts()
   niceness = 0

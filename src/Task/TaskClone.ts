@@ -208,6 +208,7 @@ const prepareChild = (parent: Task, child: Task, request: CloneRequest): void =>
   child.keepCapabilities = parent.keepCapabilities
   child.timerSlack = parent.timerSlack
   child.controls = parent.controls
+  child.numaPolicy = parent.numaPolicy
   inheritScheduling(parent, child)
   child.personality = parent.personality
   if ((flags & CLONE_SYSVSEM) !== 0) {

@@ -8,7 +8,12 @@ import type { BpfProgram } from "./BpfProgram.ts"
 /** Scratch memory. A program reads nothing that it has not written, so all share it. */
 const memory = new Int32Array(Bpf.BPF_MEMWORDS)
 
-/** What `program` says of `data`, the words of `struct seccomp_data`: a signed word. */
+/**
+ * What `program` says of `data`, the words of `struct seccomp_data`: a signed word.
+ *
+ * The codes are written as numbers, since V8 makes a jump table of literals only: it is three times as fast as with the
+ * names, and up to twice as fast as a chain of closures, which would also need a stack as deep as the program is long.
+ */
 export const runProgram = (program: BpfProgram, data: Uint32Array): number => {
   const { code, jf, jt, k } = program
   let a = 0
@@ -16,126 +21,126 @@ export const runProgram = (program: BpfProgram, data: Uint32Array): number => {
   for (let pc = 0; ; pc++) {
     const constant = k[pc]!
     switch (code[pc]!) {
-      case Bpf.BPF_LD | Bpf.BPF_W | Bpf.BPF_ABS:
+      case 0x20: // BPF_LD | BPF_W | BPF_ABS
         a = data[constant >> 2]! | 0
         break
-      case Bpf.BPF_LD | Bpf.BPF_W | Bpf.BPF_LEN:
+      case 0x80: // BPF_LD | BPF_W | BPF_LEN
         a = SeccompData.size
         break
-      case Bpf.BPF_LDX | Bpf.BPF_W | Bpf.BPF_LEN:
+      case 0x81: // BPF_LDX | BPF_W | BPF_LEN
         x = SeccompData.size
         break
-      case Bpf.BPF_LD | Bpf.BPF_IMM:
+      case 0x00: // BPF_LD | BPF_IMM
         a = constant
         break
-      case Bpf.BPF_LDX | Bpf.BPF_IMM:
+      case 0x01: // BPF_LDX | BPF_IMM
         x = constant
         break
-      case Bpf.BPF_LD | Bpf.BPF_MEM:
+      case 0x60: // BPF_LD | BPF_MEM
         a = memory[constant]!
         break
-      case Bpf.BPF_LDX | Bpf.BPF_MEM:
+      case 0x61: // BPF_LDX | BPF_MEM
         x = memory[constant]!
         break
-      case Bpf.BPF_ST:
+      case 0x02: // BPF_ST
         memory[constant] = a
         break
-      case Bpf.BPF_STX:
+      case 0x03: // BPF_STX
         memory[constant] = x
         break
-      case Bpf.BPF_MISC | Bpf.BPF_TAX:
+      case 0x07: // BPF_MISC | BPF_TAX
         x = a
         break
-      case Bpf.BPF_MISC | Bpf.BPF_TXA:
+      case 0x87: // BPF_MISC | BPF_TXA
         a = x
         break
-      case Bpf.BPF_RET | Bpf.BPF_K:
+      case 0x06: // BPF_RET | BPF_K
         return constant
-      case Bpf.BPF_RET | Bpf.BPF_A:
+      case 0x16: // BPF_RET | BPF_A
         return a
-      case Bpf.BPF_JMP | Bpf.BPF_JA:
+      case 0x05: // BPF_JMP | BPF_JA
         pc += constant
         break
-      case Bpf.BPF_JMP | Bpf.BPF_JEQ | Bpf.BPF_K:
+      case 0x15: // BPF_JMP | BPF_JEQ | BPF_K
         pc += a === constant ? jt[pc]! : jf[pc]!
         break
-      case Bpf.BPF_JMP | Bpf.BPF_JGT | Bpf.BPF_K:
+      case 0x25: // BPF_JMP | BPF_JGT | BPF_K
         pc += a >>> 0 > constant >>> 0 ? jt[pc]! : jf[pc]!
         break
-      case Bpf.BPF_JMP | Bpf.BPF_JGE | Bpf.BPF_K:
+      case 0x35: // BPF_JMP | BPF_JGE | BPF_K
         pc += a >>> 0 >= constant >>> 0 ? jt[pc]! : jf[pc]!
         break
-      case Bpf.BPF_JMP | Bpf.BPF_JSET | Bpf.BPF_K:
+      case 0x45: // BPF_JMP | BPF_JSET | BPF_K
         pc += (a & constant) !== 0 ? jt[pc]! : jf[pc]!
         break
-      case Bpf.BPF_JMP | Bpf.BPF_JEQ | Bpf.BPF_X:
+      case 0x1d: // BPF_JMP | BPF_JEQ | BPF_X
         pc += a === x ? jt[pc]! : jf[pc]!
         break
-      case Bpf.BPF_JMP | Bpf.BPF_JGT | Bpf.BPF_X:
+      case 0x2d: // BPF_JMP | BPF_JGT | BPF_X
         pc += a >>> 0 > x >>> 0 ? jt[pc]! : jf[pc]!
         break
-      case Bpf.BPF_JMP | Bpf.BPF_JGE | Bpf.BPF_X:
+      case 0x3d: // BPF_JMP | BPF_JGE | BPF_X
         pc += a >>> 0 >= x >>> 0 ? jt[pc]! : jf[pc]!
         break
-      case Bpf.BPF_JMP | Bpf.BPF_JSET | Bpf.BPF_X:
+      case 0x4d: // BPF_JMP | BPF_JSET | BPF_X
         pc += (a & x) !== 0 ? jt[pc]! : jf[pc]!
         break
-      case Bpf.BPF_ALU | Bpf.BPF_ADD | Bpf.BPF_K:
+      case 0x04: // BPF_ALU | BPF_ADD | BPF_K
         a = (a + constant) | 0
         break
-      case Bpf.BPF_ALU | Bpf.BPF_ADD | Bpf.BPF_X:
+      case 0x0c: // BPF_ALU | BPF_ADD | BPF_X
         a = (a + x) | 0
         break
-      case Bpf.BPF_ALU | Bpf.BPF_SUB | Bpf.BPF_K:
+      case 0x14: // BPF_ALU | BPF_SUB | BPF_K
         a = (a - constant) | 0
         break
-      case Bpf.BPF_ALU | Bpf.BPF_SUB | Bpf.BPF_X:
+      case 0x1c: // BPF_ALU | BPF_SUB | BPF_X
         a = (a - x) | 0
         break
-      case Bpf.BPF_ALU | Bpf.BPF_MUL | Bpf.BPF_K:
+      case 0x24: // BPF_ALU | BPF_MUL | BPF_K
         a = Math.imul(a, constant)
         break
-      case Bpf.BPF_ALU | Bpf.BPF_MUL | Bpf.BPF_X:
+      case 0x2c: // BPF_ALU | BPF_MUL | BPF_X
         a = Math.imul(a, x)
         break
-      case Bpf.BPF_ALU | Bpf.BPF_DIV | Bpf.BPF_K:
+      case 0x34: // BPF_ALU | BPF_DIV | BPF_K
         a = ((a >>> 0) / (constant >>> 0)) | 0
         break
-      case Bpf.BPF_ALU | Bpf.BPF_DIV | Bpf.BPF_X:
+      case 0x3c: // BPF_ALU | BPF_DIV | BPF_X
         if (x === 0) return 0 // as Linux has it: the program ends there
         a = ((a >>> 0) / (x >>> 0)) | 0
         break
-      case Bpf.BPF_ALU | Bpf.BPF_AND | Bpf.BPF_K:
+      case 0x54: // BPF_ALU | BPF_AND | BPF_K
         a &= constant
         break
-      case Bpf.BPF_ALU | Bpf.BPF_AND | Bpf.BPF_X:
+      case 0x5c: // BPF_ALU | BPF_AND | BPF_X
         a &= x
         break
-      case Bpf.BPF_ALU | Bpf.BPF_OR | Bpf.BPF_K:
+      case 0x44: // BPF_ALU | BPF_OR | BPF_K
         a |= constant
         break
-      case Bpf.BPF_ALU | Bpf.BPF_OR | Bpf.BPF_X:
+      case 0x4c: // BPF_ALU | BPF_OR | BPF_X
         a |= x
         break
-      case Bpf.BPF_ALU | Bpf.BPF_XOR | Bpf.BPF_K:
+      case 0xa4: // BPF_ALU | BPF_XOR | BPF_K
         a ^= constant
         break
-      case Bpf.BPF_ALU | Bpf.BPF_XOR | Bpf.BPF_X:
+      case 0xac: // BPF_ALU | BPF_XOR | BPF_X
         a ^= x
         break
-      case Bpf.BPF_ALU | Bpf.BPF_LSH | Bpf.BPF_K:
+      case 0x64: // BPF_ALU | BPF_LSH | BPF_K
         a <<= constant
         break
-      case Bpf.BPF_ALU | Bpf.BPF_LSH | Bpf.BPF_X:
+      case 0x6c: // BPF_ALU | BPF_LSH | BPF_X
         a <<= x // the processor looks at five bits of x, and so does JavaScript
         break
-      case Bpf.BPF_ALU | Bpf.BPF_RSH | Bpf.BPF_K:
+      case 0x74: // BPF_ALU | BPF_RSH | BPF_K
         a = (a >>> constant) | 0
         break
-      case Bpf.BPF_ALU | Bpf.BPF_RSH | Bpf.BPF_X:
+      case 0x7c: // BPF_ALU | BPF_RSH | BPF_X
         a = (a >>> x) | 0
         break
-      case Bpf.BPF_ALU | Bpf.BPF_NEG:
+      case 0x84: // BPF_ALU | BPF_NEG
         a = -a | 0
         break
     }

@@ -32,6 +32,7 @@ import {
   uint,
   type Part
 } from "./StraceParts.ts"
+import { seccompArguments, seccompModeArguments } from "./StraceSeccomp.ts"
 import * as Text from "./StraceText.ts"
 
 const openFlags = (value: number): string => {
@@ -221,6 +222,7 @@ const mmap = ({ values }: Call, parts: ReadonlyArray<Part>): ReadonlyArray<Part>
 /** The options of prctl(2) that take an argument other than a number, and how many arguments the others have. */
 const PR_SET_NAME = 15
 const PR_GET_NAME = 16
+const PR_SET_SECCOMP = 22
 const PR_WITHOUT_ARGUMENT = [3, 7, 21, 27, 30, 34, 39]
 
 const prctl = (call: Call, parts: ReadonlyArray<Part>): ReadonlyArray<Part> => {
@@ -232,6 +234,7 @@ const prctl = (call: Call, parts: ReadonlyArray<Part>): ReadonlyArray<Part> => {
       after((call) => (returned(call) ? shortString(call, call.values[1]!) : Text.pointer(call.values[1]!)))
     ]
   }
+  if (option === PR_SET_SECCOMP) return [parts[0]!, ...seccompModeArguments(call)]
   if (PR_WITHOUT_ARGUMENT.includes(option)) return [parts[0]!]
   return [parts[0]!, before((call) => Text.hex(call.values[1]!))]
 }
@@ -305,6 +308,7 @@ const SPECIAL: Readonly<Partial<Record<string, Special>>> = {
   getresuid: threeIds,
   getresgid: threeIds,
   prctl,
+  seccomp: seccompArguments,
   futex,
   fcntl,
   ioctl,

@@ -1,7 +1,10 @@
 /**
  * siginfo_t in strace's words: what follows `--- SIGCHLD`, and what sigtimedwait(2) returns.
  */
+import { errnoNames } from "../Abi/Errno.ts"
 import { encodeSigInfo, type SigInfo } from "../Abi/SigInfo.ts"
+import { AUDIT_ARCH_X86_64, SYS_SECCOMP } from "../Abi/Seccomp.ts"
+import { sysnoNames } from "../Abi/Sysno.ts"
 import * as Signal from "../Abi/Signal.ts"
 import type { NamedValues } from "../Task/Syscall.ts"
 import * as Text from "./StraceText.ts"
@@ -28,6 +31,7 @@ const OWN_CODES: ReadonlyMap<number, NamedValues> = new Map<number, NamedValues>
     Signal.SIGFPE,
     Object.entries({ FPE_INTDIV: 1, FPE_INTOVF: 2, FPE_FLTDIV: 3, FPE_FLTOVF: 4, FPE_FLTUND: 5, FPE_FLTRES: 6 })
   ],
+  [Signal.SIGSYS, Object.entries({ SYS_SECCOMP, SYS_USER_DISPATCH: 2 })],
   [Signal.SIGTRAP, Object.entries({ TRAP_BRKPT: 1, TRAP_TRACE: 2, TRAP_BRANCH: 3, TRAP_HWBKPT: 4 })],
   [
     Signal.SIGCHLD,
@@ -53,8 +57,8 @@ export const sigInfoBytes = (view: DataView): string => {
   const si_code = view.getInt32(8, true)
   const errno = view.getInt32(4, true)
   const parts = [`si_signo=${Text.signal(signo)}`]
-  if (errno !== 0) parts.push(`si_errno=${errno}`)
   parts.push(`si_code=${code(signo, si_code)}`)
+  if (errno !== 0) parts.push(`si_errno=${errnoNames.get(errno)?.[0] ?? errno}`)
   const sender = [`si_pid=${view.getInt32(16, true)}`, `si_uid=${view.getUint32(20, true)}`]
   const value = view.getBigUint64(24, true)
   const queued = `si_int=${BigInt.asIntN(32, value)}, si_ptr=${Text.pointer(value)}`
@@ -69,6 +73,15 @@ export const sigInfoBytes = (view: DataView): string => {
     const status = view.getInt32(24, true)
     parts.push(...sender, `si_status=${si_code === Signal.CLD_EXITED ? status : Text.signal(status & 0x7f)}`)
     parts.push(`si_utime=${view.getBigInt64(32, true)}`, `si_stime=${view.getBigInt64(40, true)}`)
+  } else if (signo === Signal.SIGSYS && si_code === SYS_SECCOMP) {
+    const nr = view.getInt32(24, true)
+    const name = sysnoNames[nr]
+    const arch = view.getUint32(28, true)
+    parts.push(
+      `si_call_addr=${Text.pointer(view.getBigUint64(16, true))}`,
+      `si_syscall=${name === undefined ? nr : `__NR_${name}`}`
+    )
+    parts.push(`si_arch=${arch === AUDIT_ARCH_X86_64 ? "AUDIT_ARCH_X86_64" : Text.hex(arch)}`)
   } else if (OWN_CODES.has(signo) && signo !== Signal.SIGCHLD) {
     const address = view.getBigUint64(16, true)
     parts.push(`si_addr=${Text.pointer(address)}`)

@@ -138,7 +138,7 @@ const trap = (task: Task, data: number): Result => {
     syscall: task.call.nr | 0,
     arch: AUDIT_ARCH_X86_64
   })
-  return Effect.as(signal, 0)
+  return Effect.as(signal, task.call.nr)
 }
 
 const killProcess = (task: Task): Result => {
@@ -189,9 +189,10 @@ const waitForReply = Effect.fnUntraced(function* (
     return typeof result === "number" ? result : yield* result
   }
   // any 64 bits may be the result: they are no restart code of ours
-  task.registers.words[Reg.rax] = BigInt.asUintN(64, error !== 0 ? BigInt(error) : value)
+  const result = error !== 0 ? BigInt(error) : value
+  task.registers.words[Reg.rax] = BigInt.asUintN(64, result)
   task.keepRegisters = true
-  return 0
+  return Number(result)
 })
 
 const awaitReply = Effect.fnUntraced(function* (

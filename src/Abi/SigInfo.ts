@@ -34,6 +34,8 @@ export type SigInfo =
     })
   /** SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP: si_addr. */
   | (Common & { readonly _tag: "Fault"; readonly address: bigint; readonly access: FaultAccess })
+  /** SIGIO, or what F_SETSIG names: si_band, si_fd. */
+  | (Common & { readonly _tag: "Poll"; readonly band: number; readonly fd: number })
   /** SIGSYS of a seccomp(2) filter: si_call_addr, si_syscall, si_arch, and the filter's data in si_errno. */
   | (Common & {
       readonly _tag: "Sys"
@@ -85,6 +87,10 @@ export const encodeSigInfo = (info: SigInfo): Uint8Array => {
       break
     case "Fault":
       view.setBigUint64(16, info.address, true)
+      break
+    case "Poll":
+      view.setBigInt64(16, BigInt(info.band), true)
+      view.setInt32(24, info.fd, true)
       break
     case "Sys":
       view.setBigUint64(16, info.callAddress, true)

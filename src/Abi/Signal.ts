@@ -124,6 +124,9 @@ export const SI_USER = 0
 export const SI_KERNEL = 0x80
 export const SI_QUEUE = -1
 export const SI_TIMER = -2
+/** si_code of signal-driven I/O. */
+export const POLL_IN = 1
+export const POLL_OUT = 2
 export const SI_SIGIO = -5
 export const SI_TKILL = -6
 

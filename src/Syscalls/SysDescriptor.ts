@@ -11,6 +11,7 @@ import { NSIG } from "../Abi/Signal.ts"
 import { FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX, FIONREAD, IOCTL_NAMES } from "../Abi/Termios.ts"
 import { NotificationFd } from "../Seccomp/NotificationFd.ts"
 import { declare, fd, flags, oneOf, type Result, size, type Syscall, uint, type NamedValues } from "../Task/Syscall.ts"
+import { followAsyncFlag } from "../Task/SignalDrivenIo.ts"
 import type { Task } from "../Task/Task.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import { ownerOrCapable } from "../Vfs/Permission.ts"
@@ -82,12 +83,14 @@ export const dup3 = declare(
 /** What F_SETFL can change; every other bit is ignored. */
 const SETTABLE = O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | O_NOATIME
 
-const setFlags = (task: Task, file: OpenFileDescription, wanted: number): number => {
+const setFlags = (task: Task, fd: number, file: OpenFileDescription, wanted: number): number => {
   if ((wanted & O_NOATIME) !== 0 && (file.statusFlags & O_NOATIME) === 0) {
     const stat = file.stat()
     if (typeof stat !== "number" && !ownerOrCapable(stat, task.credentials)) return -EPERM
   }
+  const changed = file.statusFlags ^ wanted
   file.statusFlags = (file.statusFlags & ~SETTABLE) | (wanted & SETTABLE)
+  if ((changed & O_ASYNC) !== 0) followAsyncFlag(task.system, file, fd)
   return 0
 }
 
@@ -164,10 +167,10 @@ const descriptorCommand = (
   }
 }
 
-const fileCommand = (task: Task, file: OpenFileDescription, command: number, argument: number): number => {
+const fileCommand = (task: Task, fd: number, file: OpenFileDescription, command: number, argument: number): number => {
   switch (command) {
     case F.F_SETFL:
-      return setFlags(task, file, argument)
+      return setFlags(task, fd, file, argument)
     case F.F_SETPIPE_SZ:
       return file instanceof PipeDescription ? file.pipe.resize(argument % 2 ** 32) : -EBADF
     case F.F_GETPIPE_SZ:
@@ -198,12 +201,9 @@ export const fcntl = declare(
     if ((file.statusFlags & O_PATH) !== 0) return -EBADF
     return isLockCommand(command)
       ? fcntlLock(task, fdNumber, file, command, argument)
-      : fileCommand(task, file, command, argument)
+      : fileCommand(task, fdNumber, file, command, argument)
   },
-  {
-    partial:
-      "leases and directory notification (but for its end) give EINVAL; the owner of F_SETOWN is kept but SIGIO is never sent"
-  }
+  { partial: "leases and directory notification (but for its end) give EINVAL" }
 )
 
 const setFlagFromInt = (task: Task, file: OpenFileDescription, pointer: number, flag: number): number => {
@@ -212,6 +212,15 @@ const setFlagFromInt = (task: Task, file: OpenFileDescription, pointer: number, 
   const on = raw.some((byte) => byte !== 0)
   file.statusFlags = on ? file.statusFlags | flag : file.statusFlags & ~flag
   return 0
+}
+
+/** FIONBIO's sibling. */
+const setAsync = (task: Task, fd: number, file: OpenFileDescription, pointer: number): number => {
+  if (!file.pollable) return -ENOTTY
+  const before = file.statusFlags
+  const result = setFlagFromInt(task, file, pointer, O_ASYNC)
+  if (file.statusFlags !== before) followAsyncFlag(task.system, file, fd)
+  return result
 }
 
 /** Bytes left in a regular file, as FIONREAD reports for it. */
@@ -236,7 +245,7 @@ export const ioctl = declare(
       case FIONBIO:
         return setFlagFromInt(task, file, argument, O_NONBLOCK)
       case FIOASYNC:
-        return file.pollable ? setFlagFromInt(task, file, argument, O_ASYNC) : -ENOTTY
+        return setAsync(task, fdNumber, file, argument)
       default: {
         if (file instanceof NotificationFd) return listenerRequest(task, file, request, argument)
         const result =

@@ -100,6 +100,8 @@ const encode = (info: SigInfo): Uint8Array => {
       })
     case "Fault":
       return SignalfdSiginfo.encode({ ...common, ssi_addr: info.address })
+    case "Poll":
+      return SignalfdSiginfo.encode({ ...common, ssi_band: info.band, ssi_fd: info.fd })
     case "Sys":
       return SignalfdSiginfo.encode({
         ...common,

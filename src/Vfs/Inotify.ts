@@ -205,6 +205,10 @@ export class Inotify extends OpenFileDescription {
     this.waiters.notify(READABLE)
   }
 
+  override get signalsReadiness(): boolean {
+    return true
+  }
+
   override get pollable(): boolean {
     return true
   }

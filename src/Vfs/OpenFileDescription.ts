@@ -35,6 +35,8 @@ export abstract class OpenFileDescription {
   readonly waiters: WaitQueue
   /** Who gets SIGIO, fcntl(2) F_SETOWN_EX: F_OWNER_* and an id, and which signal (0: SIGIO). */
   asyncOwner = { type: 1, pid: 0, signal: 0, uid: 0, euid: 0 }
+  /** Ends what O_ASYNC has begun. */
+  stopSignals: (() => void) | undefined
   #references = 1
   /** What must happen at the last close besides closing: epoll registrations and flock(2) locks go. */
   #releaseHooks: Set<() => void> | undefined
@@ -108,6 +110,11 @@ export abstract class OpenFileDescription {
 
   /** Whether epoll(7) takes it: it has readiness of its own. Files that are always ready are refused with EPERM. */
   get pollable(): boolean {
+    return false
+  }
+
+  /** Whether O_ASYNC has an effect: FIFOs, pipes, sockets, terminals and inotify(7). */
+  get signalsReadiness(): boolean {
     return false
   }
 

@@ -270,6 +270,10 @@ export class PipeDescription extends OpenFileDescription {
     return { reader: end(O_RDONLY), writer: end(O_WRONLY) }
   }
 
+  override get signalsReadiness(): boolean {
+    return true
+  }
+
   override get pollable(): boolean {
     return true
   }

@@ -121,6 +121,10 @@ export class UnixSocket extends OpenFileDescription {
     return this.type !== SOCK_STREAM
   }
 
+  override get signalsReadiness(): boolean {
+    return true
+  }
+
   override get pollable(): boolean {
     return true
   }

@@ -264,6 +264,10 @@ export class PtyMaster extends DeviceDescription {
     this.pty = pty
   }
 
+  override get signalsReadiness(): boolean {
+    return true
+  }
+
   override get pollable(): boolean {
     return true
   }
@@ -364,6 +368,10 @@ export class PtySlave extends DeviceDescription {
     if (pty.locked || pty.hungUp) return -EIO
     if (pty.exclusive && !hasCapability(request.caller.credentials, CAP_SYS_ADMIN)) return -EBUSY
     return new PtySlave(pty, inode, request)
+  }
+
+  override get signalsReadiness(): boolean {
+    return true
   }
 
   override get pollable(): boolean {

@@ -57,6 +57,11 @@ export class PendingSignals {
     return infos
   }
 
+  /** Every pending signal, the lowest number first. */
+  all(): ReadonlyArray<SigInfo> {
+    return [...this.#queues].sort(([a], [b]) => a - b).flatMap(([, queue]) => queue)
+  }
+
   /** How many of the signals count against RLIMIT_SIGPENDING: a timer has room of its own, and what was lost has none. */
   get count(): number {
     let count = 0

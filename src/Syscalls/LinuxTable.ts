@@ -31,6 +31,7 @@ import { sysPrctl } from "./SysPrctl.ts"
 import { sysPriority } from "./SysPriority.ts"
 import { sysProcess } from "./SysProcess.ts"
 import { sysProcessVm } from "./SysProcessVm.ts"
+import { sysPtrace } from "./SysPtrace.ts"
 import { sysReadWrite } from "./SysReadWrite.ts"
 import { sysScheduler } from "./SysScheduler.ts"
 import { sysSeccomp } from "./SysSeccomp.ts"
@@ -76,6 +77,7 @@ const families: ReadonlyArray<ReadonlyArray<Syscall>> = [
   sysPriority,
   sysProcess,
   sysProcessVm,
+  sysPtrace,
   sysReadWrite,
   sysScheduler,
   sysSeccomp,

@@ -38,7 +38,14 @@ import { queuedSignals } from "./UserLimits.ts"
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** The letter of a task's state, and how status explains it. */
-export type StateName = "R (running)" | "S (sleeping)" | "D (disk sleep)" | "T (stopped)" | "X (dead)" | "Z (zombie)"
+export type StateName =
+  | "R (running)"
+  | "S (sleeping)"
+  | "D (disk sleep)"
+  | "T (stopped)"
+  | "t (tracing stop)"
+  | "X (dead)"
+  | "Z (zombie)"
 
 /** The state of `task` as `caller` sees it: whoever looks at itself is running. */
 export const stateOf = (task: Task, caller: Caller): StateName => {
@@ -47,6 +54,8 @@ export const stateOf = (task: Task, caller: Caller): StateName => {
   switch (task.stops.internal?._tag) {
     case "GroupStop":
       return "T (stopped)"
+    case "PtraceStop":
+      return "t (tracing stop)"
     case "VforkStop":
       return "D (disk sleep)"
     case undefined:
@@ -136,7 +145,7 @@ export const status = (subject: Subject, caller: Caller): string => {
     `Name:\t${escape(task.commandName, "\n\\")}\n`,
     ended ? "" : `Umask:\t${task.fs.umask.toString(8).padStart(4, "0")}\n`,
     `State:\t${stateOf(task, caller)}\n`,
-    `Tgid:\t${group.tgid}\nNgid:\t0\nPid:\t${task.tid}\nPPid:\t${group.parentTgid}\nTracerPid:\t0\n`,
+    `Tgid:\t${group.tgid}\nNgid:\t0\nPid:\t${task.tid}\nPPid:\t${group.parentTgid}\nTracerPid:\t${task.ptrace.tracer?.tid ?? 0}\n`,
     `Uid:\t${[ruid, euid, suid, fsuid].map((uid) => viewer.userTo(uid)).join("\t")}\n`,
     `Gid:\t${[rgid, egid, sgid, fsgid].map((gid) => viewer.groupTo(gid)).join("\t")}\n`,
     `FDSize:\t${ended ? 0 : task.fds.capacity}\n`,

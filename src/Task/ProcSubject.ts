@@ -1,10 +1,9 @@
 /**
  * Whom a directory of proc(5) is about, and who may look.
  */
-import { CAP_SYS_PTRACE } from "../Abi/Capability.ts"
 import { ESRCH } from "../Abi/Errno.ts"
 import type { MemoryManager } from "../Memory/MemoryManager.ts"
-import { hasCapabilityIn } from "../Vfs/Credentials.ts"
+import { type AccessBy, mayAccess } from "../Ptrace/PtraceAccess.ts"
 import type { Caller } from "../Vfs/Inode.ts"
 import { GeneratedFile, type PseudoAttributes, type PseudoFs } from "../Vfs/PseudoFs.ts"
 import type { Task } from "./Task.ts"
@@ -54,25 +53,14 @@ export const userOf = ({ credentials }: Task): { readonly uid: number; readonly 
 })
 
 /** ptrace(2), "Ptrace access mode checking", PTRACE_MODE_READ_FSCREDS. */
-export const mayInspect = (caller: Caller, target: Task): boolean => {
-  if (caller.threadGroup.tgid === target.threadGroup.tgid) return true
-  const { credentials } = caller
-  const { userNamespace } = target.credentials
-  if (hasCapabilityIn(credentials, userNamespace, CAP_SYS_PTRACE)) return true
-  const { fsgid, fsuid } = credentials
-  const { egid, euid, permitted, rgid, ruid, sgid, suid } = target.credentials
-  const isSubset = userNamespace === credentials.userNamespace && (permitted & ~credentials.effective) === 0n
-  const sameUser = fsuid === euid && fsuid === suid && fsuid === ruid
-  const sameGroup = fsgid === egid && fsgid === sgid && fsgid === rgid
-  return sameUser && sameGroup && target.threadGroup.dumpable === 1 && isSubset
-}
+export const mayInspect = (caller: Caller, target: Task): boolean => mayInspectBy(caller, target, "filesystem ids")
 
 /** The same by the real ids, PTRACE_MODE_READ_REALCREDS. */
-export const mayInspectReally = ({ credentials, fs, threadGroup, tid }: Caller, target: Task): boolean =>
-  mayInspect(
-    { fs, threadGroup, tid, credentials: { ...credentials, fsuid: credentials.ruid, fsgid: credentials.rgid } },
-    target
-  )
+export const mayInspectReally = (caller: Caller, target: Task): boolean => mayInspectBy(caller, target, "real ids")
+
+const mayInspectBy = ({ credentials, threadGroup }: Caller, target: Task, by: AccessBy): boolean =>
+  threadGroup.tgid === target.threadGroup.tgid ||
+  mayAccess(credentials, target.credentials, target.threadGroup.dumpable === 1, by)
 
 /** What a file about a task says: text, bytes, or -errno. */
 export type Report = (subject: Subject, caller: Caller) => string | Uint8Array | number

@@ -23,6 +23,7 @@ import type { UserMemory } from "../Memory/UserMemory.ts"
 import type { PlatformContext } from "../Platform/Platform.ts"
 import type { Registers } from "../Abi/Registers.ts"
 import type { Seccomp } from "../Seccomp/SeccompFilter.ts"
+import { PtraceState } from "../Ptrace/PtraceState.ts"
 import { PendingSignals } from "../Signals/PendingSignals.ts"
 import { type SignalStack, noSignalStack } from "../Signals/SignalStack.ts"
 import { type Credentials, hasCapability } from "../Vfs/Credentials.ts"
@@ -39,7 +40,7 @@ import { hasDeliverableSignal, retarget, sendToTask } from "./TaskSignals.ts"
 import { noAccounts, type TaskAccounts } from "./TaskAccounts.ts"
 import { defaultControls, type TaskControls } from "./TaskControls.ts"
 import { TaskStops } from "./TaskStop.ts"
-import type { ThreadGroup } from "./ThreadGroup.ts"
+import type { GroupStop, ThreadGroup } from "./ThreadGroup.ts"
 
 /** How a wait ended. A completed operation wins over an expired deadline, and both over a signal. */
 export type Wakeup = "Ready" | "Expired" | "Signaled"
@@ -50,6 +51,10 @@ export interface Call {
   nr: number
   /** What is left to do of it, when the handler wanted to wait. */
   effect: Effect.Effect<number> | undefined
+  /** It waits at its entry: whoever intercepts calls looks first. */
+  intercepted: boolean
+  /** SECCOMP_RET_DATA of a filter that wants the tracer to look; undefined if none does. */
+  traceData: number | undefined
 }
 
 export class Task {
@@ -72,7 +77,7 @@ export class Task {
 
   // Progress. Owner: task fiber.
   runState: RunState = App
-  readonly call: Call = { nr: -1, effect: undefined }
+  readonly call: Call = { nr: -1, effect: undefined, intercepted: false, traceData: undefined }
   /** The ERESTART* code of the call that was interrupted, positive; 0 if none. Consumed by the next delivery. */
   restart = 0
   /** What restart_syscall(2) goes on with. */
@@ -95,6 +100,16 @@ export class Task {
   /** Signals that sigtimedwait(2) waits for although they are blocked. Owner: task fiber. */
   awaited: SignalSet = 0n
   signalStack: SignalStack = noSignalStack
+
+  /** The group-stop that this thread has taken part in last. Guarded by: signal mutex. */
+  joinedStop: GroupStop | undefined
+
+  // ptrace(2).
+  readonly ptrace = new PtraceState<Task>()
+  /** The threads that this one traces. Guarded by: TaskSet mutex. */
+  readonly tracees = new Set<Task>()
+  /** Its system calls go the long way, as something looks at them before and after. Atomic: cached for the hot path. */
+  interceptsCalls = false
 
   // Exit.
   /** exit(2) was called, or the group is on its way out, or another thread executes execve(2). Atomic. */

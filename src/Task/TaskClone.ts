@@ -37,6 +37,7 @@ import { inheritScheduling } from "./Scheduling.ts"
 import { Task } from "./Task.ts"
 import { inheritSeccomp } from "./TaskSeccomp.ts"
 import { hasDeliverableSignal } from "./TaskSignals.ts"
+import { noteClone, traceChild } from "./TaskTrace.ts"
 import { ThreadGroup } from "./ThreadGroup.ts"
 import { credentialsInNew } from "./UserNamespaces.ts"
 import { refusesProcess } from "./UserLimits.ts"
@@ -103,13 +104,15 @@ export const clone = Effect.fnUntraced(function* (
     return child
   }
   prepareChild(parent, child, request)
+  const exitSignal = (flags & CLONE_THREAD) !== 0 ? 0 : request.exitSignal // a thread's end is nobody's SIGCHLD
+  traceChild(parent, child, flags, exitSignal)
   if (request.openPidFd !== undefined) {
     const descriptor = request.openPidFd(child.threadGroup)
     if (descriptor >= 0) parent.memory.writeU32(request.pidFdAddress, descriptor)
   }
   if ((flags & CLONE_PARENT_SETTID) !== 0) parent.memory.writeU32(request.parentTid, child.tid)
-  if ((flags & CLONE_VFORK) !== 0) {
-    child.vforkParent = parent
+  if ((flags & CLONE_VFORK) !== 0) child.vforkParent = parent
+  if (!noteClone(parent, child.tid, flags, exitSignal) && (flags & CLONE_VFORK) !== 0) {
     parent.stops.beginInternal({ _tag: "VforkStop", childTid: child.tid })
   }
   parent.system.startTask(child)

@@ -7,16 +7,19 @@ import { EFAULT } from "../Abi/Errno.ts"
 import { SIG_DFL, SIG_IGN, type SigAction, type StackT } from "../Abi/SigAction.ts"
 import {
   MINSIGSTKSZ,
+  NSIG,
   SA_NODEFER,
   SA_ONSTACK,
   SA_RESTORER,
   SIGKILL,
   SIGSEGV,
   SIGSTOP,
+  SI_USER,
   SS_AUTODISARM,
   SS_DISABLE,
   SS_ONSTACK,
   defaultAction,
+  hasSignal,
   signalBit
 } from "../Abi/Signal.ts"
 import { Reg } from "../Abi/Registers.ts"
@@ -29,6 +32,7 @@ import { isOrphaned } from "./JobControl.ts"
 import { restartWithHandler } from "./Restart.ts"
 import { App, Exit, type RunState } from "./RunState.ts"
 import type { Task } from "./Task.ts"
+import { concealStep, rereadCall, stopAfterHandlerEntry, stopForSignal, stopForTrap } from "./TaskTrace.ts"
 import {
   beginGroupStop,
   dequeueSignal,
@@ -38,38 +42,61 @@ import {
   unblockedSignals
 } from "./TaskSignals.ts"
 
-/** Looks at everything that may want the task's attention. The state to go on with; `App` may still be stopped. */
-export const deliverPending = Effect.fnUntraced(function* (task: Task): Effect.fn.Return<RunState, PlatformFailed> {
+/**
+ * Looks at everything that may want the task's attention, after entering the handler of `first`, a signal that a tracer
+ * has let through. The state to go on with; `App` may still be stopped.
+ */
+export const deliverPending = Effect.fnUntraced(function* (
+  task: Task,
+  first?: Taken
+): Effect.fn.Return<RunState, PlatformFailed> {
   const group = task.threadGroup
   let extendedState: Uint8Array | undefined
   let entered = false
+  let decided = first
+  let next: RunState = App
   while (true) {
-    task.clearAttention()
-    if (isLeaving(task)) {
-      const { fatalSignal } = group
-      if (fatalSignal?.task === task && fatalSignal.info.signo !== SIGKILL) {
-        task.system.observer?.signal(task, fatalSignal.info)
+    let taken = decided
+    decided = undefined
+    if (taken === undefined) {
+      task.clearAttention()
+      if (isLeaving(task)) {
+        const { fatalSignal } = group
+        if (fatalSignal?.task === task && fatalSignal.info.signo !== SIGKILL) {
+          task.system.observer?.signal(task, fatalSignal.info)
+        }
+        return Exit
       }
-      return Exit
+      // first of all, as it takes time: what comes after a signal must not come between it and its frame
+      if (extendedState === undefined && mayEnterHandler(task)) extendedState = yield* task.context.readExtendedState
+      taken = yield* group.handlers.mutex.section(() => takeNext(task))
     }
-    // first of all, as it takes time: what comes after a signal must not come between it and its frame
-    if (extendedState === undefined && mayEnterHandler(task)) extendedState = yield* task.context.readExtendedState
-    const taken = yield* group.handlers.mutex.section(() => {
-      if (group.groupStop === undefined) return takeSignal(task)
-      joinGroupStop(task)
-      return undefined
-    })
     if (taken === undefined) break
+    if (taken.stopped) {
+      next = { _tag: "SignalStop", info: taken.info }
+      break
+    }
     if (taken.handler === undefined) continue
     extendedState ??= yield* task.context.readExtendedState
     if (yield* enterHandler(task, taken.info, taken.handler, extendedState)) {
       extendedState = task.system.frameState.initial
       entered = true
+      if (task.ptrace.stepping) break
     }
   }
-  if (entered) yield* task.context.writeExtendedState(task.system.frameState.initial)
-  return App
+  if (!entered) return next
+  yield* task.context.writeExtendedState(task.system.frameState.initial)
+  if (task.ptrace.stepping) yield* group.handlers.mutex.section(() => stopAfterHandlerEntry(task))
+  return next
 })
+
+/** Begins a stop, if one is due, or takes a signal. Guarded by: signal mutex. */
+const takeNext = (task: Task): Taken | undefined => {
+  if (task.ptrace.traced) return stopForTrap(task) ? undefined : takeSignal(task)
+  if (task.threadGroup.groupStop === undefined) return takeSignal(task)
+  joinGroupStop(task)
+  return undefined
+}
 
 /** Whether a signal is pending that has a handler. */
 const mayEnterHandler = (task: Task): boolean => {
@@ -87,12 +114,25 @@ const isLeaving = (task: Task): boolean => {
  * Takes the next signal and does what its action says; what is left to do is to enter a handler, if there is one. In one
  * step, so that no SIGCONT and no sigaction(2) comes between a signal and its effect. Guarded by: signal mutex.
  */
-const takeSignal = (task: Task): { readonly info: SigInfo; readonly handler: SigAction | undefined } | undefined => {
+const takeSignal = (task: Task): Taken | undefined => {
   const info = dequeueSignal(task, unblockedSignals(task))
   if (info === undefined) return undefined
+  if (task.ptrace.traced && stopForSignal(task, info)) return { info, handler: undefined, stopped: true }
+  return act(task, info)
+}
+
+/** A signal, the handler that it is for, and whether a tracer sees it first. */
+interface Taken {
+  readonly info: SigInfo
+  readonly handler: SigAction | undefined
+  readonly stopped: boolean
+}
+
+/** Does what the action of a signal says. Guarded by: signal mutex. */
+const act = (task: Task, info: SigInfo): Taken => {
   const group = task.threadGroup
   const { signo } = info
-  const ignored = { info, handler: undefined }
+  const ignored: Taken = { info, handler: undefined, stopped: false }
   if (group.handlers.get(signo).sa_handler === SIG_IGN) return ignored
   const isCaught = group.handlers.catches(signo)
   const action = isCaught ? "Catch" : defaultAction(signo)
@@ -100,12 +140,51 @@ const takeSignal = (task: Task): { readonly info: SigInfo; readonly handler: Sig
   // nobody would continue it
   if (action === "Stop" && signo !== SIGSTOP && isOrphaned(group.processGroup)) return ignored
   task.system.observer?.signal(task, info)
-  if (action === "Catch") return { info, handler: group.handlers.take(signo) }
+  if (action === "Catch") return { info, handler: group.handlers.take(signo), stopped: false }
   if (action === "Stop") {
     beginGroupStop(group, signo)
-    joinGroupStop(task)
+    if (task.ptrace.traced) task.joinedStop = undefined // its tracer hears of it, even if it does of every one
+    else joinGroupStop(task)
   } else killGroup(group, fatalStatus(signo))
   return ignored
+}
+
+/**
+ * Goes on after a signal-delivery-stop: with the signal that came, another one, or none, as the tracer said; then with
+ * whatever else is pending.
+ */
+export const deliverTraced = Effect.fnUntraced(function* (
+  task: Task,
+  info: SigInfo
+): Effect.fn.Return<RunState, PlatformFailed> {
+  const taken = yield* task.threadGroup.handlers.mutex.section(() => {
+    rereadCall(task)
+    const delivered = afterStop(task, info)
+    return delivered === undefined || task.killed ? undefined : act(task, delivered)
+  })
+  return yield* deliverPending(task, taken)
+})
+
+/** The signal that a tracer lets through, if any; one that is blocked meanwhile waits. Guarded by: signal mutex. */
+const afterStop = (task: Task, info: SigInfo): SigInfo | undefined => {
+  const { ptrace, threadGroup } = task
+  const current = ptrace.info ?? info
+  const signo = ptrace.takeCode()
+  if (signo < 1 || signo > NSIG) return undefined
+  const tracer = ptrace.tracer ?? threadGroup.parentTask
+  const delivered: SigInfo =
+    signo === current.signo
+      ? current
+      : {
+          _tag: "Kill",
+          signo,
+          code: SI_USER,
+          pid: tracer?.threadGroup.tgid ?? 0,
+          uid: tracer?.credentials.ruid ?? 0
+        }
+  if (!hasSignal(task.blocked, signo)) return delivered
+  task.pending.enqueue(delivered)
+  return undefined
 }
 
 /** No core is ever written, as on a host with RLIMIT_CORE 0. */
@@ -121,6 +200,7 @@ const enterHandler = Effect.fnUntraced(function* (
   const { frameState } = task.system
   const { registers, signalStack } = task
   const { handlers } = task.threadGroup
+  concealStep(task)
   if (task.restart !== 0) {
     restartWithHandler(registers, task.call.nr, task.restart, action.sa_flags)
     task.restart = 0
@@ -176,6 +256,7 @@ const writeFrame = (
 export const returnFromHandler = Effect.fnUntraced(function* (task: Task) {
   task.keepRegisters = true
   task.restart = 0
+  task.registers.set(Reg.orig_rax, -1) // what comes back is in no system call
   const ucontext = new Uint8Array(SignalFrame.ucontextSize)
   if (task.memory.copyIn(task.registers.ulong(Reg.rsp), ucontext) < 0) {
     yield* forceSignal(task, kernelSigInfo(SIGSEGV))

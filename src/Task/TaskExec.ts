@@ -12,6 +12,7 @@ import { isDirectory, isRegular, isSymlink } from "../Abi/FileMode.ts"
 import { IN_ACCESS } from "../Abi/InotifyFlags.ts"
 import { O_RDONLY } from "../Abi/OpenFlags.ts"
 import { RLIMIT_STACK } from "../Abi/Resource.ts"
+import { Reg } from "../Abi/Registers.ts"
 import { SIGCHLD, SIGSEGV } from "../Abi/Signal.ts"
 import { signaled } from "../Abi/Wait.ts"
 import * as Loader from "../Loader/Loader.ts"
@@ -19,6 +20,7 @@ import { inheritedPolicy } from "../Memory/MemoryPolicy.ts"
 import type { PlatformContext, PlatformFailed } from "../Platform/Platform.ts"
 import { Mutex } from "../Sync/Mutex.ts"
 import { noSignalStack } from "../Signals/SignalStack.ts"
+import { limitsExec } from "../Ptrace/PtraceAccess.ts"
 import type { Caller } from "../Vfs/Inode.ts"
 import { Location } from "../Vfs/Mount.ts"
 import { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
@@ -30,6 +32,7 @@ import type { Task } from "./Task.ts"
 import { releaseMemory } from "./TaskExit.ts"
 import { killGroup } from "./TaskSignals.ts"
 import { followCounterControl } from "./TimestampCounter.ts"
+import { forgetLeader, noteExec } from "./TaskTrace.ts"
 import type { ThreadGroup } from "./ThreadGroup.ts"
 
 /** The arguments of execveat(2); strings are byte strings. */
@@ -166,13 +169,16 @@ export const execute = Effect.fnUntraced(function* (
     yield* context.release
     return prepared
   }
+  const formerTid = task.tid
   if (!(yield* takeOver(task))) {
     Loader.release(prepared)
     yield* context.release
     return -EAGAIN
   }
   const { credentials: old, noNewPrivs, fs, personality } = task
-  const identity = credentialsForExec({ old, noNewPrivs, unsafe: fs.shared }, prepared.program.file)
+  const { tracer } = task.ptrace
+  const unsafe = fs.shared || (tracer !== undefined && limitsExec(tracer.credentials, old))
+  const identity = credentialsForExec({ old, noNewPrivs, unsafe }, prepared.program.file)
   const loaded = yield* loadInto(context, task.system, prepared, identity, personality)
   if (typeof loaded === "number") {
     // the old program is beyond return: as Linux has it, this one dies of what it tried
@@ -180,6 +186,7 @@ export const execute = Effect.fnUntraced(function* (
     return loaded
   }
   yield* moveTo(task, context, loaded, identity)
+  noteExec(task, formerTid)
   return 0
 })
 
@@ -197,7 +204,8 @@ const takeOver = Effect.fnUntraced(function* (task: Task) {
     return true
   })
   if (!first) return false
-  while (group.tasks.size > 1) yield* nextExit(group)
+  // those whose tracer has not waited for them yet still have their ids
+  while (group.tasks.size > 1 || group.unreaped.size > 0) yield* nextExit(group)
   yield* Mutex.sectionAll([task.system.taskSet.mutex, group.handlers.mutex], () => {
     becomeLeader(task)
     group.execing = undefined
@@ -227,6 +235,7 @@ const becomeLeader = (task: Task): void => {
   const { taskSet } = task.system
   const group = task.threadGroup
   taskSet.tasks.delete(task.tid)
+  if (group.leader !== undefined) forgetLeader(group.leader)
   task.tid = group.tgid
   taskSet.tasks.set(task.tid, task)
   group.leader = task
@@ -246,7 +255,8 @@ const moveTo = Effect.fnUntraced(function* (
   task.context = context
   task.memoryManager = program.memoryManager
   task.commandName = program.commandName
-  task.keepRegisters = true
+  context.registers.words[Reg.orig_rax] = old.registers.words[Reg.orig_rax]!
+  task.ptrace.trapFlagForced = false
   task.earlierCpuTime += old.cpuTime()
   yield* old.release
   if (task.controls.timestampFaults) yield* followCounterControl(task)

@@ -16,7 +16,17 @@ import { releaseRobustList } from "./RobustList.ts"
 import type { Result } from "./Syscall.ts"
 import type { Task } from "./Task.ts"
 import { releaseSeccomp } from "./TaskSeccomp.ts"
-import { childSigInfo, completeGroupStop, killGroup, retarget, ringOf, sendToGroup, uidSeenBy } from "./TaskSignals.ts"
+import {
+  childSigInfo,
+  completeGroupStop,
+  isReparented,
+  killGroup,
+  retarget,
+  ringOf,
+  sendToGroup,
+  uidSeenBy
+} from "./TaskSignals.ts"
+import { abandonTracees, isHeldByTracer, tellTracerOfEnd, unlink } from "./TaskTrace.ts"
 import { hangUpForeground } from "./Terminal.ts"
 import { type GroupState, type ThreadGroup, addUsage, taskUsage } from "./ThreadGroup.ts"
 
@@ -69,7 +79,7 @@ export const releaseMemory = (task: Task): void => {
   }
   task.clearChildTid = 0
   system.actor.actingFor(task.threadGroup.tgid, () => memoryManager.leave())
-  task.vforkParent?.stops.endInternal()
+  if (task.vforkParent?.stops.internal?._tag === "VforkStop") task.vforkParent.stops.endInternal()
   task.vforkParent = undefined
 }
 
@@ -79,16 +89,40 @@ const leaveGroup = (task: Task): void => {
   const { taskSet } = task.system
   if (group.signalTarget === task) group.signalTarget = ringOf(group, task)[1]
   group.tasks.delete(task)
-  // the leader's id stays taken until the group is waited for
-  if (!task.isLeader) taskSet.tasks.delete(task.tid)
+  abandonTracees(task, (tracee) => releaseTracee(tracee, task))
+  if (task.ptrace.traced) leaveTracer(task)
+  // the leader's id stays taken until the group is waited for, a traced thread's until its tracer has
+  else if (!task.isLeader) taskSet.tasks.delete(task.tid)
   if (group.tasks.size > 0) {
-    if (group.groupStop !== undefined && task.stops.internal?._tag !== "GroupStop") completeGroupStop(group, 1)
+    if (group.groupStop !== undefined && task.joinedStop !== group.groupStop) completeGroupStop(group, 1, task)
     retarget(task, ~task.blocked)
   }
   group.taskExits.notify(1)
   const [heir] = group.tasks
   if (heir === undefined) endGroup(group, task)
   else bequeath(task, heir)
+}
+
+/** A traced task has ended: its tracer is told before anybody else. Guarded by: TaskSet mutex, signal mutex. */
+const leaveTracer = (task: Task): void => {
+  const group = task.threadGroup
+  const status = group.exitStatus ?? task.exitStatus
+  task.ptrace.ended = status
+  if (!task.isLeader) group.unreaped.add(task)
+  // of a leader, whose threads may live on, the group's end tells
+  if (!task.isLeader || group.tasks.size > 0) tellTracerOfEnd(task, ...exitCodes(status))
+}
+
+/** A tracee's end has been seen by its tracer, or that is gone. Guarded by: TaskSet mutex. */
+export const releaseTracee = (task: Task, by: Task): void => {
+  const group = task.threadGroup
+  unlink(task)
+  if (!task.isLeader) {
+    task.system.taskSet.tasks.delete(task.tid)
+    group.unreaped.delete(task)
+    group.taskExits.notify(1)
+  }
+  if (group.state === "Zombie") announceEnd(group, by)
 }
 
 /** The children of a thread become those of another, which is of the same process. Guarded by: TaskSet mutex. */
@@ -129,13 +163,21 @@ const endGroup = (group: ThreadGroup, last: Task): void => {
   hangUpAfterExit(group)
   advance(group, "Zombie")
   group.ended.notify(POLLIN)
-  tellParent(group, group.exitStatus!, last) // beginExit has set it
+  announceEnd(group, last)
 }
 
-const exitSigInfo = (group: ThreadGroup, status: ExitStatus) =>
-  status._tag === "Exited"
-    ? childSigInfo(group, CLD_EXITED, status.code)
-    : childSigInfo(group, status.coreDumped ? CLD_DUMPED : CLD_KILLED, status.signal)
+/** Tells of a zombie group's end: its leader's tracer first, its parent when that has seen it. Guarded by: TaskSet mutex. */
+const announceEnd = (group: ThreadGroup, by: Task): void => {
+  const status = group.exitStatus! // a zombie has one
+  if (group.unreaped.size > 0) return // a leader is waited for after its threads
+  const { leader } = group
+  if (leader !== undefined && isReparented(leader)) tellTracerOfEnd(leader, ...exitCodes(status))
+  else tellParent(group, status, by)
+}
+
+/** si_code and si_status of an end. */
+const exitCodes = (status: ExitStatus): [code: number, status: number] =>
+  status._tag === "Exited" ? [CLD_EXITED, status.code] : [status.coreDumped ? CLD_DUMPED : CLD_KILLED, status.signal]
 
 /** Tells the parent of a zombie's end; one that does not care will not wait for it. Guarded by: TaskSet mutex. */
 const tellParent = (group: ThreadGroup, status: ExitStatus, last: Task): void => {
@@ -149,9 +191,10 @@ const tellParent = (group: ThreadGroup, status: ExitStatus, last: Task): void =>
   const { sa_flags, sa_handler } = parent.handlers.get(SIGCHLD)
   const ignored = exitSignal === SIGCHLD && sa_handler === SIG_IGN
   if (exitSignal !== 0 && !ignored) {
-    sendToGroup(parent, { ...exitSigInfo(group, status), signo: exitSignal }, parentTask)
+    sendToGroup(parent, { ...childSigInfo(group, ...exitCodes(status)), signo: exitSignal }, parentTask)
   }
-  if (ignored || (exitSignal === SIGCHLD && (sa_flags & SA_NOCLDWAIT) !== 0)) reap(group, last)
+  const unwanted = ignored || (exitSignal === SIGCHLD && (sa_flags & SA_NOCLDWAIT) !== 0)
+  if (unwanted && group.leader?.ptrace.traced !== true) reap(group, last) // a tracer waits in any case
   parent.childChanges.notify(1)
 }
 
@@ -166,7 +209,7 @@ const giveAway = (child: ThreadGroup, last: Task): void => {
   child.exitSignal = SIGCHLD
   ancestor?.children.add(child)
   sendParentDeathSignals(child, last)
-  if (child.state === "Zombie") tellParent(child, child.exitStatus!, last) // a zombie has a status
+  if (child.state === "Zombie" && !isHeldByTracer(child)) tellParent(child, child.exitStatus!, last) // a zombie has a status
   hangUpAfterAdoption(child, former)
 }
 
@@ -174,6 +217,7 @@ const giveAway = (child: ThreadGroup, last: Task): void => {
 export const reap = (group: ThreadGroup, reaper: Task): void => {
   const { taskSet } = reaper.system
   advance(group, "Dead")
+  if (group.leader?.ptrace.traced === true) unlink(group.leader)
   taskSet.groups.delete(group.tgid)
   if (group.leader !== undefined) taskSet.tasks.delete(group.leader.tid)
   group.parent?.children.delete(group)

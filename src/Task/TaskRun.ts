@@ -10,12 +10,21 @@ import type { FaultOutcome, PlatformFailed, SwitchOutcome } from "../Platform/Pl
 import { emulateTimestampCounter } from "./TimestampCounter.ts"
 import { restartWithoutHandler } from "./Restart.ts"
 import { trapAfter } from "./CpuTrap.ts"
-import { App, Dead, Exit, type RunState, Syscall } from "./RunState.ts"
+import { App, Dead, Exit, type RunState, SeccompEnter, Syscall, SyscallEnter } from "./RunState.ts"
 import type { Task } from "./Task.ts"
-import { deliverPending } from "./TaskDelivery.ts"
+import { deliverPending, deliverTraced } from "./TaskDelivery.ts"
 import { exitTask } from "./TaskExit.ts"
 import { forceSignal, killGroup } from "./TaskSignals.ts"
 import { finishSyscall, handleSyscall } from "./TaskSyscall.ts"
+import {
+  announceExit,
+  enterSyscall,
+  enterTraced,
+  startTraced,
+  leaveSyscall,
+  leftSyscall,
+  startEnteredSyscall
+} from "./TracedCall.ts"
 
 /** The whole life of a task. Ends when it is dead. */
 export const run = Effect.fnUntraced(function* (task: Task): Effect.fn.Return<void, PlatformFailed> {
@@ -42,7 +51,25 @@ const step = (task: Task, handler: () => boolean): Effect.Effect<RunState, Platf
       return runApp(task, handler)
     case "Syscall":
       return runSyscall(task)
+    case "SyscallEnter":
+      return enterSyscall(task)
+    case "SyscallEntered":
+      return startEnteredSyscall(task)
+    case "SeccompEnter":
+      return enterTraced(task)
+    case "SeccompEntered":
+      return startTraced(task)
+    case "SyscallLeave":
+      return leaveSyscall(task, task.runState.result)
+    case "SyscallLeft":
+      return leftSyscall(task)
+    case "SignalStop":
+      return Effect.catchTag(deliverTraced(task, task.runState.info), "PlatformFailed", onLostThread(task))
     case "Exit":
+      return Effect.flatMap(announceExit(task), (next) =>
+        next === Exit ? Effect.as(exitTask(task), Dead) : Effect.succeed(next)
+      )
+    case "ExitStop":
       return Effect.as(exitTask(task), Dead)
     case "Dead":
       return Effect.succeed(Dead)
@@ -54,7 +81,8 @@ const runSyscall = (task: Task): Effect.Effect<RunState> => {
   const effect = task.call.effect
   task.call.effect = undefined
   if (effect === undefined) return Effect.succeed(App)
-  return Effect.map(effect, (result) => {
+  return Effect.map(effect, (result): RunState => {
+    if (task.interceptsCalls || task.ptrace.afterCall.length > 0) return { _tag: "SyscallLeave", result }
     finishSyscall(task, result)
     return App
   })
@@ -87,6 +115,7 @@ const onLostThread =
 const afterSwitch = (task: Task, outcome: SwitchOutcome): Effect.Effect<RunState> => {
   switch (outcome._tag) {
     case "Syscall":
+      if (task.call.intercepted) return Effect.succeed(task.call.traceData === undefined ? SyscallEnter : SeccompEnter)
       return Effect.succeed(task.call.effect === undefined ? App : Syscall)
     case "Fault":
       return Effect.as(handleFault(task, outcome), App)

@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import { ENOSYS, ERESTARTSYS } from "../Abi/Errno.ts"
+import { PTRACE_EVENT_SECCOMP } from "../Abi/Ptrace.ts"
 import { Reg, argumentRegisters } from "../Abi/Registers.ts"
 import {
   AUDIT_ARCH_X86_64,
@@ -58,8 +59,11 @@ export const releaseSeccomp = (task: Task): void => {
   if (seccomp !== undefined && seccomp !== "Strict") seccomp.release()
 }
 
-/** Lets the call that `task` makes through to `perform`, or does what the filters say in its place. */
-export const screen = (task: Task, perform: (task: Task) => Result): Result => {
+/**
+ * Lets the call that `task` makes through to `perform`, or does what the filters say in its place. `isTraced`: the tracer
+ * has looked at it already, because they said so.
+ */
+export const screen = (task: Task, perform: (task: Task) => Result, isTraced = false): Result => {
   const { call, seccomp } = task
   const { nr } = call
   if (seccomp === undefined) return perform(task)
@@ -82,7 +86,7 @@ export const screen = (task: Task, perform: (task: Task) => Result): Result => {
     case SECCOMP_RET_TRAP:
       return trap(task, data)
     case SECCOMP_RET_TRACE:
-      return -ENOSYS // nobody traces
+      return isTraced ? perform(task) : askTracer(task, data)
     case SECCOMP_RET_USER_NOTIF:
       return ask(task, filter.notifications, perform)
     case SECCOMP_RET_KILL_THREAD:
@@ -90,6 +94,14 @@ export const screen = (task: Task, perform: (task: Task) => Result): Result => {
     default: // SECCOMP_RET_KILL_PROCESS, and whatever else a filter may say
       return killProcess(task)
   }
+}
+
+/** The tracer is to look at the call first (TracedCall.ts), if there is one that wants to. */
+const askTracer = (task: Task, data: number): number => {
+  if (!task.ptrace.reports(PTRACE_EVENT_SECCOMP)) return -ENOSYS
+  task.call.intercepted = true
+  task.call.traceData = data
+  return 0
 }
 
 const fillData = (task: Task): void => {

@@ -99,9 +99,15 @@ const send = (group: ThreadGroup, task: Task | undefined, info: SigInfo, preferr
   } else receiver.interrupt()
 }
 
-/** A blocked signal is kept even if ignored now: the action may change before it is unblocked. */
-const isIgnored = (group: ThreadGroup, addressee: Task | undefined, signo: number): boolean =>
-  !(addressee !== undefined && hasSignal(addressee.blocked, signo)) && group.handlers.ignores(signo)
+/**
+ * A blocked signal is kept even if ignored now: the action may change before it is unblocked. So is what a tracer is to
+ * see.
+ */
+const isIgnored = (group: ThreadGroup, addressee: Task | undefined, signo: number): boolean => {
+  if (!group.handlers.ignores(signo)) return false
+  if (addressee === undefined) return true
+  return !hasSignal(addressee.blocked, signo) && (signo === SIGKILL || !addressee.ptrace.traced)
+}
 
 /** Whether sending `addressee` a signal fails with EAGAIN: what came with it must not be lost, and there is no room. */
 export const lacksRoom = (addressee: Task, info: SigInfo): boolean =>
@@ -114,11 +120,13 @@ export const lacksRoom = (addressee: Task, info: SigInfo): boolean =>
 const isFatal = (group: ThreadGroup, receiver: Task, signo: number): boolean =>
   group.handlers.get(signo).sa_handler === SIG_DFL &&
   defaultAction(signo) === "Terminate" &&
+  (signo === SIGKILL || !receiver.ptrace.traced) &&
   !hasSignal(receiver.blocked, signo) // blocked and awaited: it may be taken by sigtimedwait
 
 const wants = (task: Task, signo: number): boolean => {
   if (task.killed || (hasSignal(task.blocked, signo) && !hasSignal(task.awaited, signo))) return false
-  return signo === SIGKILL || task.stops.internal?._tag !== "GroupStop"
+  const stop = task.stops.internal?._tag
+  return signo === SIGKILL || (stop !== "GroupStop" && stop !== "PtraceStop")
 }
 
 /** Which thread a signal interrupts, if any wants it: for one thread that, for a group the preferred one or else another. */
@@ -178,6 +186,7 @@ const continueGroup = (group: ThreadGroup): void => {
   if (stop === undefined) return
   group.groupStop = undefined
   for (const task of group.tasks) {
+    if (task.ptrace.seized) notifyTrap(task)
     if (task.stops.internal?._tag !== "GroupStop") continue
     task.stops.endInternal()
     if (hasDeliverableSignal(task)) task.interrupt() // what came meanwhile disturbed nobody
@@ -193,7 +202,10 @@ const continueGroup = (group: ThreadGroup): void => {
 export const beginGroupStop = (group: ThreadGroup, signal: number): void => {
   if (group.groupStop !== undefined) return
   group.groupStop = { signal, pending: group.tasks.size, completed: false }
-  for (const task of group.tasks) task.interrupt()
+  for (const task of group.tasks) {
+    if (task.ptrace.seized) notifyTrap(task)
+    else task.interrupt()
+  }
 }
 
 /** A task has joined the group stop. Guarded by: signal mutex. */
@@ -202,18 +214,53 @@ export const joinGroupStop = (task: Task): void => {
   const stop = group.groupStop
   if (stop === undefined || task.stops.internal !== undefined) return
   task.stops.beginInternal({ _tag: "GroupStop", signal: stop.signal })
-  completeGroupStop(group, 1)
+  if (task.joinedStop === stop) return // as a tracee, whose tracer has let go of it
+  task.joinedStop = stop
+  completeGroupStop(group, 1, task)
 }
 
-/** `leaving` tasks stopped or exited: the stop is complete when none is left. Guarded by: signal mutex. */
-export const completeGroupStop = (group: ThreadGroup, leaving: number): void => {
+/**
+ * `leaving` tasks stopped or exited, the last of them `by`: the stop is complete when none is left. A parent that traces
+ * that one hears of it as its tracer. Guarded by: signal mutex.
+ */
+export const completeGroupStop = (group: ThreadGroup, leaving: number, by: Task): void => {
   const stop = group.groupStop
   if (stop === undefined || stop.completed) return
   stop.pending -= leaving
   if (stop.pending > 0) return
   stop.completed = true
   group.stopToReport = stop.signal
-  notifyParentOfJobControl(group, CLD_STOPPED, stop.signal)
+  if (!by.ptrace.traced || isReparented(by)) notifyParentOfJobControl(group, CLD_STOPPED, stop.signal)
+}
+
+/** Whether the task is in a ptrace-stop, PTRACE_LISTEN or not. */
+export const isTraceStopped = (task: Task): boolean => task.stops.internal?._tag === "PtraceStop"
+
+/** Whether the task is traced by another process than its real parent. */
+export const isReparented = (task: Task): boolean => {
+  const { tracer } = task.ptrace
+  return tracer !== undefined && tracer.threadGroup !== task.threadGroup.parent
+}
+
+/** Whether the task has to stop for its tracer before it goes on. */
+const hasPendingTrap = ({ joinedStop, ptrace, threadGroup }: Task): boolean =>
+  ptrace.trapStopPending ||
+  ptrace.trapNotifyPending ||
+  (threadGroup.groupStop !== undefined && joinedStop !== threadGroup.groupStop)
+
+/** Ends a ptrace-stop. What came meanwhile disturbed nobody. Guarded by: signal mutex. */
+export const endTraceStop = (task: Task): void => {
+  task.ptrace.listening = false
+  task.clearAttention()
+  if (hasDeliverableSignal(task) || hasPendingTrap(task)) task.interrupt()
+  task.stops.endInternal()
+}
+
+/** JOBCTL_TRAP_NOTIFY: a group-stop of a seized task's group begins or ends. Guarded by: signal mutex. */
+const notifyTrap = (task: Task): void => {
+  task.ptrace.trapNotifyPending = true
+  if (!isTraceStopped(task)) task.interrupt()
+  else if (task.ptrace.listening) endTraceStop(task)
 }
 
 const notifyParentOfJobControl = (group: ThreadGroup, code: number, status: number): void => {

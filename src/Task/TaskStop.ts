@@ -14,6 +14,8 @@ export type TaskStop =
   | { readonly _tag: "GroupStop"; readonly signal: number }
   /** vfork(2): until the child has released the memory it borrows. */
   | { readonly _tag: "VforkStop"; readonly childTid: number }
+  /** ptrace(2); ends when the tracer says so. What it is about is in the task's `PtraceState`. */
+  | { readonly _tag: "PtraceStop" }
 
 /** Owner of `internal`: begun by the task's fiber, ended by anybody. Atomic: all methods. */
 export class TaskStops {

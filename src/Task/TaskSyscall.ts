@@ -15,12 +15,14 @@ import { screen } from "./TaskSeccomp.ts"
 /** Answers the call that `task` stopped at. True: rax is set and the application may go on at once. */
 export const handleSyscall = (task: Task): boolean => {
   const nr = task.registers.uint(Reg.orig_rax)
-  const { observer, syscalls } = task.system
-  const syscall = syscalls[nr]
   const { call } = task
   call.nr = nr
-  observer?.enter(task, syscall, nr)
-  const result = task.seccomp === undefined ? perform(task) : screen(task, perform)
+  if (task.interceptsCalls) {
+    call.intercepted = true
+    return false
+  }
+  const result = startSyscall(task)
+  if (call.intercepted) return false
   if (typeof result !== "number") {
     call.effect = result
     return false
@@ -28,6 +30,17 @@ export const handleSyscall = (task: Task): boolean => {
   finishSyscall(task, result)
   return !task.attention && task.restart === 0 && !task.stops.stopped
 }
+
+/** Does the call whose number is known, if its filters let it. */
+export const startSyscall = (task: Task): Result => {
+  const { nr } = task.call
+  const { observer, syscalls } = task.system
+  observer?.enter(task, syscalls[nr], nr)
+  return task.seccomp === undefined ? perform(task) : screen(task, perform)
+}
+
+/** Does the call after a tracer has looked at it because a filter wanted that. */
+export const restartSyscall = (task: Task): Result => screen(task, perform, true)
 
 /** Puts a result where the application, or signal delivery, finds it. */
 export const finishSyscall = (task: Task, result: number): void => {

@@ -3,7 +3,16 @@
  */
 import * as Effect from "effect/Effect"
 import { ECHILD, ERESTARTSYS } from "../Abi/Errno.ts"
-import { CLD_CONTINUED, CLD_DUMPED, CLD_EXITED, CLD_KILLED, CLD_STOPPED, SIGCHLD, SIGCONT } from "../Abi/Signal.ts"
+import {
+  CLD_CONTINUED,
+  CLD_DUMPED,
+  CLD_EXITED,
+  CLD_KILLED,
+  CLD_STOPPED,
+  CLD_TRAPPED,
+  SIGCHLD,
+  SIGCONT
+} from "../Abi/Signal.ts"
 import {
   CONTINUED_STATUS,
   WCONTINUED,
@@ -14,14 +23,15 @@ import {
   __WALL,
   __WCLONE,
   __WNOTHREAD,
+  type ExitStatus,
   stoppedStatus,
   waitStatus
 } from "../Abi/Wait.ts"
 import { Mutex } from "../Sync/Mutex.ts"
 import type { Task } from "./Task.ts"
-import { reap } from "./TaskExit.ts"
-import { ringOf } from "./TaskSignals.ts"
-import { ThreadGroup, type Usage, addUsage } from "./ThreadGroup.ts"
+import { reap, releaseTracee } from "./TaskExit.ts"
+import { isReparented, isTraceStopped, ringOf } from "./TaskSignals.ts"
+import { type ThreadGroup, type Usage, addUsage } from "./ThreadGroup.ts"
 
 /** Which children. */
 export type WaitSelector =
@@ -53,7 +63,7 @@ export const wait = Effect.fnUntraced(function* (
   let signaled = false
   while (true) {
     const found = yield* mutex.section(() => look(task, selector, options))
-    const result = found instanceof ThreadGroup ? yield* takeStop(task, found, selector, options) : found
+    const result = typeof found === "object" && "waitee" in found ? yield* takeStop(task, found, options) : found
     if (result === "Gone") continue
     if (result !== undefined || (options & WNOHANG) !== 0) return result
     if (signaled) return -ERESTARTSYS
@@ -67,99 +77,149 @@ export const wait = Effect.fnUntraced(function* (
   }
 })
 
-const matches = (task: Task, child: ThreadGroup, selector: WaitSelector, options: number): boolean => {
-  if ((options & __WALL) === 0) {
-    const isCloneChild = child.exitSignal !== SIGCHLD
+/** Somebody to wait for: a child process by its leader, or a thread that one traces. */
+interface Waitee {
+  readonly task: Task
+  /** As its tracer sees it: ptrace-stops count, job-control stops don't. */
+  readonly asTracer: boolean
+}
+
+/** What has happened to somebody. */
+interface Change {
+  readonly waitee: Waitee
+  readonly kind: "Ended" | "Stopped" | "Continued"
+}
+
+const matches = (task: Task, { task: child, asTracer }: Waitee, selector: WaitSelector, options: number): boolean => {
+  const group = child.threadGroup
+  if ((options & __WALL) === 0 && !asTracer) {
+    const isCloneChild = group.exitSignal !== SIGCHLD
     if (isCloneChild !== ((options & __WCLONE) !== 0)) return false
   }
   switch (selector._tag) {
     case "All":
       return true
     case "Pid":
-      return child.tgid === selector.pid
+      return child.tid === selector.pid
     case "Group":
-      return child === selector.group
+      return child.isLeader && group === selector.group
     case "ProcessGroup":
-      return child.processGroup.id === (selector.id === 0 ? task.threadGroup.processGroup.id : selector.id)
+      return group.processGroup.id === (selector.id === 0 ? task.threadGroup.processGroup.id : selector.id)
   }
 }
 
-const isWaitable = (child: ThreadGroup, options: number): boolean =>
-  (child.state === "Zombie" && (options & WEXITED) !== 0) ||
-  (child.state === "Alive" && child.stopToReport !== undefined && (options & WSTOPPED) !== 0) ||
-  (child.state === "Alive" && child.continued && (options & WCONTINUED) !== 0)
+/** A zombie: a thread that its tracer has not waited for, or a whole group; a leader waits for its threads to go. */
+const hasEnded = ({ isLeader, ptrace, threadGroup }: Task): boolean =>
+  isLeader ? threadGroup.state === "Zombie" && threadGroup.unreaped.size === 0 : ptrace.ended !== undefined
 
-/** In the order in which Linux looks: one's own children first, then those of the other threads. */
-const childrenOf = (task: Task, options: number): Iterable<ThreadGroup> => {
-  const { children, tasks } = task.threadGroup
+/** A real parent that traces its child sees it as a tracer does. */
+const seesAsTracer = ({ task, asTracer }: Waitee): boolean => asTracer || (task.ptrace.traced && !isReparented(task))
+
+const changeOf = (waitee: Waitee, options: number): Change | undefined => {
+  const { task } = waitee
+  const { ptrace, threadGroup } = task
+  const asTracer = seesAsTracer(waitee)
+  if (hasEnded(task)) {
+    // until its tracer has seen it, a zombie is none for its parent
+    return (options & WEXITED) !== 0 && (asTracer || !ptrace.traced) ? { waitee, kind: "Ended" } : undefined
+  }
+  if (threadGroup.state !== "Alive") return undefined
+  if (asTracer) {
+    if (isTraceStopped(task) && !ptrace.listening && ptrace.code !== 0) return { waitee, kind: "Stopped" }
+  } else if (threadGroup.stopToReport !== undefined && (options & WSTOPPED) !== 0) return { waitee, kind: "Stopped" }
+  return threadGroup.continued && (options & WCONTINUED) !== 0 ? { waitee, kind: "Continued" } : undefined
+}
+
+/** In the order in which Linux looks: a thread's own children and tracees first, then those of the other threads. */
+const waiteesOf = (task: Task, options: number): ReadonlyArray<Waitee> => {
+  const { children } = task.threadGroup
   const alone = (options & __WNOTHREAD) !== 0
-  if (tasks.size === 1) return children
-  const all = [...children]
-  return (alone ? [task] : ringOf(task.threadGroup, task)).flatMap((each) =>
-    all.filter((child) => child.parentTask === each)
-  )
-}
-
-const hasChange = (task: Task, selector: WaitSelector, options: number): boolean => {
-  for (const child of childrenOf(task, options)) {
-    if (matches(task, child, selector, options) && isWaitable(child, options)) return true
+  const waitees: Array<Waitee> = []
+  for (const each of alone ? [task] : ringOf(task.threadGroup, task)) {
+    for (const { leader, parentTask } of children) {
+      if (parentTask === each && leader !== undefined) waitees.push({ task: leader, asTracer: false })
+    }
+    for (const tracee of each.tracees) waitees.push({ task: tracee, asTracer: true })
   }
-  return false
+  return waitees
 }
 
-/** Takes an end (leaves it, WNOWAIT); or finds a child with another change; undefined if there is none yet. Guarded by: TaskSet mutex. */
-const look = (task: Task, selector: WaitSelector, options: number): WaitResult | ThreadGroup | undefined | number => {
+const hasChange = (task: Task, selector: WaitSelector, options: number): boolean =>
+  waiteesOf(task, options).some(
+    (waitee) => matches(task, waitee, selector, options) && changeOf(waitee, options) !== undefined
+  )
+
+/** Takes an end (leaves it, WNOWAIT); or finds another change; undefined if there is none yet. Guarded by: TaskSet mutex. */
+const look = (task: Task, selector: WaitSelector, options: number): WaitResult | Change | undefined | number => {
   let eligible = false
-  for (const child of childrenOf(task, options)) {
-    if (!matches(task, child, selector, options)) continue
-    if (isWaitable(child, options)) return child.state === "Zombie" ? take(task, child, options) : child
-    // a zombie has nothing to tell to those who do not ask for ends
-    if (child.state === "Alive") eligible = true
+  for (const waitee of waiteesOf(task, options)) {
+    if (!matches(task, waitee, selector, options)) continue
+    const change = changeOf(waitee, options)
+    if (change !== undefined) return change.kind === "Ended" ? takeEnd(task, waitee, options) : change
+    // a zombie has nothing to tell to those who do not ask for ends, unless a tracer has to see it first
+    if (!hasEnded(waitee.task) || (waitee.task.ptrace.traced && !seesAsTracer(waitee))) eligible = true
   }
   return eligible ? undefined : -ECHILD
 }
 
-/** Takes a child's stop or continuation, which its signal mutex guards; "Gone" if it has changed again since it was found. */
-const takeStop = (
-  task: Task,
-  child: ThreadGroup,
-  selector: WaitSelector,
-  options: number
-): Effect.Effect<WaitResult | "Gone"> =>
-  Mutex.sectionAll([task.system.taskSet.mutex, child.handlers.mutex], () =>
-    task.threadGroup.children.has(child) && matches(task, child, selector, options) && isWaitable(child, options)
-      ? take(task, child, options)
-      : "Gone"
-  )
+/** Takes a stop or continuation, which the signal mutex of `found` guards; "Gone" if it has changed again since. */
+const takeStop = (task: Task, found: Change, options: number): Effect.Effect<WaitResult | "Gone"> =>
+  Mutex.sectionAll([task.system.taskSet.mutex, found.waitee.task.threadGroup.handlers.mutex], () => {
+    const { waitee, kind } = found
+    const isStillThere = waiteesOf(task, options).some(
+      (each) => each.task === waitee.task && each.asTracer === waitee.asTracer
+    )
+    if (!isStillThere || changeOf(waitee, options)?.kind !== kind) return "Gone"
+    return kind === "Stopped" ? reportStop(task, waitee, options) : reportContinuation(task, waitee, options)
+  })
 
-const take = (task: Task, child: ThreadGroup, options: number): WaitResult => {
-  const keep = (options & WNOWAIT) !== 0
-  const common = {
-    pid: child.tgid,
-    uid: task.credentials.userNamespace.userTo(child.leader?.credentials.ruid ?? 0),
-    usage: { ...child.usage }
-  }
-  if (child.state === "Zombie" && (options & WEXITED) !== 0) {
-    const status = child.exitStatus! // a zombie has one
-    if (!keep) {
-      addUsage(task.threadGroup.childUsage, child.usage)
-      addUsage(task.threadGroup.childUsage, child.childUsage)
-      reap(child, task)
+const commonOf = (task: Task, { credentials, threadGroup, tid }: Task) => ({
+  pid: tid,
+  uid: task.credentials.userNamespace.userTo(credentials.ruid),
+  usage: { ...threadGroup.usage }
+})
+
+const statusOf = ({ exitStatus, isLeader, ptrace, threadGroup }: Task): ExitStatus =>
+  (isLeader ? threadGroup.exitStatus : ptrace.ended) ?? exitStatus
+
+const takeEnd = (task: Task, waitee: Waitee, options: number): WaitResult => {
+  const { task: child } = waitee
+  const { threadGroup } = child
+  const status = statusOf(child)
+  const common = commonOf(task, child)
+  if ((options & WNOWAIT) === 0) {
+    if (!child.isLeader || isReparented(child)) releaseTracee(child, task)
+    else {
+      addUsage(task.threadGroup.childUsage, threadGroup.usage)
+      addUsage(task.threadGroup.childUsage, threadGroup.childUsage)
+      reap(threadGroup, task)
     }
-    return status._tag === "Exited"
-      ? { ...common, status: waitStatus(status), code: CLD_EXITED, detail: status.code }
-      : {
-          ...common,
-          status: waitStatus(status),
-          code: status.coreDumped ? CLD_DUMPED : CLD_KILLED,
-          detail: status.signal
-        }
   }
-  if (child.stopToReport !== undefined && (options & WSTOPPED) !== 0) {
-    const signal = child.stopToReport
-    if (!keep) child.stopToReport = undefined
-    return { ...common, status: stoppedStatus(signal), code: CLD_STOPPED, detail: signal }
+  return status._tag === "Exited"
+    ? { ...common, status: waitStatus(status), code: CLD_EXITED, detail: status.code }
+    : {
+        ...common,
+        status: waitStatus(status),
+        code: status.coreDumped ? CLD_DUMPED : CLD_KILLED,
+        detail: status.signal
+      }
+}
+
+const reportStop = (task: Task, waitee: Waitee, options: number): WaitResult => {
+  const { ptrace, threadGroup } = waitee.task
+  const keep = (options & WNOWAIT) !== 0
+  const common = commonOf(task, waitee.task)
+  if (seesAsTracer(waitee)) {
+    const { code } = ptrace
+    if (!keep) ptrace.code = 0
+    return { ...common, status: stoppedStatus(code), code: CLD_TRAPPED, detail: code }
   }
-  if (!keep) child.continued = false
-  return { ...common, status: CONTINUED_STATUS, code: CLD_CONTINUED, detail: SIGCONT }
+  const signal = threadGroup.stopToReport! // looked at in this section
+  if (!keep) threadGroup.stopToReport = undefined
+  return { ...common, status: stoppedStatus(signal), code: CLD_STOPPED, detail: signal }
+}
+
+const reportContinuation = (task: Task, { task: child }: Waitee, options: number): WaitResult => {
+  if ((options & WNOWAIT) === 0) child.threadGroup.continued = false
+  return { ...commonOf(task, child), status: CONTINUED_STATUS, code: CLD_CONTINUED, detail: SIGCONT }
 }

@@ -53,6 +53,8 @@ export class ThreadGroup {
   state: GroupState = "Alive"
   /** What the group ends, or ended, with; set once by exit_group(2), a fatal signal or the last exit(2). Guarded by: signal mutex. */
   exitStatus: ExitStatus | undefined
+  /** Threads other than the leader that have ended and whose tracer has not waited for them. Guarded by: TaskSet mutex. */
+  readonly unreaped = new Set<Task>()
   /** The task that executes execve(2) and waits for the others to go. Guarded by: signal mutex. */
   execing: Task | undefined
   /** Woken (POLLIN) when the group has ended, for pidfd_open(2). */

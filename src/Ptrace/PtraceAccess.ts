@@ -1,0 +1,30 @@
+/**
+ * Who may look into whom: ptrace(2), "Ptrace access mode checking". No security module restricts it further (Yama's
+ * mode 0).
+ */
+import { CAP_SYS_PTRACE } from "../Abi/Capability.ts"
+import { type Credentials, hasCapabilityIn } from "../Vfs/Credentials.ts"
+
+/** By which ids of the caller: PTRACE_MODE_FSCREDS (proc) or PTRACE_MODE_REALCREDS (system calls). */
+export type AccessBy = "filesystem ids" | "real ids"
+
+/** PTRACE_MODE_ATTACH and PTRACE_MODE_READ, for a target of another process: they differ only in security modules. */
+export const mayAccess = (
+  caller: Credentials,
+  target: Credentials,
+  targetIsDumpable: boolean,
+  by: AccessBy
+): boolean => {
+  if (hasCapabilityIn(caller, target.userNamespace, CAP_SYS_PTRACE)) return true
+  const [uid, gid, held] =
+    by === "real ids" ? [caller.ruid, caller.rgid, caller.permitted] : [caller.fsuid, caller.fsgid, caller.effective]
+  const { egid, euid, permitted, rgid, ruid, sgid, suid } = target
+  const sameUser = uid === euid && uid === suid && uid === ruid
+  const sameGroup = gid === egid && gid === sgid && gid === rgid
+  const isWithin = target.userNamespace === caller.userNamespace && (permitted & ~held) === 0n
+  return sameUser && sameGroup && targetIsDumpable && isWithin
+}
+
+/** Whether a tracer keeps a program that it traces from gaining privileges by execve(2). */
+export const limitsExec = (tracer: Credentials, tracee: Credentials): boolean =>
+  !hasCapabilityIn(tracer, tracee.userNamespace, CAP_SYS_PTRACE)

@@ -1,0 +1,61 @@
+/**
+ * `struct ptrace_syscall_info`: what PTRACE_GET_SYSCALL_INFO tells of a stop.
+ */
+import {
+  PTRACE_EVENTMSG_SYSCALL_ENTRY,
+  PTRACE_EVENTMSG_SYSCALL_EXIT,
+  PTRACE_EVENT_SECCOMP,
+  PTRACE_SYSCALL_INFO_ENTRY,
+  PTRACE_SYSCALL_INFO_EXIT,
+  PTRACE_SYSCALL_INFO_NONE,
+  PTRACE_SYSCALL_INFO_SECCOMP
+} from "../Abi/Ptrace.ts"
+import { argumentRegisters, Reg, type Registers } from "../Abi/Registers.ts"
+import type { SigInfo } from "../Abi/SigInfo.ts"
+import { AUDIT_ARCH_X86_64 } from "../Abi/Seccomp.ts"
+import { SIGTRAP } from "../Abi/Signal.ts"
+
+const SIZE = 88
+/** Where the part begins that depends on the kind of stop, and where each kind's ends. */
+const DETAIL = 24
+const ENTRY_END = 80
+const EXIT_END = 33
+const SECCOMP_END = 84
+
+const kindOf = (info: SigInfo | undefined, message: bigint): number => {
+  if (info?.code === (SIGTRAP | 0x80)) {
+    if (message === PTRACE_EVENTMSG_SYSCALL_ENTRY) return PTRACE_SYSCALL_INFO_ENTRY
+    if (message === PTRACE_EVENTMSG_SYSCALL_EXIT) return PTRACE_SYSCALL_INFO_EXIT
+  }
+  return info?.code === (SIGTRAP | (PTRACE_EVENT_SECCOMP << 8)) ? PTRACE_SYSCALL_INFO_SECCOMP : PTRACE_SYSCALL_INFO_NONE
+}
+
+/** -4095 to -1 as rax holds them. */
+const isError = (value: bigint): boolean => value >= 0xffff_ffff_ffff_f001n
+
+/** The bytes that this stop fills. */
+export const encodeSyscallInfo = (registers: Registers, info: SigInfo | undefined, message: bigint): Uint8Array => {
+  const bytes = new Uint8Array(SIZE)
+  const view = new DataView(bytes.buffer)
+  const { words } = registers
+  const kind = kindOf(info, message)
+  view.setUint8(0, kind)
+  view.setUint32(4, AUDIT_ARCH_X86_64, true)
+  view.setBigUint64(8, words[Reg.rip]!, true)
+  view.setBigUint64(16, words[Reg.rsp]!, true)
+  switch (kind) {
+    case PTRACE_SYSCALL_INFO_EXIT:
+      view.setBigUint64(DETAIL, words[Reg.rax]!, true)
+      view.setUint8(DETAIL + 8, isError(words[Reg.rax]!) ? 1 : 0)
+      return bytes.subarray(0, EXIT_END)
+    case PTRACE_SYSCALL_INFO_ENTRY:
+    case PTRACE_SYSCALL_INFO_SECCOMP:
+      view.setBigInt64(DETAIL, BigInt(registers.int(Reg.orig_rax)), true)
+      argumentRegisters.forEach((register, index) => view.setBigUint64(DETAIL + 8 + index * 8, words[register]!, true))
+      if (kind === PTRACE_SYSCALL_INFO_ENTRY) return bytes.subarray(0, ENTRY_END)
+      view.setUint32(ENTRY_END, Number(message & 0xffff_ffffn), true)
+      return bytes.subarray(0, SECCOMP_END)
+    default:
+      return bytes.subarray(0, DETAIL)
+  }
+}

@@ -1,0 +1,373 @@
+/**
+ * ptrace(2): which request, of whom, in which state. Stops are Task/TaskTrace.ts, registers Ptrace/PtraceRegisters.ts.
+ */
+import * as Effect from "effect/Effect"
+import { EFAULT, EINVAL, EIO, EPERM, ESRCH } from "../Abi/Errno.ts"
+import {
+  NT_PRFPREG,
+  NT_PRSTATUS,
+  NT_X86_XSTATE,
+  PTRACE_ATTACH,
+  PTRACE_CONT,
+  PTRACE_DETACH,
+  PTRACE_GETEVENTMSG,
+  PTRACE_GETFPREGS,
+  PTRACE_GETREGS,
+  PTRACE_GETREGSET,
+  PTRACE_GETSIGINFO,
+  PTRACE_GETSIGMASK,
+  PTRACE_GET_SYSCALL_INFO,
+  PTRACE_INTERRUPT,
+  PTRACE_KILL,
+  PTRACE_LISTEN,
+  PTRACE_NAMES,
+  PTRACE_O_MASK,
+  PTRACE_O_SUSPEND_SECCOMP,
+  PTRACE_PEEKDATA,
+  PTRACE_PEEKSIGINFO,
+  PTRACE_PEEKSIGINFO_SHARED,
+  PTRACE_PEEKTEXT,
+  PTRACE_PEEKUSER,
+  PTRACE_POKEDATA,
+  PTRACE_POKETEXT,
+  PTRACE_POKEUSER,
+  PTRACE_SEIZE,
+  PTRACE_SETFPREGS,
+  PTRACE_SETOPTIONS,
+  PTRACE_SETREGS,
+  PTRACE_SETREGSET,
+  PTRACE_SETSIGINFO,
+  PTRACE_SETSIGMASK,
+  PTRACE_SINGLESTEP,
+  PTRACE_SYSCALL,
+  PTRACE_SYSEMU,
+  PTRACE_SYSEMU_SINGLESTEP,
+  PTRACE_TRACEME,
+  PeekSigInfoArgs,
+  USER_SIZE
+} from "../Abi/Ptrace.ts"
+import { Reg, registersSize } from "../Abi/Registers.ts"
+import { decodeSigInfo, encodeSigInfo, SIGINFO_SIZE } from "../Abi/SigInfo.ts"
+import { NSIG, SIGKILL, SI_USER, UNBLOCKABLE } from "../Abi/Signal.ts"
+import type { PlatformFailed } from "../Platform/Platform.ts"
+import {
+  checkedImage,
+  decodeRegisters,
+  encodeFpregs,
+  encodeRegisters,
+  FPREGS_SIZE,
+  setRegister,
+  withFpregs
+} from "../Ptrace/PtraceRegisters.ts"
+import type { Resumption } from "../Ptrace/PtraceState.ts"
+import { encodeSyscallInfo } from "../Ptrace/SyscallInfo.ts"
+import { Mutex } from "../Sync/Mutex.ts"
+import { mayInspectReally } from "../Task/ProcSubject.ts"
+import { declare, hex, oneOf, pid, type Result, type Syscall } from "../Task/Syscall.ts"
+import type { Task } from "../Task/Task.ts"
+import { isTraceStopped, sendToTask } from "../Task/TaskSignals.ts"
+import { attach, detach, interruptTracee, listen, resume, traceMe } from "../Task/TaskTrace.ts"
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Becoming and ceasing to be a tracer
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Runs `section` with everything about `task`'s tracer and stops held still. */
+const exclusively = (task: Task, section: () => number): Result =>
+  Mutex.runAll([task.system.taskSet.mutex, task.threadGroup.handlers.mutex], section)
+
+const becomeTracee = (task: Task): Result => exclusively(task, () => (traceMe(task) ? 0 : -EPERM))
+
+/** 0 or why these options can't be: nothing here could be suspended. */
+const checkOptions = (options: number): number => ((options & PTRACE_O_SUSPEND_SECCOMP) !== 0 ? -EINVAL : 0)
+
+const becomeTracer = (task: Task, target: Task, address: number, data: number, seize: boolean): Result => {
+  if (seize) {
+    if (address !== 0 || data > PTRACE_O_MASK || (data & ~PTRACE_O_MASK) !== 0) return -EIO
+    const refused = checkOptions(data)
+    if (refused < 0) return refused
+  }
+  return exclusively(target, () => {
+    const { threadGroup } = target
+    if (threadGroup === task.threadGroup) return -EPERM
+    if (!mayInspectReally(task, target)) return -EPERM
+    if (!threadGroup.tasks.has(target) || target.ptrace.traced) return -EPERM
+    attach(task, target, seize, seize ? data : 0)
+    return 0
+  })
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Memory and registers
+// ---------------------------------------------------------------------------------------------------------------------
+
+const WORD = 8
+
+const peek = (task: Task, target: Task, address: number, data: number): number => {
+  const bytes = new Uint8Array(WORD)
+  return target.memory.copyIn(address, bytes) < 0 ? -EIO : task.memory.copyOut(data, bytes)
+}
+
+const wordOf = (task: Task): bigint => task.registers.words[Reg.r10]!
+
+const poke = (target: Task, address: number, value: bigint): number => {
+  const bytes = new Uint8Array(WORD)
+  new DataView(bytes.buffer).setBigUint64(0, value, true)
+  return target.memoryManager.addressSpace.writeForced(address, bytes) === WORD ? 0 : -EIO
+}
+
+const isUserOffset = (offset: number): boolean => offset % WORD === 0 && offset < USER_SIZE
+
+const peekUser = (task: Task, target: Task, offset: number, data: number): number => {
+  if (!isUserOffset(offset)) return -EIO
+  const value = offset < registersSize ? target.registers.words[offset / WORD]! : 0n
+  return task.memory.writeBigU64(data, value)
+}
+
+const pokeUser = (target: Task, offset: number, value: bigint): number => {
+  if (!isUserOffset(offset)) return -EIO
+  if (offset < registersSize) return setRegister(target.registers, target.ptrace, offset / WORD, value)
+  return -EIO
+}
+
+/** The extended state, and then `use` of it; a thread that the host has lost is one that is gone. */
+const withExtendedState = (target: Task, use: (image: Uint8Array) => Result | Effect.Effect<number, PlatformFailed>) =>
+  Effect.flatMap(target.context.readExtendedState, (image) => {
+    const result = use(image)
+    return typeof result === "number" ? Effect.succeed(result) : result
+  }).pipe(Effect.catch(() => Effect.succeed(-ESRCH)))
+
+const replaceExtendedState = (
+  target: Task,
+  image: Uint8Array | number
+): number | Effect.Effect<number, PlatformFailed> =>
+  typeof image === "number" ? image : Effect.as(target.context.writeExtendedState(image), 0)
+
+const copyIn = (task: Task, address: number, size: number): Uint8Array | number => {
+  const bytes = new Uint8Array(size)
+  return task.memory.copyIn(address, bytes) < 0 ? -EFAULT : bytes
+}
+
+const setRegisters = (task: Task, target: Task, data: number): number => {
+  const bytes = copyIn(task, data, registersSize)
+  return typeof bytes === "number" ? bytes : decodeRegisters(target.registers, target.ptrace, bytes)
+}
+
+const setFpregs = (task: Task, target: Task, data: number, size = FPREGS_SIZE): Result => {
+  const bytes = copyIn(task, data, size)
+  if (typeof bytes === "number") return bytes
+  return withExtendedState(target, (image) => {
+    const whole = encodeFpregs(image)
+    whole.set(bytes)
+    return replaceExtendedState(target, withFpregs(image, whole))
+  })
+}
+
+/** `struct iovec`. */
+const IOVEC_SIZE = 16
+
+/** The buffer of PTRACE_GETREGSET and SETREGSET, cut to the set; its length must be a multiple of the set's words. */
+const withRegset = (
+  task: Task,
+  target: Task,
+  type: number,
+  data: number,
+  run: (kind: number, base: number, length: number) => Result
+): Result => {
+  const bytes = copyIn(task, data, IOVEC_SIZE)
+  if (typeof bytes === "number") return bytes
+  const view = new DataView(bytes.buffer)
+  const base = Number(view.getBigUint64(0, true))
+  const length = Number(view.getBigUint64(8, true))
+  const full = regsetSize(target, type)
+  if (full === 0 || length % (type === NT_PRFPREG ? 4 : WORD) !== 0) return -EINVAL
+  const size = Math.min(length, full)
+  const finish = (result: number): number => (result < 0 ? result : task.memory.writeBigU64(data + 8, BigInt(size)))
+  const result = run(type, base, size)
+  return typeof result === "number" ? finish(result) : Effect.map(result, finish)
+}
+
+const regsetSize = (target: Task, type: number): number => {
+  switch (type) {
+    case NT_PRSTATUS:
+      return registersSize
+    case NT_PRFPREG:
+      return FPREGS_SIZE
+    case NT_X86_XSTATE:
+      return target.system.platform.extendedState.size
+    default:
+      return 0
+  }
+}
+
+const getRegset = (task: Task, target: Task, type: number, data: number): Result =>
+  withRegset(task, target, type, data, (kind, base, size) => {
+    if (kind === NT_PRSTATUS) return task.memory.copyOut(base, encodeRegisters(target.registers).subarray(0, size))
+    return withExtendedState(target, (image) =>
+      task.memory.copyOut(base, (kind === NT_PRFPREG ? encodeFpregs(image) : image).subarray(0, size))
+    )
+  })
+
+const setRegset = (task: Task, target: Task, type: number, data: number): Result =>
+  withRegset(task, target, type, data, (kind, base, size) => {
+    if (kind === NT_PRFPREG) return size === FPREGS_SIZE ? setFpregs(task, target, base) : -EINVAL
+    if (kind === NT_X86_XSTATE && size !== regsetSize(target, kind)) return -EFAULT
+    const bytes = copyIn(task, base, size)
+    if (typeof bytes === "number") return bytes
+    if (kind === NT_PRSTATUS) return decodeRegisters(target.registers, target.ptrace, bytes)
+    const { features } = target.system.platform.extendedState
+    return withExtendedState(target, (image) => replaceExtendedState(target, checkedImage(image, bytes, features)))
+  })
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Signals
+// ---------------------------------------------------------------------------------------------------------------------
+
+const getSigInfo = (task: Task, target: Task, data: number): number => {
+  const { info } = target.ptrace
+  return info === undefined ? -EINVAL : task.memory.copyOut(data, encodeSigInfo(info))
+}
+
+const setSigInfo = (task: Task, target: Task, data: number): number => {
+  const bytes = copyIn(task, data, SIGINFO_SIZE)
+  if (typeof bytes === "number") return bytes
+  if (target.ptrace.info === undefined) return -EINVAL
+  target.ptrace.info = decodeSigInfo(new DataView(bytes.buffer).getInt32(0, true), bytes)
+  return 0
+}
+
+/** Copies of pending signals, as many as there are from an offset on. */
+const peekSigInfo = (task: Task, target: Task, address: number, data: number): number => {
+  const bytes = copyIn(task, address, PeekSigInfoArgs.size)
+  if (typeof bytes === "number") return bytes
+  const { flags, nr, off } = PeekSigInfoArgs.decode(bytes)
+  if ((flags & ~PTRACE_PEEKSIGINFO_SHARED) !== 0 || nr < 0) return -EINVAL
+  if (off > 0x7fff_ffff_ffff_ffffn) return 0
+  const { pending } = (flags & PTRACE_PEEKSIGINFO_SHARED) !== 0 ? target.threadGroup : target
+  const from = Number(off)
+  let copied = 0
+  for (const info of pending.all().slice(from, from + nr)) {
+    if (task.memory.copyOut(data + copied * SIGINFO_SIZE, encodeSigInfo(info)) < 0) return copied > 0 ? copied : -EFAULT
+    copied++
+  }
+  return copied
+}
+
+const getSigMask = (task: Task, target: Task, size: number, data: number): number =>
+  size === WORD ? task.memory.writeBigU64(data, target.savedMask ?? target.blocked) : -EINVAL
+
+const setSigMask = (task: Task, target: Task, size: number, data: number): number => {
+  if (size !== WORD) return -EINVAL
+  const bytes = copyIn(task, data, WORD)
+  if (typeof bytes === "number") return bytes
+  target.savedMask = undefined
+  target.blocked = new DataView(bytes.buffer).getBigUint64(0, true) & ~UNBLOCKABLE
+  return 0
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Dispatch
+// ---------------------------------------------------------------------------------------------------------------------
+
+const RESUMPTIONS = new Map<number, readonly [Resumption, stepping: boolean]>([
+  [PTRACE_CONT, ["Continue", false]],
+  [PTRACE_SYSCALL, ["Syscall", false]],
+  [PTRACE_SYSEMU, ["Emulate", false]],
+  [PTRACE_SINGLESTEP, ["Continue", true]],
+  [PTRACE_SYSEMU_SINGLESTEP, ["Emulate", true]]
+])
+
+/** The request to `target`, a tracee of `task` in a ptrace-stop. */
+const requestOfStopped = (task: Task, target: Task, request: number, address: number, data: number): Result => {
+  const { ptrace } = target
+  const resumption = RESUMPTIONS.get(request)
+  if (resumption !== undefined || request === PTRACE_DETACH) {
+    if (data > NSIG) return -EIO
+    return exclusively(target, () => {
+      if (resumption === undefined) detach(target, data)
+      else resume(target, ...resumption, data)
+      return 0
+    })
+  }
+  switch (request) {
+    case PTRACE_PEEKTEXT:
+    case PTRACE_PEEKDATA:
+      return peek(task, target, address, data)
+    case PTRACE_POKETEXT:
+    case PTRACE_POKEDATA:
+      return poke(target, address, wordOf(task))
+    case PTRACE_PEEKUSER:
+      return peekUser(task, target, address, data)
+    case PTRACE_POKEUSER:
+      return pokeUser(target, address, wordOf(task))
+    case PTRACE_GETREGS:
+      return task.memory.copyOut(data, encodeRegisters(target.registers))
+    case PTRACE_SETREGS:
+      return setRegisters(task, target, data)
+    case PTRACE_GETFPREGS:
+      return withExtendedState(target, (image) => task.memory.copyOut(data, encodeFpregs(image)))
+    case PTRACE_SETFPREGS:
+      return setFpregs(task, target, data)
+    case PTRACE_GETREGSET:
+      return getRegset(task, target, address, data)
+    case PTRACE_SETREGSET:
+      return setRegset(task, target, address, data)
+    case PTRACE_SETOPTIONS: {
+      if (data > PTRACE_O_MASK || (data & ~PTRACE_O_MASK) !== 0) return -EINVAL
+      const refused = checkOptions(data)
+      if (refused === 0) ptrace.options = data
+      return refused
+    }
+    case PTRACE_GETEVENTMSG:
+      return task.memory.writeBigU64(data, ptrace.message)
+    case PTRACE_GETSIGINFO:
+      return getSigInfo(task, target, data)
+    case PTRACE_SETSIGINFO:
+      return setSigInfo(task, target, data)
+    case PTRACE_PEEKSIGINFO:
+      return peekSigInfo(task, target, address, data)
+    case PTRACE_GETSIGMASK:
+      return getSigMask(task, target, address, data)
+    case PTRACE_SETSIGMASK:
+      return setSigMask(task, target, address, data)
+    case PTRACE_LISTEN:
+      return exclusively(target, () => (listen(target) ? 0 : -EIO))
+    case PTRACE_GET_SYSCALL_INFO: {
+      const bytes = encodeSyscallInfo(target.registers, ptrace.info, ptrace.message)
+      const copied = task.memory.copyOut(data, bytes.subarray(0, Math.min(address, bytes.length)))
+      return copied < 0 ? copied : bytes.length
+    }
+    default:
+      return -EIO
+  }
+}
+
+const ptrace = (task: Task, request: number, id: number, address: number, data: number): Result => {
+  if (request === PTRACE_TRACEME) return becomeTracee(task)
+  const target = task.system.taskSet.tasks.get(id)
+  if (target === undefined) return -ESRCH
+  if (request === PTRACE_ATTACH || request === PTRACE_SEIZE) {
+    return becomeTracer(task, target, address, data, request === PTRACE_SEIZE)
+  }
+  if (target.ptrace.tracer !== task) return -ESRCH
+  if (request === PTRACE_KILL) {
+    const { credentials, threadGroup } = task
+    sendToTask(target, { _tag: "Kill", signo: SIGKILL, code: SI_USER, pid: threadGroup.tgid, uid: credentials.ruid })
+    return 0
+  }
+  if (request === PTRACE_INTERRUPT) {
+    if (!target.ptrace.seized) return -EIO
+    return exclusively(target, () => {
+      interruptTracee(target)
+      return 0
+    })
+  }
+  if (!isTraceStopped(target) || target.ptrace.listening) return -ESRCH
+  return requestOfStopped(task, target, request, address, data)
+}
+
+export const sysPtrace: ReadonlyArray<Syscall> = [
+  declare("ptrace", [oneOf("request", PTRACE_NAMES), pid("pid"), hex("addr"), hex("data")], ptrace, {
+    partial: "PTRACE_O_SUSPEND_SECCOMP, PTRACE_SECCOMP_GET_FILTER and debug registers are refused"
+  })
+]

@@ -1,0 +1,141 @@
+/**
+ * The long way of a system call, and the last steps of a task, when a tracer looks on: ptrace(2), "Syscall-stops" and
+ * "PTRACE_EVENT stops". Each function begins a stop, if there is to be one, and returns the state to go on with after it.
+ */
+import * as Effect from "effect/Effect"
+import {
+  PTRACE_EVENTMSG_SYSCALL_ENTRY,
+  PTRACE_EVENTMSG_SYSCALL_EXIT,
+  PTRACE_EVENT_EXIT,
+  PTRACE_EVENT_SECCOMP
+} from "../Abi/Ptrace.ts"
+import { ENOSYS } from "../Abi/Errno.ts"
+import { Reg } from "../Abi/Registers.ts"
+import { SIGTRAP, TRAP_BRKPT } from "../Abi/Signal.ts"
+import { waitStatus } from "../Abi/Wait.ts"
+import type { Result } from "./Syscall.ts"
+import {
+  App,
+  Exit,
+  ExitStop,
+  type RunState,
+  SeccompEnter,
+  SeccompEntered,
+  Syscall,
+  SyscallEntered,
+  SyscallLeft
+} from "./RunState.ts"
+import type { Task } from "./Task.ts"
+import { forceSignal } from "./TaskSignals.ts"
+import { finishSyscall, restartSyscall, startSyscall } from "./TaskSyscall.ts"
+import { raiseInjected, rereadCall, stopForEvent, stopForExit, stopForSyscall } from "./TaskTrace.ts"
+
+/** The entry: rax looks as if the call did not exist until it has a result. */
+export const enterSyscall = (task: Task): Effect.Effect<RunState> => {
+  const { call, ptrace, registers } = task
+  call.intercepted = false
+  registers.set(Reg.rax, -ENOSYS)
+  if (ptrace.resumption === "Continue") return Effect.succeed(SyscallEntered)
+  return task.threadGroup.handlers.mutex.section(() => {
+    stopForSyscall(task, PTRACE_EVENTMSG_SYSCALL_ENTRY)
+    return ptrace.resumption === "Emulate" ? { _tag: "SyscallLeave", result: undefined } : SyscallEntered
+  })
+}
+
+/** Does the call that the registers say now. Number -1 is none: rax is the tracer's. */
+export const startEnteredSyscall = (task: Task): Effect.Effect<RunState> => {
+  const { call, registers } = task
+  raiseInjected(task)
+  if (task.killed) return Effect.succeed(App)
+  call.nr = registers.uint(Reg.orig_rax)
+  return Effect.suspend(() => Effect.succeed(call.nr === NO_CALL ? skipped : start(task, startSyscall)))
+}
+
+/** -1: the tracer wants no call. */
+const NO_CALL = 0xffff_ffff
+const skipped: RunState = { _tag: "SyscallLeave", result: undefined }
+
+const start = (task: Task, call: (task: Task) => Result): RunState => {
+  const result = call(task)
+  if (task.call.intercepted) return SeccompEnter
+  if (typeof result === "number") return { _tag: "SyscallLeave", result }
+  task.call.effect = result
+  return Syscall
+}
+
+/** A filter said SECCOMP_RET_TRACE, and the tracer wants to hear of that: PTRACE_EVENT_SECCOMP. */
+export const enterTraced = (task: Task): Effect.Effect<RunState> => {
+  const { call, registers } = task
+  const data = BigInt(call.traceData ?? 0)
+  call.intercepted = false
+  registers.set(Reg.rax, -ENOSYS)
+  return task.threadGroup.handlers.mutex.section(() => {
+    stopForEvent(task, PTRACE_EVENT_SECCOMP, data)
+    return SeccompEntered
+  })
+}
+
+/** After it: the call as the tracer has left it, which the filters judge again; to be traced now means to be let through. */
+export const startTraced = (task: Task): Effect.Effect<RunState> => {
+  const { call, ptrace, registers } = task
+  ptrace.takeCode()
+  call.traceData = undefined
+  call.nr = registers.uint(Reg.orig_rax)
+  if (task.killed) return Effect.succeed(App)
+  return Effect.suspend(() => Effect.succeed(call.nr === NO_CALL ? skipped : start(task, restartSyscall)))
+}
+
+/** Reports what the call has caused, one stop at a time, then puts its result in place and reports the exit. */
+export const leaveSyscall = (task: Task, result: number | undefined): Effect.Effect<RunState> => {
+  const { call, ptrace, registers, stops } = task
+  const next = ptrace.afterCall.shift()
+  if (next?._tag === "VforkWait") {
+    const child = task.system.taskSet.tasks.get(next.childTid)
+    if (child?.vforkParent === task) stops.beginInternal({ _tag: "VforkStop", childTid: next.childTid })
+    return Effect.succeed({ _tag: "SyscallLeave", result })
+  }
+  if (next !== undefined) {
+    registers.set(Reg.rax, -ENOSYS)
+    return task.threadGroup.handlers.mutex.section(() => {
+      stopForEvent(task, next.event, next.message)
+      return { _tag: "SyscallLeave", result }
+    })
+  }
+  ptrace.takeCode() // what a tracer passes on after an event goes nowhere
+  if (result !== undefined) finishSyscall(task, result)
+  if (ptrace.stepping && ptrace.resumption !== "Emulate") return reportStep(task)
+  if (ptrace.resumption !== "Syscall") return Effect.succeed(App)
+  return task.threadGroup.handlers.mutex.section(() => {
+    stopForSyscall(task, PTRACE_EVENTMSG_SYSCALL_EXIT)
+    call.intercepted = false
+    return SyscallLeft
+  })
+}
+
+/** The step over a system call instruction ends behind it. */
+const reportStep = (task: Task): Effect.Effect<RunState> =>
+  Effect.as(
+    forceSignal(task, {
+      _tag: "Fault",
+      signo: SIGTRAP,
+      code: TRAP_BRKPT,
+      address: task.registers.words[Reg.rip]!,
+      access: "unknown"
+    }),
+    App
+  )
+
+/** After the exit stop: the tracer may have changed the result, even whether the call is to be made again. */
+export const leftSyscall = (task: Task): Effect.Effect<RunState> => {
+  rereadCall(task)
+  raiseInjected(task)
+  return Effect.succeed(App)
+}
+
+/** `Exit` if the task can leave at once; `ExitStop` with a stop begun that says so first. */
+export const announceExit = (task: Task): Effect.Effect<RunState> => {
+  if (!task.ptrace.reports(PTRACE_EVENT_EXIT)) return Effect.succeed(Exit)
+  const { exitStatus, handlers } = task.threadGroup
+  const status = BigInt(waitStatus(exitStatus ?? task.exitStatus))
+  return handlers.mutex.section(() => (stopForExit(task, PTRACE_EVENT_EXIT, status) ? ExitStop : Exit))
+}

@@ -13,12 +13,15 @@ import { orderPageSize, slotCount, slotSize, systrapBase, systrapOrders } from "
 import { SystrapPatch } from "./SystrapPatch.ts"
 import { SystrapRegion } from "./SystrapRegion.ts"
 import type { SystrapSource } from "./SystrapSource.ts"
-import { SystrapWorker } from "./SystrapWorker.ts"
+import { isForWorker, SystrapWorker } from "./SystrapWorker.ts"
 import type { Block, StopListener } from "./Tracer.ts"
 import { failed, request, type TracerHost } from "./TracerRequest.ts"
 
 const PROT_READ = 1
 const PROT_READ_WRITE = 3
+
+/** Changes before a worker is started for them: many address spaces, those of a shell's subshells, never make so many. */
+const WORKER_AFTER = 4
 
 /** A thread, as its address space sees it. */
 export interface Inhabitant {
@@ -47,8 +50,10 @@ export class SystrapSpace implements AddressSpace, StopListener {
   /** Atomic: the contexts' constructor and release. */
   readonly contexts = new Set<Inhabitant>()
   dead = false
-  /** Makes mapping changes; undefined until it has been started. */
-  worker: SystrapWorker | undefined
+  /** Makes mapping changes; undefined until it has been started, or if the host refuses one more thread. */
+  #worker: SystrapWorker | undefined
+  /** Changes that it could have made. Owner: the Effect of the one that starts it. */
+  #changes = 0
 
   /** Its patched call sites. */
   readonly patch: SystrapPatch
@@ -66,7 +71,7 @@ export class SystrapSpace implements AddressSpace, StopListener {
   onStop(): void {
     if (this.host.tracer.slotWord(this.service, slot.stop) !== Stop.killed) return
     this.dead = true
-    this.worker?.abandon()
+    this.#worker?.abandon()
     for (const context of this.contexts) context.onKilled()
   }
 
@@ -79,9 +84,9 @@ export class SystrapSpace implements AddressSpace, StopListener {
       if (refused !== 0) return Effect.succeed(-refused)
       if (this.dead) return Effect.succeed(-ESRCH)
       if (changes.some((c) => this.#hitsPatches(c))) return Effect.succeed(-ENOMEM)
-      const { worker } = this
-      if (from === 0 && worker?.takes(changes) === true && changes.every((c) => checkChange(c, systrapBase) === 0)) {
-        return this.#byWorker(worker, changes)
+      if (from === 0 && isForWorker(changes) && changes.every((c) => checkChange(c, systrapBase) === 0)) {
+        if (this.#worker?.isIdle === true) return this.#byWorker(this.#worker, changes)
+        if (++this.#changes === WORKER_AFTER) return Effect.andThen(this.#startWorker, this.change(changes))
       }
       let next = from
       return request(this.host, (block) => {
@@ -105,6 +110,20 @@ export class SystrapSpace implements AddressSpace, StopListener {
     for (const other of this.contexts) if (other !== inhabitant && other.isRunning()) return false
     return true
   }
+
+  /** Does without one if there can't be one. */
+  readonly #startWorker: Effect.Effect<void> = Effect.suspend(() =>
+    request(
+      this.host,
+      (block) => {
+        block.start(Request.thread, this.service)
+        block.setFlags(1)
+      },
+      (result) => {
+        if (result >= 0 && !this.dead) this.#worker = new SystrapWorker(this.region, this.host.source)
+      }
+    )
+  )
 
   #byWorker(worker: SystrapWorker, changes: ReadonlyArray<MappingChange>): Effect.Effect<number> {
     return Effect.uninterruptible(
@@ -233,14 +252,5 @@ export const newSpace = Effect.fnUntraced(function* (
     yield* space.end
     return yield* failed(operation, -mapped)
   }
-  const worked = yield* request(host, (block) => {
-    block.start(Request.thread, service)
-    block.setFlags(1)
-  })
-  if (worked < 0) {
-    yield* space.end
-    return yield* failed(operation, -worked)
-  }
-  space.worker = new SystrapWorker(region, host.source)
   return space
 })

@@ -16,6 +16,10 @@ const DONE = worker.done >> 2
 const RESULT = worker.result >> 2
 const ESRCH = 3
 
+/** Whether a worker could make these changes, all of them. */
+export const isForWorker = (changes: ReadonlyArray<MappingChange>): boolean =>
+  changes.length <= count.orders && changes.every((change) => change._tag !== "Map" || change.backing === undefined)
+
 export class SystrapWorker implements Runner {
   index = 0
   readonly #region: SystrapRegion
@@ -32,10 +36,9 @@ export class SystrapWorker implements Runner {
     this.#page = new Int32Array(region.orders)
   }
 
-  /** Whether it could make these changes now, all of them. */
-  takes(changes: ReadonlyArray<MappingChange>): boolean {
-    if (this.#onDone !== undefined || changes.length > count.orders) return false
-    return changes.every((change) => change._tag !== "Map" || change.backing === undefined)
+  /** Whether it could take orders now. */
+  get isIdle(): boolean {
+    return this.#onDone === undefined
   }
 
   /** Makes the changes up to the first that fails; `onDone` is called from the pump with 0 or its -errno. */

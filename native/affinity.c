@@ -57,15 +57,7 @@ void affinity_rejoin(const struct tracer *t, const cpu_set_t *allowed)
 	pthread_mutex_unlock(&parting);
 }
 
-/* How many CPUs this process may use. */
-EXPORT int sentry_cpu_count(void)
-{
-	cpu_set_t allowed;
-
-	return sched_getaffinity(0, sizeof allowed, &allowed) < 0 ? 1 : CPU_COUNT(&allowed);
-}
-
-/* One of them, but not the one that the caller runs on, if there is a choice; any of the others, so that several
+/* One of the CPUs that this process may use, but not the one that the caller runs on, if there is a choice; any of the others, so that several
  * platforms spread. -1 if it can't be told. */
 EXPORT int sentry_cpu_pick(void)
 {

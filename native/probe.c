@@ -1,5 +1,5 @@
 /*
- * Tests one by one what the ptrace platform needs of the host, for `doctor`: 0 or an errno. Slow (some fork the whole
+ * Tests one by one what the platforms need of the host, for `doctor`: 0 or an errno. Slow (some fork the whole
  * process) and on the calling thread.
  */
 #include <errno.h>
@@ -8,6 +8,7 @@
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
@@ -17,11 +18,13 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <ucontext.h>
 #include <unistd.h>
 
+#include "systrap.h"
 #include "tracer.h"
 
-enum probe { PROBE_PTRACE, PROBE_SYSEMU, PROBE_SECCOMP, PROBE_TSC, PROBE_MEMFD, PROBE_VM, PROBE_SCM, PROBE_AFFINITY, PROBE_VDSO };
+enum probe { PROBE_PTRACE, PROBE_SYSEMU, PROBE_SECCOMP, PROBE_TSC, PROBE_MEMFD, PROBE_VM, PROBE_SCM, PROBE_AFFINITY, PROBE_VDSO, PROBE_TRAP, PROBE_FSGSBASE };
 
 /* Runs `body` in a child; its result. */
 static int in_child(int (*body)(void))
@@ -168,6 +171,41 @@ static int affinity(void)
 	return sched_getaffinity(0, sizeof set, &set) < 0 || sched_setaffinity(0, sizeof set, &set) < 0 ? errno : 0;
 }
 
+static volatile int trapped;
+
+static void on_trap(int signal, siginfo_t *info, void *context)
+{
+	(void)signal;
+	trapped = info->si_code == SYS_SECCOMP && info->si_syscall == SYS_getppid;
+	((ucontext_t *)context)->uc_mcontext.gregs[REG_RAX] = 4242;
+}
+
+/* A system call becomes a signal, whose handler answers it from its own stack. */
+static int trap_call(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
+	struct sigaction action = {.sa_sigaction = on_trap, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+	static char memory[65536];
+	stack_t stack = {.ss_sp = memory, .ss_size = sizeof memory};
+	sigset_t none;
+
+	sigemptyset(&none);
+	if (sigaltstack(&stack, NULL) < 0 || sigaction(SIGSYS, &action, NULL) < 0 || sigprocmask(SIG_SETMASK, &none, NULL) < 0)
+		return errno;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return errno;
+	/* not prctl: guest threads can make no other call for it */
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &program) < 0)
+		return errno;
+	return syscall(SYS_getppid) == 4242 && trapped ? 0 : ENOSYS;
+}
+
 EXPORT int sentry_probe(int which)
 {
 	switch ((enum probe)which) {
@@ -189,6 +227,10 @@ EXPORT int sentry_probe(int which)
 		return affinity();
 	case PROBE_VDSO:
 		return in_child(unmap_vdso);
+	case PROBE_TRAP:
+		return in_child(trap_call);
+	case PROBE_FSGSBASE:
+		return getauxval(AT_HWCAP2) & 2 /* HWCAP2_FSGSBASE */ ? 0 : ENOSYS;
 	}
 	return EINVAL;
 }

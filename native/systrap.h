@@ -64,6 +64,10 @@
 #include <stdint.h>
 #include <sys/user.h>
 
+#ifndef SYS_SECCOMP
+#define SYS_SECCOMP 1 /* si_code of SIGSYS; not in every C library's headers */
+#endif
+
 struct systrap_notice {
 	_Atomic uint32_t sleeping; /* the sentry sleeps: whoever publishes an event writes a byte to the pipe */
 	_Atomic uint32_t spin;     /* how often at most to look for the answer before going to sleep */

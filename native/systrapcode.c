@@ -20,10 +20,6 @@
 
 #include "systrap.h"
 
-#ifndef SYS_SECCOMP
-#define SYS_SECCOMP 1
-#endif
-
 #define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
 #define HIGH(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field) + 4)
 #define RETURN(action) BPF_STMT(BPF_RET | BPF_K, action)

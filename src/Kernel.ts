@@ -4,7 +4,6 @@
  * `make` builds a kernel in a scope: platform, run queue, clocks, mounts, tasks. `start` executes the first program. When
  * the scope closes, every task's fiber, every stub, every host descriptor goes.
  */
-import { availableParallelism } from "node:os"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
@@ -21,6 +20,7 @@ import { readHardware } from "./Loader/Hardware.ts"
 import { Vdso } from "./Loader/Vdso.ts"
 import { bind } from "./Platform/Native.ts"
 import { Platform, type PlatformFailed } from "./Platform/Platform.ts"
+import { processors } from "./Platform/HostUsage.ts"
 import { AfterBatch } from "./Platform/Pump.ts"
 import { SeccompLog } from "./Seccomp/SeccompLog.ts"
 import { initialExtendedState } from "./Signals/SignalFrame.ts"
@@ -185,7 +185,7 @@ export const make = Effect.fnUntraced(function* (
       initial: initialExtendedState(features, platform.extendedState.size)
     },
     hardware: readHardware(),
-    cpuCount: machine?.cpuCount ?? availableParallelism(),
+    cpuCount: machine?.cpuCount ?? processors,
     memorySize: machine === undefined ? memorySize : () => machine.memory,
     vdso,
     vdsoPage,

@@ -9,14 +9,15 @@ import * as CliConfig from "effect/cli/CliConfig"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as GlobalFlag from "effect/cli/GlobalFlag"
-import { type OptionDescription, PLATFORMS, RUN_OPTIONS } from "./RunArguments.ts"
+import { PLATFORM_CHOICES } from "../Platform/Platform.ts"
+import { type OptionDescription, RUN_OPTIONS } from "./RunArguments.ts"
 import { VERSION } from "./Version.ts"
 
 /** An option as effect/cli has it: only described here, never parsed. */
 const flag = (one: OptionDescription): Flag.Flag<unknown> => {
   const bare: Flag.Flag<unknown> =
     one.name === "platform"
-      ? Flag.Literals(one.name, PLATFORMS)
+      ? Flag.Literals(one.name, PLATFORM_CHOICES)
       : one.metavar === undefined
         ? Flag.Boolean(one.name)
         : Flag.String(one.name).pipe(Flag.withMetavar(one.metavar))

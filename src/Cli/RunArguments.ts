@@ -5,6 +5,7 @@
  *
  * Pure: knows nothing of the host but what it is given.
  */
+import { PLATFORM_CHOICES, type PlatformChoice } from "../Platform/Platform.ts"
 import * as TraceFilter from "../Syscalls/TraceFilter.ts"
 
 /** A host directory or file shown inside the sandbox. */
@@ -26,7 +27,7 @@ export interface RunArguments {
   readonly rootfs: string | undefined
   readonly binds: ReadonlyArray<Bind>
   readonly timeoutMillis: number | undefined
-  readonly platform: PlatformName
+  readonly platform: PlatformChoice
   /** Whether the fast platform may patch hot call sites. */
   readonly patch: boolean
   /** Undefined: no trace. */
@@ -38,10 +39,6 @@ export interface RunArguments {
   /** Of the randomness and the order of a deterministic run. */
   readonly seed: number
 }
-
-/** Platforms by the names that --platform takes. */
-export const PLATFORMS = ["ptrace", "systrap"] as const
-export type PlatformName = (typeof PLATFORMS)[number]
 
 /** Why the argument list is refused: "CAUSE: what to do", one line. */
 export interface UsageError {
@@ -89,7 +86,11 @@ export const RUN_OPTIONS: ReadonlyArray<OptionDescription> = [
     repeatable: true
   }),
   option("timeout", "DURATION", "Kill everything after DURATION (10, 1.5s, 500ms, 2m, 1h); exit status 124"),
-  option("platform", "ptrace|systrap", "How application code is run (default: ptrace; systrap is faster)"),
+  option(
+    "platform",
+    "auto|ptrace|systrap",
+    "How application code is run (default: auto: systrap, which is faster, where it works)"
+  ),
   option("no-patch", undefined, "systrap: leave the program's hot call sites as they are"),
   option("strace", "FILTER", "Print system calls as strace does; FILTER as in strace -e, given as --strace=FILTER", {
     valueOptional: true
@@ -191,8 +192,9 @@ const apply = (draft: Draft, name: string, value: string): string | undefined =>
         return `--timeout '${value}' is no duration: write 10, 1.5s, 500ms, 2m or 1h`
       return undefined
     case "platform": {
-      const platform = PLATFORMS.find((one) => one === value)
-      if (platform === undefined) return `there is no platform '${value}': use --platform ${PLATFORMS.join(" or ")}`
+      const platform = PLATFORM_CHOICES.find((one) => one === value)
+      if (platform === undefined)
+        return `there is no platform '${value}': use --platform ${PLATFORM_CHOICES.join(", ")}`
       draft.platform = platform
       return undefined
     }
@@ -230,7 +232,7 @@ export const parse = (words: ReadonlyArray<string>): RunRequest => {
     rootfs: undefined,
     binds: [],
     timeoutMillis: undefined,
-    platform: "ptrace",
+    platform: "auto",
     patch: true,
     strace: undefined,
     straceLog: undefined,

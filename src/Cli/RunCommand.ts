@@ -13,8 +13,8 @@ import * as Exit from "effect/Exit"
 import { SIG_DFL, SIG_IGN } from "../Abi/SigAction.ts"
 import * as Signal from "../Abi/Signal.ts"
 import type { ExitStatus } from "../Abi/Wait.ts"
+import { platformLayer } from "../Platform/PlatformChoice.ts"
 import * as PtracePlatform from "../Platform/PtracePlatform.ts"
-import * as SystrapPlatform from "../Platform/SystrapPlatform.ts"
 import { BadOption, type SentryError } from "../Sentry/Errors.ts"
 import * as Sandbox from "../Sentry/Sandbox.ts"
 import { StraceObserver } from "../Syscalls/Strace.ts"
@@ -218,9 +218,7 @@ const sandboxed = Effect.fnUntraced(function* (options: RunArguments, strace: St
   const determinism =
     options.virtualStart === undefined ? undefined : yield* deterministic(options.virtualStart, options)
   const kernel = yield* Sandbox.makeKernel({
-    platform:
-      determinism?.platform ??
-      (options.platform === "systrap" ? SystrapPlatform.layerWith({ patch: options.patch }) : PtracePlatform.layer),
+    platform: determinism?.platform ?? platformLayer(options.platform, { patch: options.patch }),
     ...(determinism === undefined ? {} : { controls: determinism.controls }),
     platformName: options.platform,
     rootfs: options.rootfs === undefined ? "/" : resolve(options.rootfs),

@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs"
 import * as Effect from "effect/Effect"
 import { bind } from "./Native.ts"
 import { Platform } from "./Platform.ts"
-import { layer } from "./PtracePlatform.ts"
+import { platformLayer } from "./PlatformChoice.ts"
 
 export type ProbeResult =
   | { readonly ok: true }
@@ -18,11 +18,17 @@ export type ProbeResult =
       readonly cure: string
     }
 
-/** One need of the platform. */
+/** Platforms that need a host process. */
+const HOSTED = ["systrap", "ptrace"] as const
+export type HostedPlatform = (typeof HOSTED)[number]
+
+/** One need. */
 export interface Probe {
   readonly name: string
   /** What it is needed for. */
   readonly why: string
+  /** Which platforms can't do without it. */
+  readonly platforms: ReadonlyArray<HostedPlatform>
   readonly run: () => Effect.Effect<ProbeResult>
 }
 
@@ -33,9 +39,16 @@ const errnoName = (errno: number): string =>
   Object.entries(os.errno).find(([, value]) => value === errno)?.[0] ?? `errno ${errno}`
 
 /** A probe in native/probe.c: its number there (`enum probe`), and the cure if it fails. */
-const native = (which: number, name: string, why: string, cure: () => string): Probe => ({
+const native = (
+  which: number,
+  name: string,
+  why: string,
+  cure: () => string,
+  platforms: ReadonlyArray<HostedPlatform> = HOSTED
+): Probe => ({
   name,
   why,
+  platforms,
   run: () =>
     Effect.sync(() => {
       try {
@@ -73,7 +86,8 @@ const nativeProbes: ReadonlyArray<Probe> = [
     1,
     "PTRACE_SYSEMU",
     "stops a guest's system call without executing it",
-    () => "needs an x86-64 Linux kernel, not an emulation of one (gVisor, WSL 1, qemu-user)"
+    () => "needs an x86-64 Linux kernel, not an emulation of one (gVisor, WSL 1, qemu-user)",
+    ["ptrace"]
   ),
   native(2, "seccomp filter", "the second guard around every guest", () => seccompCure),
   native(3, "PR_SET_TSC", "guests of deterministic runs must not read the host's clock by rdtsc", () => seccompCure),
@@ -91,13 +105,28 @@ const nativeProbes: ReadonlyArray<Probe> = [
     "unmapping the vDSO",
     "the host's vDSO would tell guests the host's time",
     () => "the kernel seals it (CONFIG_MSEAL_SYSTEM_MAPPINGS): boot with vdso=0, or use a kernel without that option"
+  ),
+  native(
+    9,
+    "SECCOMP_RET_TRAP",
+    "guests' system calls are caught in their own process",
+    () => `${seccompCure}; a kernel that only emulates Linux may not have it`,
+    ["systrap"]
+  ),
+  native(
+    10,
+    "FSGSBASE instructions",
+    "guest threads find their memory and change their segments without a system call",
+    () => "needs Linux 5.9 or later, not started with nofsgsbase, and a processor of 2013 or later",
+    ["systrap"]
   )
 ]
 
 /** All of it together: starts the platform and makes one address space. */
-const whole: Probe = {
-  name: "ptrace platform",
+const whole = (name: HostedPlatform): Probe => ({
+  name: `${name} platform`,
   why: "runs guests",
+  platforms: [name],
   run: () =>
     Effect.gen(function* () {
       const platform = yield* Platform
@@ -105,7 +134,7 @@ const whole: Probe = {
       yield* context.release
       return { ok: true } as const
     }).pipe(
-      Effect.provide(layer),
+      Effect.provide(platformLayer(name)),
       Effect.catchTag("PlatformFailed", (failure) =>
         Effect.succeed<ProbeResult>({
           ok: false,
@@ -114,7 +143,35 @@ const whole: Probe = {
         })
       )
     )
+})
+
+/** What the platforms need, the cheap and basic first. */
+export const probes: ReadonlyArray<Probe> = [...nativeProbes, ...HOSTED.map(whole)]
+
+/** What the probes found. */
+export interface Diagnosis {
+  readonly findings: ReadonlyArray<{ readonly probe: Probe; readonly result: ProbeResult }>
+  /** Of each platform, the fastest first, the names of the probes that it fails. */
+  readonly missing: ReadonlyArray<{ readonly platform: HostedPlatform; readonly probes: ReadonlyArray<string> }>
+  /** What "auto" chooses here; undefined: guests can't run. */
+  readonly choice: HostedPlatform | undefined
 }
 
-/** What the ptrace platform needs, the cheap and basic first. */
-export const probes: ReadonlyArray<Probe> = [...nativeProbes, whole]
+/** Tests everything. `onFinding` hears of each result as it comes. */
+export const diagnose = Effect.fnUntraced(function* (
+  onFinding: (probe: Probe, result: ProbeResult) => void
+): Effect.fn.Return<Diagnosis> {
+  const findings = yield* Effect.forEach(probes, (probe) =>
+    Effect.map(probe.run(), (result) => {
+      onFinding(probe, result)
+      return { probe, result }
+    })
+  )
+  const missing = HOSTED.map((platform) => ({
+    platform,
+    probes: findings
+      .filter(({ probe, result }) => !result.ok && probe.platforms.includes(platform))
+      .map(({ probe }) => probe.name)
+  }))
+  return { findings, missing, choice: missing.find((one) => one.probes.length === 0)?.platform }
+})

@@ -6,7 +6,7 @@
  * kernel answers most system calls inside `SyscallHandler`, synchronously, without waking the task's fiber; only the
  * rest end the switch.
  *
- * Implementations are Layers: `PtracePlatform`, `SimulatedPlatform`, later a shared-memory one.
+ * Implementations are Layers: `SystrapPlatform`, `PtracePlatform`, `SimulatedPlatform`.
  */
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
@@ -14,6 +14,10 @@ import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Elf64Ehdr, Elf64Phdr } from "../Abi/Elf.ts"
 import type { Registers } from "../Abi/Registers.ts"
+
+/** Which platform is to run the guests. "auto": systrap if it starts here, else ptrace. */
+export const PLATFORM_CHOICES = ["auto", "ptrace", "systrap"] as const
+export type PlatformChoice = (typeof PLATFORM_CHOICES)[number]
 
 /** The host refused something the platform cannot do without, or a stub ended on its own. Ends the sandbox. */
 export class PlatformFailed extends Data.TaggedError("PlatformFailed")<{

@@ -25,7 +25,7 @@ import { clip, readGuest, writeGuest } from "./GuestMemory.ts"
 import { checkChange, encodeChanges } from "./StubCalls.ts"
 import { hostBarrier } from "./HostBarrier.ts"
 import { isCounterSteady } from "./HostCounter.ts"
-import { residentSet, threadCpuTime } from "./HostUsage.ts"
+import { processors, residentSet, threadCpuTime } from "./HostUsage.ts"
 import { bind } from "./Native.ts"
 import {
   type Access,
@@ -43,7 +43,6 @@ import { control, count, Request, slot, stages, Stop, stubBase } from "./Slots.t
 import { type Block, startTracer, type StopListener, Tracer } from "./Tracer.ts"
 import { failed, request, type TracerHost } from "./TracerRequest.ts"
 
-const cpuCount = bind<[], number>("int sentry_cpu_count()")
 const pickCpu = bind<[], number>("int sentry_cpu_pick()")
 
 const syscallOutcome = Effect.succeed<SwitchOutcome>({ _tag: "Syscall" })
@@ -440,7 +439,7 @@ const open = Effect.fnUntraced(function* (options: Options, counter: "native" | 
   const started = yield* Effect.try({
     try: () => {
       const cpu = options.cpu === "none" ? -1 : (options.cpu ?? pickCpu())
-      return startTracer(cpu, cpuCount() > 1, "stub", counter)
+      return startTracer(cpu, processors > 1, "stub", counter)
     },
     catch: (cause) => new PlatformFailed({ operation: "load the native library", errno: 0, detail: String(cause) })
   })

@@ -9,8 +9,8 @@
  * arms itself the pump waits awake for a moment, as long as doing so has paid off lately.
  */
 import { Socket } from "node:net"
-import { availableParallelism } from "node:os"
 import * as Context from "effect/Context"
+import { processors } from "./HostUsage.ts"
 
 /** Where events come from. */
 export interface EventSource {
@@ -210,5 +210,5 @@ const reference = (member: Member, on: boolean): void => {
 
 /** The process's pump; tests may provide their own. */
 export const SharedPump = Context.Reference<Pump>("effect-sentry/Platform/SharedPump", {
-  defaultValue: () => new Pump(availableParallelism() > 1)
+  defaultValue: () => new Pump(processors > 1)
 })

@@ -19,7 +19,7 @@ import * as Layer from "effect/Layer"
 import { ENOMEM, ESRCH } from "../Abi/Errno.ts"
 import { Reg, type Registers } from "../Abi/Registers.ts"
 import { SIGSEGV, SIGTRAP } from "../Abi/Signal.ts"
-import { threadCpuTime } from "./HostUsage.ts"
+import { processors, threadCpuTime } from "./HostUsage.ts"
 import { hostBarrier } from "./HostBarrier.ts"
 import { bind, view } from "./Native.ts"
 import { Platform, type PlatformContext, PlatformFailed, type SwitchOutcome, type SyscallHandler } from "./Platform.ts"
@@ -34,7 +34,6 @@ import { failed, request } from "./TracerRequest.ts"
 import { SystrapThread } from "./SystrapThread.ts"
 import { startTracer, Tracer } from "./Tracer.ts"
 
-const cpuCount = bind<[], number>("int sentry_cpu_count()")
 const pickCpu = bind<[], number>("int sentry_cpu_pick()")
 const partNative = bind<[cpu: number, back: number], number>("int sentry_systrap_part(int cpu, int back)")
 const interruptNative = bind<[pid: number, tid: number], number>("int sentry_tracer_interrupt(int pid, int tid)")
@@ -388,12 +387,11 @@ const GUEST_SPIN = 3000
 const open = Effect.fnUntraced(function* (options: Options) {
   const afterBatch = yield* AfterBatch
   const sharedPump = yield* SharedPump
-  const cpus = cpuCount()
   let cpu = -1
   const started = yield* Effect.try({
     try: () => {
       cpu = options.cpu === "none" ? -1 : (options.cpu ?? pickCpu())
-      return startTracer(cpu, cpus > 1, "systrapstub")
+      return startTracer(cpu, processors > 1, "systrapstub")
     },
     catch: (cause) => new PlatformFailed({ operation: "load the native library", errno: 0, detail: String(cause) })
   })
@@ -401,7 +399,7 @@ const open = Effect.fnUntraced(function* (options: Options) {
   const handle = started.started
   const tracer = new Tracer(handle)
   const orderPage = view(handle.ordersAddress, orderPageSize)
-  const source = new SystrapSource(tracer, orderPage, cpus, cpus > 1 ? GUEST_SPIN : 0)
+  const source = new SystrapSource(tracer, orderPage, processors, processors > 1 ? GUEST_SPIN : 0)
   const pump = sharedPump.add(source, handle.wakeFd, afterBatch)
   const host: Host = {
     tracer,

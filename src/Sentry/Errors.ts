@@ -3,6 +3,7 @@
  */
 import * as Data from "effect/Data"
 import { errnoNames } from "../Abi/Errno.ts"
+import type { PlatformChoice } from "../Platform/Platform.ts"
 
 /** No such program in the sandbox. */
 export class ProgramNotFound extends Data.TaggedError("ProgramNotFound")<{
@@ -52,12 +53,15 @@ export class BadOption extends Data.TaggedError("BadOption")<{
 
 /** This host cannot run guests. */
 export class PlatformUnavailable extends Data.TaggedError("PlatformUnavailable")<{
-  readonly platform: string
+  /** What was asked for; "auto" if that was left to us. */
+  readonly platform: PlatformChoice
   /** The cause and what to do. */
   readonly detail: string
 }> {
   override get message(): string {
-    return `the ${this.platform} platform does not work here: ${this.detail}: run \`effect-sentry doctor\``
+    const which =
+      this.platform === "auto" ? "no platform works here" : `the ${this.platform} platform does not work here`
+    return `${which}: ${this.detail}: run \`effect-sentry doctor\``
   }
 }
 

@@ -9,7 +9,7 @@ import { ENOENT, ENOEXEC, errnoNames } from "../Abi/Errno.ts"
 import { SI_USER } from "../Abi/Signal.ts"
 import type { ExitStatus } from "../Abi/Wait.ts"
 import * as Kernel from "../Kernel.ts"
-import type { Platform, PlatformFailed } from "../Platform/Platform.ts"
+import type { Platform, PlatformChoice, PlatformFailed } from "../Platform/Platform.ts"
 import type { SyscallInjector } from "../Task/SyscallInjector.ts"
 import type { SyscallObserver } from "../Task/SyscallObserver.ts"
 import type { KernelEvent } from "../Task/System.ts"
@@ -40,8 +40,8 @@ export interface Mount {
 
 export interface SandboxOptions {
   readonly platform: Layer.Layer<Platform, PlatformFailed>
-  /** Its name in messages. */
-  readonly platformName: string
+  /** What was asked for, in messages. */
+  readonly platformName: PlatformChoice
   /** Host directory that becomes /; what the program changes in it stays in memory. */
   readonly rootfs: string
   readonly mounts: ReadonlyArray<Mount>

@@ -19,7 +19,8 @@ import type * as Scope from "effect/Scope"
 import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
 import * as Signal from "../Abi/Signal.ts"
-import * as PtracePlatform from "../Platform/PtracePlatform.ts"
+import type { PlatformChoice } from "../Platform/Platform.ts"
+import { platformLayer } from "../Platform/PlatformChoice.ts"
 import { StraceObserver } from "../Syscalls/Strace.ts"
 import * as TraceFilter from "../Syscalls/TraceFilter.ts"
 import type { KernelEvent } from "../Task/System.ts"
@@ -38,6 +39,8 @@ export interface SandboxOptions {
   readonly rootfs?: string
   /** Host paths shown in the sandbox, read-only unless said otherwise. */
   readonly mounts?: ReadonlyArray<Sandbox.Mount>
+  /** How programs are run. Default: "auto", the fast way ("systrap") where it works, else "ptrace". */
+  readonly platform?: PlatformChoice
   /** What uname(2) calls the machine. Default: "sandbox". */
   readonly hostname?: string
   /** Environment variables. Default: PATH alone; nothing of this process's environment goes in by itself. */
@@ -186,8 +189,8 @@ const spawnCommand = Effect.fnUntraced(function* (
   if (observer instanceof BadOption) return yield* observer
   yield* stayAlive
   const kernel = yield* Sandbox.makeKernel({
-    platform: PtracePlatform.layer,
-    platformName: "ptrace",
+    platform: platformLayer(options.platform ?? "auto"),
+    platformName: options.platform ?? "auto",
     rootfs: options.rootfs ?? "/",
     mounts: options.mounts ?? [],
     ...(options.hostname === undefined ? {} : { hostname: options.hostname }),

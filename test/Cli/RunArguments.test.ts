@@ -85,7 +85,7 @@ describe("RunArguments", () => {
     assert.match(refused("-x", "ls"), /unknown option '-x'/)
     assert.match(refused("--cwd"), /--cwd wants a value/)
     assert.match(refused("--clear-env=1", "x"), /takes no value/)
-    assert.match(refused("--platform", "kvm", "x"), /no platform 'kvm': use --platform ptrace/)
+    assert.match(refused("--platform", "kvm", "x"), /no platform 'kvm': use --platform auto, ptrace, systrap/)
     assert.match(refused("--strace=nonsense", "x"), /'nonsense' is no system call or class/)
     assert.match(refused("--timeout", "soon", "x"), /no duration/)
     assert.match(refused(), /no program/)

@@ -9,8 +9,6 @@ import { fileURLToPath } from "node:url"
 export const REPOSITORY = fileURLToPath(new URL("../..", import.meta.url))
 
 export const PLATFORM_NAMES = ["ptrace", "systrap"] as const
-/** Those that are tested where nothing else is said. */
-const DEFAULT_NAMES: ReadonlyArray<string> = ["ptrace"]
 
 export interface Platform {
   readonly name: string
@@ -38,7 +36,7 @@ const selected = process.env["SENTRY_TEST_PLATFORMS"]?.split(",")
 export const PLATFORMS: ReadonlyArray<Platform> =
   replacement !== undefined
     ? [substitute(replacement)]
-    : PLATFORM_NAMES.filter((name) => (selected ?? DEFAULT_NAMES).includes(name)).map(sandbox)
+    : PLATFORM_NAMES.filter((name) => selected === undefined || selected.includes(name)).map(sandbox)
 
 /** Whether the sandbox is really there; a suite about the command line itself makes no sense without it. */
 export const IS_SANDBOX = replacement === undefined

@@ -111,7 +111,9 @@ export const make = Effect.fnUntraced(function* (
   options: KernelOptions
 ): Effect.fn.Return<Kernel, PlatformFailed | MountFailed, Scope.Scope> {
   const runQueue = options.runQueue ?? new RunQueue()
-  const services = yield* Layer.build(options.platform.pipe(Layer.provide(Layer.succeed(AfterBatch, runQueue.drain))))
+  const services = yield* Layer.build(
+    options.platform.pipe(Layer.provide(Layer.succeed(AfterBatch, { run: runQueue.drain, waits: runQueue.waits })))
+  )
   const platform = Context.get(services, Platform)
   const { machine } = options
   const vdsoPage =

@@ -30,12 +30,17 @@ export interface EventSource {
   readonly disarm: () => void
 }
 
-/**
- * Runs what the kernel has queued (its run queue of fibers), a bounded amount, after each batch of events and before
- * the pump sleeps. True if more remains. Read when the platform's Layer is built.
- */
-export const AfterBatch = Context.Reference<() => boolean>("effect-sentry/Platform/AfterBatch", {
-  defaultValue: () => () => false
+/** What the kernel has queued: its run queue of fibers. */
+export interface KernelWork {
+  /** Runs a bounded amount of it, after each batch of events and before the pump sleeps. True if more remains. */
+  readonly run: () => boolean
+  /** Whether there is any: then a batch should end. */
+  readonly waits: () => boolean
+}
+
+/** Read when the platform's Layer is built. */
+export const AfterBatch = Context.Reference<KernelWork>("effect-sentry/Platform/AfterBatch", {
+  defaultValue: () => ({ run: () => false, waits: () => false })
 })
 
 /** Events in a batch, after which `AfterBatch` gets its turn. */
@@ -50,7 +55,7 @@ const PATIENCE = 4
 /** What the pump knows of one source. */
 interface Member {
   readonly source: EventSource
-  readonly afterBatch: () => boolean
+  readonly afterBatch: KernelWork
   readonly socket: Socket
   referenced: boolean
 }
@@ -83,7 +88,7 @@ export class Pump {
   }
 
   /** Adds a source. `wakeFd`: the read end of its wake-up pipe, which the pump owns from now on. */
-  add(source: EventSource, wakeFd: number, afterBatch: () => boolean): PumpHandle {
+  add(source: EventSource, wakeFd: number, afterBatch: KernelWork): PumpHandle {
     const socket = new Socket({
       fd: wakeFd,
       readable: true,
@@ -141,7 +146,7 @@ export class Pump {
     let more = false
     for (const { source, afterBatch } of this.#members) {
       const handled = source.drain(BATCH)
-      if (afterBatch()) more = true
+      if (afterBatch.run()) more = true
       source.settle()
       if (handled > 0) more = true
     }

@@ -399,7 +399,7 @@ const open = Effect.fnUntraced(function* (options: Options) {
   const handle = started.started
   const tracer = new Tracer(handle)
   const orderPage = view(handle.ordersAddress, orderPageSize)
-  const source = new SystrapSource(tracer, orderPage, processors, processors > 1 ? GUEST_SPIN : 0)
+  const source = new SystrapSource(tracer, orderPage, processors, processors > 1 ? GUEST_SPIN : 0, afterBatch)
   const pump = sharedPump.add(source, handle.wakeFd, afterBatch)
   const host: Host = {
     tracer,

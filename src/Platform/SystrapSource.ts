@@ -5,7 +5,7 @@
  * few threads that run at the moment are looked at. What concerns whole stubs (a request is done, a stub has died) comes
  * from the tracer.
  */
-import type { EventSource } from "./Pump.ts"
+import type { EventSource, KernelWork } from "./Pump.ts"
 import { notice } from "./SystrapLayout.ts"
 import type { Tracer } from "./Tracer.ts"
 
@@ -15,7 +15,7 @@ export interface Runner {
   index: number
   /** Whether it has an event. */
   readonly hasEvent: () => boolean
-  /** Deals with it. True if the thread runs on, and no fiber has been woken. */
+  /** Deals with it. True if the thread runs on, so that it may soon have another. */
   readonly onEvent: () => boolean
 }
 
@@ -28,9 +28,11 @@ export class SystrapSource implements EventSource {
   readonly #running: Array<Runner> = []
   /** CPUs that guests and we have together. */
   readonly #cpus: number
+  readonly #work: KernelWork
 
-  constructor(tracer: Tracer, orderPage: ArrayBuffer, cpus: number, spin: number) {
+  constructor(tracer: Tracer, orderPage: ArrayBuffer, cpus: number, spin: number, work: KernelWork) {
     this.#tracer = tracer
+    this.#work = work
     this.#notice = new Int32Array(orderPage)
     this.#cpus = cpus
     this.#notice[notice.spin >> 2] = spin
@@ -65,7 +67,8 @@ export class SystrapSource implements EventSource {
         const runner = running[i]!
         if (!runner.hasEvent()) continue
         handled++
-        if (runner.onEvent()) left = linger
+        // whoever has been woken comes before the next event of the thread that did it
+        if (runner.onEvent() && !this.#work.waits()) left = linger
         else linger = left = 1
       }
     }

@@ -164,21 +164,22 @@ export class SystrapSpace implements AddressSpace, StopListener {
     return done
   }
 
-  /** Ends the process and forgets everything about it. */
-  readonly end: Effect.Effect<void> = Effect.suspend(() =>
-    request(
-      this.host,
+  /** Ends the process and forgets everything about it. Nobody waits for that: an exit's other steps are not to. */
+  readonly end: Effect.Effect<void> = Effect.sync(() => {
+    this.dead = true
+    this.host.tracer.request(
       (block) => {
         block.start(Request.release, this.service)
         block.setFlags(1)
       },
       () => {
-        this.dead = true
         this.host.tracer.freeSlot(this.service)
         this.forget()
       }
     )
-  )
+    this.host.source.makeRoom()
+    this.host.pump.hold()
+  })
 
   /** Lets go of the shared memory. */
   forget(): void {

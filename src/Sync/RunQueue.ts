@@ -57,6 +57,9 @@ export class RunQueue implements Scheduler.Scheduler {
     }
   }
 
+  /** Whether tasks wait. */
+  readonly waits = (): boolean => this.#head < this.#queue.length
+
   /** Runs queued tasks, a bounded number. True if more remain. Does nothing when called from inside a task. */
   readonly drain = (): boolean => {
     if (this.#draining) return false

@@ -253,9 +253,12 @@ describe("a platform's life", () => {
       let more = 0
       const counting = Layer.provide(
         layer,
-        Layer.succeed(AfterBatch, () => {
-          drained++
-          return more-- > 0
+        Layer.succeed(AfterBatch, {
+          run: () => {
+            drained++
+            return more-- > 0
+          },
+          waits: () => false
         })
       )
       yield* Effect.gen(function* () {

@@ -12,7 +12,8 @@ const openTracer = Effect.acquireRelease(
     const result = startTracer(-1, false)
     if (!("started" in result)) throw new Error(`stage ${result.stage}: errno ${result.errno}`)
     const tracer = new Tracer(result.started)
-    return { tracer, pump: new Pump(false).add(tracer, result.started.wakeFd, () => false) }
+    const nothing = { run: () => false, waits: () => false }
+    return { tracer, pump: new Pump(false).add(tracer, result.started.wakeFd, nothing) }
   }),
   ({ tracer, pump }) =>
     Effect.callback<void>((resume) => {

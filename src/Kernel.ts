@@ -22,6 +22,7 @@ import { bind } from "./Platform/Native.ts"
 import { Platform, type PlatformFailed } from "./Platform/Platform.ts"
 import { processors } from "./Platform/HostUsage.ts"
 import { AfterBatch } from "./Platform/Pump.ts"
+import { FilterMemory } from "./Seccomp/FilterMemory.ts"
 import { SeccompLog } from "./Seccomp/SeccompLog.ts"
 import { initialExtendedState } from "./Signals/SignalFrame.ts"
 import { RunQueue } from "./Sync/RunQueue.ts"
@@ -179,6 +180,7 @@ export const make = Effect.fnUntraced(function* (
     namespaceFiles: new NamespaceFiles(vfs),
     syscalls: linuxTable,
     seccompLog: new SeccompLog(),
+    filterMemory: new FilterMemory(),
     version: { release: RELEASE, version: VERSION },
     bootTime: timekeeper.monotonic(),
     frameState: {

@@ -3,7 +3,7 @@
  */
 import * as Bpf from "../Abi/Bpf.ts"
 import { AUDIT_ARCH_X86_64, SECCOMP_RET_ALLOW, SeccompData } from "../Abi/Seccomp.ts"
-import type { BpfProgram } from "./BpfProgram.ts"
+import { type BpfProgram, codeOf, jfOf, jtOf } from "./BpfProgram.ts"
 
 /** Scratch memory. A program reads nothing that it has not written, so all share it. */
 const memory = new Int32Array(Bpf.BPF_MEMWORDS)
@@ -15,12 +15,12 @@ const memory = new Int32Array(Bpf.BPF_MEMWORDS)
  * names, and up to twice as fast as a chain of closures, which would also need a stack as deep as the program is long.
  */
 export const runProgram = (program: BpfProgram, data: Uint32Array): number => {
-  const { code, jf, jt, k } = program
   let a = 0
   let x = 0
   for (let pc = 0; ; pc++) {
-    const constant = k[pc]!
-    switch (code[pc]!) {
+    const word = program[pc * 2]!
+    const constant = program[pc * 2 + 1]!
+    switch (codeOf(word)) {
       case 0x20: // BPF_LD | BPF_W | BPF_ABS
         a = data[constant >> 2]! | 0
         break
@@ -62,28 +62,28 @@ export const runProgram = (program: BpfProgram, data: Uint32Array): number => {
         pc += constant
         break
       case 0x15: // BPF_JMP | BPF_JEQ | BPF_K
-        pc += a === constant ? jt[pc]! : jf[pc]!
+        pc += a === constant ? jtOf(word) : jfOf(word)
         break
       case 0x25: // BPF_JMP | BPF_JGT | BPF_K
-        pc += a >>> 0 > constant >>> 0 ? jt[pc]! : jf[pc]!
+        pc += a >>> 0 > constant >>> 0 ? jtOf(word) : jfOf(word)
         break
       case 0x35: // BPF_JMP | BPF_JGE | BPF_K
-        pc += a >>> 0 >= constant >>> 0 ? jt[pc]! : jf[pc]!
+        pc += a >>> 0 >= constant >>> 0 ? jtOf(word) : jfOf(word)
         break
       case 0x45: // BPF_JMP | BPF_JSET | BPF_K
-        pc += (a & constant) !== 0 ? jt[pc]! : jf[pc]!
+        pc += (a & constant) !== 0 ? jtOf(word) : jfOf(word)
         break
       case 0x1d: // BPF_JMP | BPF_JEQ | BPF_X
-        pc += a === x ? jt[pc]! : jf[pc]!
+        pc += a === x ? jtOf(word) : jfOf(word)
         break
       case 0x2d: // BPF_JMP | BPF_JGT | BPF_X
-        pc += a >>> 0 > x >>> 0 ? jt[pc]! : jf[pc]!
+        pc += a >>> 0 > x >>> 0 ? jtOf(word) : jfOf(word)
         break
       case 0x3d: // BPF_JMP | BPF_JGE | BPF_X
-        pc += a >>> 0 >= x >>> 0 ? jt[pc]! : jf[pc]!
+        pc += a >>> 0 >= x >>> 0 ? jtOf(word) : jfOf(word)
         break
       case 0x4d: // BPF_JMP | BPF_JSET | BPF_X
-        pc += (a & x) !== 0 ? jt[pc]! : jf[pc]!
+        pc += (a & x) !== 0 ? jtOf(word) : jfOf(word)
         break
       case 0x04: // BPF_ALU | BPF_ADD | BPF_K
         a = (a + constant) | 0
@@ -156,11 +156,11 @@ const ARCH = SeccompData.offsets.arch
  * that depends on the number and the architecture only: false may also mean that it could not tell.
  */
 export const allowsAlways = (program: BpfProgram, nr: number): boolean => {
-  const { code, jf, jt, k } = program
   let a = 0
   for (let pc = 0; ; pc++) {
-    const constant = k[pc]!
-    switch (code[pc]!) {
+    const word = program[pc * 2]!
+    const constant = program[pc * 2 + 1]!
+    switch (codeOf(word)) {
       case Bpf.BPF_LD | Bpf.BPF_W | Bpf.BPF_ABS:
         if (constant !== NR && constant !== ARCH) return false
         a = constant === NR ? nr : AUDIT_ARCH_X86_64 | 0
@@ -171,16 +171,16 @@ export const allowsAlways = (program: BpfProgram, nr: number): boolean => {
         pc += constant
         break
       case Bpf.BPF_JMP | Bpf.BPF_JEQ | Bpf.BPF_K:
-        pc += a === constant ? jt[pc]! : jf[pc]!
+        pc += a === constant ? jtOf(word) : jfOf(word)
         break
       case Bpf.BPF_JMP | Bpf.BPF_JGT | Bpf.BPF_K:
-        pc += a >>> 0 > constant >>> 0 ? jt[pc]! : jf[pc]!
+        pc += a >>> 0 > constant >>> 0 ? jtOf(word) : jfOf(word)
         break
       case Bpf.BPF_JMP | Bpf.BPF_JGE | Bpf.BPF_K:
-        pc += a >>> 0 >= constant >>> 0 ? jt[pc]! : jf[pc]!
+        pc += a >>> 0 >= constant >>> 0 ? jtOf(word) : jfOf(word)
         break
       case Bpf.BPF_JMP | Bpf.BPF_JSET | Bpf.BPF_K:
-        pc += (a & constant) !== 0 ? jt[pc]! : jf[pc]!
+        pc += (a & constant) !== 0 ? jtOf(word) : jfOf(word)
         break
       case Bpf.BPF_ALU | Bpf.BPF_AND | Bpf.BPF_K:
         a &= constant

@@ -8,36 +8,28 @@
 import * as Bpf from "../Abi/Bpf.ts"
 import { SeccompData } from "../Abi/Seccomp.ts"
 
-/** Instructions, column by column: the interpreter reads numbers without making an object for each. */
-export interface BpfProgram {
-  readonly length: number
-  readonly code: Uint16Array
-  /** How far a jump goes when its condition holds, and when not. */
-  readonly jt: Uint8Array
-  readonly jf: Uint8Array
-  /** The constant operand, signed: as bits of 32 it is the same. */
-  readonly k: Int32Array
-}
+/**
+ * `struct sock_filter[]` as it was copied in, seen as two signed words an instruction: code, jt and jf share the first,
+ * k is the second.
+ */
+export type BpfProgram = Int32Array
 
-/** The instructions in `bytes`, as many as there are whole ones. */
+/** How many instructions there are. */
+export const lengthOf = (program: BpfProgram): number => program.length >> 1
+
+// The parts of an instruction's first word.
+export const codeOf = (word: number): number => word & 0xffff
+/** How far a jump goes when its condition holds. */
+export const jtOf = (word: number): number => (word >>> 16) & 0xff
+/** How far it goes when not. */
+export const jfOf = (word: number): number => word >>> 24
+
+/** The whole instructions in `bytes`, whose memory becomes the program's. */
 export const decodeProgram = (bytes: Uint8Array): BpfProgram => {
-  const length = Math.floor(bytes.length / Bpf.SockFilter.size)
-  const program = {
-    length,
-    code: new Uint16Array(length),
-    jt: new Uint8Array(length),
-    jf: new Uint8Array(length),
-    k: new Int32Array(length)
-  }
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  for (let pc = 0; pc < length; pc++) {
-    const { code, jf, jt, k } = Bpf.SockFilter.get(view, pc * Bpf.SockFilter.size)
-    program.code[pc] = code
-    program.jt[pc] = jt
-    program.jf[pc] = jf
-    program.k[pc] = k
-  }
-  return program
+  const count = Math.floor(bytes.length / Bpf.SockFilter.size)
+  const isAligned = bytes.byteOffset % Int32Array.BYTES_PER_ELEMENT === 0
+  const own = isAligned ? bytes : bytes.slice()
+  return new Int32Array(own.buffer, own.byteOffset, count * 2)
 }
 
 const OPERATIONS = [
@@ -80,21 +72,24 @@ const CODES = new Set([
 
 /** Whether Linux takes `program` as a filter. */
 export const isValidProgram = (program: BpfProgram): boolean => {
-  const { code, length } = program
+  const length = lengthOf(program)
   if (length === 0 || length > Bpf.BPF_MAXINSNS) return false
   for (let pc = 0; pc < length; pc++) if (!isValidInstruction(program, pc)) return false
-  const last = code[length - 1]
+  const last = codeOf(program[(length - 1) * 2]!)
   return (last === (Bpf.BPF_RET | Bpf.BPF_K) || last === (Bpf.BPF_RET | Bpf.BPF_A)) && initialisesMemory(program)
 }
 
-const isValidInstruction = ({ code, jf, jt, k, length }: BpfProgram, pc: number): boolean => {
-  const instruction = code[pc]!
-  if (!CODES.has(instruction)) return false
-  const constant = k[pc]! >>> 0
-  if (CONDITIONAL_JUMPS.has(instruction)) return pc + jt[pc]! + 1 < length && pc + jf[pc]! + 1 < length
-  switch (instruction) {
+const isValidInstruction = (program: BpfProgram, pc: number): boolean => {
+  const word = program[pc * 2]!
+  const code = codeOf(word)
+  if (!CODES.has(code)) return false
+  const constant = program[pc * 2 + 1]! >>> 0
+  /** How many instructions follow. */
+  const left = lengthOf(program) - pc - 1
+  if (CONDITIONAL_JUMPS.has(code)) return jtOf(word) < left && jfOf(word) < left
+  switch (code) {
     case Bpf.BPF_JMP | Bpf.BPF_JA:
-      return constant < length - pc - 1
+      return constant < left
     case Bpf.BPF_ALU | Bpf.BPF_DIV | Bpf.BPF_K:
       return constant !== 0
     case Bpf.BPF_ALU | Bpf.BPF_LSH | Bpf.BPF_K:
@@ -119,21 +114,23 @@ const ALL_WORDS = 0xffff
  * written on every way to an instruction is known when it is reached. What comes after a jump is reached by jumps alone;
  * a return, as Linux has it, is nothing special.
  */
-const initialisesMemory = ({ code, jf, jt, k, length }: BpfProgram): boolean => {
+const initialisesMemory = (program: BpfProgram): boolean => {
+  const length = lengthOf(program)
   /** For each instruction a bit for each word that is written on every jump there. */
   const written = new Uint16Array(length).fill(ALL_WORDS)
   let words = 0
   for (let pc = 0; pc < length; pc++) {
     words &= written[pc]!
-    const instruction = code[pc]!
-    const constant = k[pc]!
-    if (CONDITIONAL_JUMPS.has(instruction)) {
-      written[pc + 1 + jt[pc]!]! &= words
-      written[pc + 1 + jf[pc]!]! &= words
+    const word = program[pc * 2]!
+    const code = codeOf(word)
+    const constant = program[pc * 2 + 1]!
+    if (CONDITIONAL_JUMPS.has(code)) {
+      written[pc + 1 + jtOf(word)]! &= words
+      written[pc + 1 + jfOf(word)]! &= words
       words = ALL_WORDS
       continue
     }
-    switch (instruction) {
+    switch (code) {
       case Bpf.BPF_ST:
       case Bpf.BPF_STX:
         words |= 1 << constant
@@ -152,16 +149,17 @@ const initialisesMemory = ({ code, jf, jt, k, length }: BpfProgram): boolean => 
 }
 
 /** Linux bounds the sum of its own, translated instructions on the way through all filters of a task. */
-export const translatedLength = ({ code, jf, jt, k, length }: BpfProgram): number => {
+export const translatedLength = (program: BpfProgram): number => {
   let sum = 3 // A = 0, X = 0, where the data is
-  for (let pc = 0; pc < length; pc++) {
-    const instruction = code[pc]!
-    if (CONDITIONAL_JUMPS.has(instruction)) {
-      const isLarge = (instruction & Bpf.BPF_X) === 0 && k[pc]! < 0 // the constant needs a register of its own
-      const canInvert = (instruction & 0xf0) !== Bpf.BPF_JSET
-      sum += (isLarge ? 1 : 0) + (jf[pc] === 0 || (jt[pc] === 0 && canInvert) ? 1 : 2)
-    } else if (instruction === (Bpf.BPF_ALU | Bpf.BPF_DIV | Bpf.BPF_X)) sum += 5
-    else sum += instruction === (Bpf.BPF_RET | Bpf.BPF_K) ? 2 : 1
+  for (let at = 0; at < program.length; at += 2) {
+    const word = program[at]!
+    const code = codeOf(word)
+    if (CONDITIONAL_JUMPS.has(code)) {
+      const isLarge = (code & Bpf.BPF_X) === 0 && program[at + 1]! < 0 // the constant needs a register of its own
+      const canInvert = (code & 0xf0) !== Bpf.BPF_JSET
+      sum += (isLarge ? 1 : 0) + (jfOf(word) === 0 || (jtOf(word) === 0 && canInvert) ? 1 : 2)
+    } else if (code === (Bpf.BPF_ALU | Bpf.BPF_DIV | Bpf.BPF_X)) sum += 5
+    else sum += code === (Bpf.BPF_RET | Bpf.BPF_K) ? 2 : 1
   }
   return sum
 }

@@ -12,14 +12,18 @@ import {
 } from "../Abi/Seccomp.ts"
 import { allowsAlways, runProgram } from "./BpfInterpreter.ts"
 import { type BpfProgram, translatedLength } from "./BpfProgram.ts"
+import type { FilterMemory } from "./FilterMemory.ts"
 import type { UserNotifications } from "./UserNotifications.ts"
 
 /** Calls whose answers a filter remembers: all that x86-64 has. */
 const REMEMBERED_CALLS = 512
 
+/** What is known of a call: two bits, four calls a byte. */
 const UNKNOWN = 0
 const ALLOWED = 1
 const DEPENDS = 2
+const BITS = 2
+const CALLS_PER_BYTE = 4
 
 /** What a filter adds to the length of the way through a chain, besides its program. */
 const FILTER_PENALTY = 4
@@ -47,6 +51,7 @@ export interface FilterOptions {
   readonly logs: boolean
   /** SECCOMP_FILTER_FLAG_NEW_LISTENER. */
   readonly notifications: UserNotifications | undefined
+  readonly memory: FilterMemory
 }
 
 export class SeccompFilter {
@@ -61,9 +66,11 @@ export class SeccompFilter {
   /** Tasks whose newest filter this is, and filters before which this is. Atomic: retain, release. */
   #users = 0
   /** What is known of each call number: most calls are allowed whatever their arguments. */
-  readonly #known = new Uint8Array(REMEMBERED_CALLS)
+  readonly #known = new Uint8Array(REMEMBERED_CALLS / CALLS_PER_BYTE)
+  readonly #memory: FilterMemory
 
-  constructor({ logs, notifications, previous, program }: FilterOptions) {
+  constructor({ logs, memory, notifications, previous, program }: FilterOptions) {
+    this.#memory = memory
     this.#program = program
     this.previous = previous
     this.logs = logs
@@ -72,9 +79,9 @@ export class SeccompFilter {
     this.#pathLength = translatedLength(program) + (previous === undefined ? 0 : previous.#pathLength + FILTER_PENALTY)
   }
 
-  /** 0, or -ENOMEM: the way through the chain is too long to become a task's. */
-  get lengthError(): number {
-    return this.#pathLength > MAX_PATH_LENGTH ? -ENOMEM : 0
+  /** 0, or -ENOMEM: the way through the chain is too long to become a task's, or there are too many filters. */
+  get sizeError(): number {
+    return this.#pathLength <= MAX_PATH_LENGTH && this.#memory.hasRoom(this.#program.byteLength) ? 0 : -ENOMEM
   }
 
   /** Whether it is `other` or was added after it; every filter was added after none. */
@@ -94,10 +101,12 @@ export class SeccompFilter {
   /** Whether the chain allows call `nr` whatever its arguments; false if it has to be asked. */
   allowsAlways(nr: number): boolean {
     if (nr >= REMEMBERED_CALLS) return false
-    const known = this.#known[nr]
+    const at = Math.floor(nr / CALLS_PER_BYTE)
+    const shift = (nr % CALLS_PER_BYTE) * BITS
+    const known = (this.#known[at]! >> shift) & 3
     if (known !== UNKNOWN) return known === ALLOWED
     const allowed = allowsAlways(this.#program, nr) && this.previous?.allowsAlways(nr) !== false
-    this.#known[nr] = allowed ? ALLOWED : DEPENDS
+    this.#known[at]! |= (allowed ? ALLOWED : DEPENDS) << shift
     return allowed
   }
 
@@ -116,7 +125,10 @@ export class SeccompFilter {
 
   /** One more task, or newer filter, has it. */
   retain(): this {
-    if (this.#users++ === 0) this.previous?.retain()
+    this.#users++
+    if (this.#users > 1) return this
+    this.#memory.take(this.#program.byteLength)
+    this.previous?.retain()
     return this
   }
 
@@ -124,6 +136,7 @@ export class SeccompFilter {
   release(): void {
     this.#users--
     if (this.#users > 0) return
+    this.#memory.giveBack(this.#program.byteLength)
     this.notifications?.waiters.notify(POLLHUP)
     this.previous?.release()
   }

@@ -89,9 +89,10 @@ export const setFilterMode = (task: Task, bits: number, pointer: number): number
     program,
     previous: seccomp,
     logs: (bits & S.SECCOMP_FILTER_FLAG_LOG) !== 0,
-    notifications
+    notifications,
+    memory: task.system.filterMemory
   })
-  if (filter.lengthError < 0) return filter.lengthError
+  if (filter.sizeError < 0) return filter.sizeError
   if ((bits & S.SECCOMP_FILTER_FLAG_TSYNC) !== 0) {
     const obstacle = findUnsynchronised(task)
     if (obstacle !== undefined) return (bits & S.SECCOMP_FILTER_FLAG_TSYNC_ESRCH) === 0 ? obstacle.tid : -ESRCH

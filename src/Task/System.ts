@@ -6,6 +6,7 @@ import type { Actor } from "../Ipc/SharedMemory.ts"
 import type { Hardware } from "../Loader/InitialStack.ts"
 import type { Vdso } from "../Loader/Vdso.ts"
 import type * as Platform from "../Platform/Platform.ts"
+import type { FilterMemory } from "../Seccomp/FilterMemory.ts"
 import type { SeccompLog } from "../Seccomp/SeccompLog.ts"
 import type { RunQueue } from "../Sync/RunQueue.ts"
 import type { Entropy } from "../Time/Entropy.ts"
@@ -70,6 +71,7 @@ export interface System {
   readonly syscalls: SyscallTable
   readonly version: KernelVersion
   readonly seccompLog: SeccompLog
+  readonly filterMemory: FilterMemory
   /** CLOCK_MONOTONIC when the sandbox started. */
   readonly bootTime: bigint
   /** Bytes of XSAVE state in a signal frame, the components in it, and the whole image that handlers start with. */

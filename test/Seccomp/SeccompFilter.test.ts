@@ -8,6 +8,7 @@ import { AUDIT_ARCH_X86_64, SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO, SECCOMP_RET_TR
 import { POLLHUP } from "../../src/Abi/Poll.ts"
 import { allowsAlways, runProgram } from "../../src/Seccomp/BpfInterpreter.ts"
 import { type BpfProgram, decodeProgram, isValidProgram, translatedLength } from "../../src/Seccomp/BpfProgram.ts"
+import { FilterMemory } from "../../src/Seccomp/FilterMemory.ts"
 import { SeccompFilter, seccompDepth, seccompMode } from "../../src/Seccomp/SeccompFilter.ts"
 import { UserNotifications } from "../../src/Seccomp/UserNotifications.ts"
 import { type Instruction, encodeFilter } from "../generated/Filters.ts"
@@ -21,10 +22,12 @@ const ret = (value: number): Instruction => [0x06, 0, 0, value >>> 0]
 const onCall = (nr: number, value: number): BpfProgram =>
   program(LOAD_NR, [0x15, 0, 1, nr], ret(value), ret(SECCOMP_RET_ALLOW))
 
+const memory = new FilterMemory()
+
 const chain = (...programs: ReadonlyArray<BpfProgram>): SeccompFilter => {
   let filter: SeccompFilter | undefined
   for (const each of programs) {
-    filter = new SeccompFilter({ program: each, previous: filter, logs: false, notifications: undefined })
+    filter = new SeccompFilter({ program: each, previous: filter, logs: false, notifications: undefined, memory })
   }
   return filter!
 }
@@ -151,9 +154,15 @@ describe("a chain of filters", () => {
     const notifications = new UserNotifications(1n, false)
     const events: Array<number> = []
     notifications.waiters.add({ events: 0, wake: (bits) => events.push(bits) })
-    const oldest = new SeccompFilter({ program: onCall(1, 0), previous: undefined, logs: false, notifications })
+    const oldest = new SeccompFilter({ program: onCall(1, 0), previous: undefined, logs: false, notifications, memory })
     oldest.retain() // the task that made it
-    const newer = new SeccompFilter({ program: onCall(1, 0), previous: oldest, logs: false, notifications: undefined })
+    const newer = new SeccompFilter({
+      program: onCall(1, 0),
+      previous: oldest,
+      logs: false,
+      notifications: undefined,
+      memory
+    })
     newer.retain() // its child, which adds one and had the oldest until then
     oldest.retain().release()
     oldest.release()
@@ -164,11 +173,32 @@ describe("a chain of filters", () => {
     assert.deepEqual(events, [POLLHUP])
   })
 
+  it("is bounded in all of a sandbox too", () => {
+    const little = new FilterMemory()
+    const large = program(...Array.from({ length: 4095 }, (): Instruction => LOAD_NR), ret(0))
+    const made: Array<SeccompFilter> = []
+    while (made.length < 10_000) {
+      const next = new SeccompFilter({
+        program: large,
+        previous: undefined,
+        logs: false,
+        notifications: undefined,
+        memory: little
+      })
+      if (next.sizeError < 0) break
+      made.push(next.retain())
+    }
+    assert.isAbove(made.length, 1000)
+    assert.isBelow(made.length, 10_000)
+    made[0]!.release()
+    assert.strictEqual(made[1]!.sizeError, 0, "what nobody has takes no room")
+  })
+
   it("is bounded as Linux bounds it, by its own translation", () => {
     assert.strictEqual(translatedLength(program(ret(0))), 5)
     assert.strictEqual(translatedLength(program([0x34, 0, 0, 2], [0x3c, 0, 0, 0], [0x16, 0, 0, 0])), 3 + 1 + 5 + 1)
     const long = program(...Array.from({ length: 4095 }, (_, k): Instruction => [0x00, 0, 0, k]), ret(0))
-    assert.strictEqual(chain(...Array.from({ length: 7 }, () => long)).lengthError, 0)
-    assert.isBelow(chain(...Array.from({ length: 8 }, () => long)).lengthError, 0)
+    assert.strictEqual(chain(...Array.from({ length: 7 }, () => long)).sizeError, 0)
+    assert.isBelow(chain(...Array.from({ length: 8 }, () => long)).sizeError, 0)
   })
 })

@@ -52,7 +52,8 @@ const GREEDY = [
   "descriptors_in_flight",
   "epoll_nest",
   "locks",
-  "sockets"
+  "sockets",
+  "filters"
 ]
 
 /** Never ends by itself. */

@@ -3,6 +3,8 @@
  * errno that Linux uses, and still works. Those that never end are for the suite to end.
  */
 #include "hostile.h"
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -10,6 +12,7 @@
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -532,6 +535,39 @@ static void sockets(void) {
   say("empty messages refused: %s", sent < 100000 ? errname(errno) : "never");
 }
 
+/* As many filters as there may be, in as many processes as that takes; each call of theirs meets all of its own. */
+static void filters(void) {
+  static struct sock_filter filter[BPF_MAXINSNS];
+  for (int i = 0; i < BPF_MAXINSNS - 1; i++) filter[i] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 16);
+  filter[BPF_MAXINSNS - 1] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+  struct sock_fprog program = {BPF_MAXINSNS, filter};
+  NEED(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+  int *installed = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  int children = 0, before = -1;
+  for (; children < 2000 && *installed != before; children++) {
+    int pipes[2];
+    before = *installed;
+    NEED(pipe(pipes));
+    pid_t pid = NEED(fork());
+    if (pid == 0) {
+      while (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0) ++*installed;
+      if (errno != ENOMEM) say("%s", errname(errno));
+      for (int i = 0; i < 5; i++) getppid();
+      close(pipes[1]);
+      pause();
+    }
+    close(pipes[1]);
+    char c;
+    if (read(pipes[0], &c, 1) != 0) say("read");
+    close(pipes[0]);
+  }
+  say("many: %d, bounded: %d", *installed > 500, children < 2000);
+  kill(-1, SIGKILL);
+  while (wait(NULL) > 0) {
+  }
+  TRY(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program));
+}
+
 static const struct {
   const char *name;
   void (*run)(void);
@@ -542,7 +578,7 @@ static const struct {
              {"loop_and_ignore", loop_and_ignore}, {"block_and_ignore", block_and_ignore}, {"output_for_ever", output_for_ever},
              {"exec_for_ever", exec_for_ever}, {"threads_exec", threads_exec}, {"vfork_killed", vfork_killed}, {"kill_all", kill_all},
              {"blocked", blocked}, {"races", races}, {"stacks", stacks}, {"descriptors_in_flight", descriptors_in_flight},
-             {"epoll_nest", epoll_nest}, {"locks", locks}, {"sockets", sockets}};
+             {"epoll_nest", epoll_nest}, {"locks", locks}, {"sockets", sockets}, {"filters", filters}};
 
 int main(int argc, char **argv) {
   only_in_the_sandbox();

@@ -88,11 +88,9 @@ export const StatfsStruct = Struct.make("statfs", {
 
 /** f_flags of statfs(2). */
 export const ST_RDONLY = 1
-export const ST_NOSUID = 2
-export const ST_NODEV = 4
-export const ST_NOEXEC = 8
 export const ST_VALID = 0x20
 export const ST_RELATIME = 0x1000
+export const ST_NOSYMFOLLOW = 0x2000
 
 /** Offsets in `struct linux_dirent64`; the name follows, NUL-terminated, and records are multiples of 8 bytes. */
 export const DIRENT64 = { ino: 0, off: 8, reclen: 16, type: 18, name: 19 } as const

@@ -143,6 +143,7 @@ const looksLikeScript = (kernel: Kernel.Kernel, path: string, cwd: string): bool
   const bytes = new Uint8Array(SCRIPT_PROBE)
   const count = file.readAt(bytes, 0)
   file.release()
+  fs.leave()
   if (count < 0) return false
   const head = bytes.subarray(0, count)
   const newline = head.indexOf(10)

@@ -20,6 +20,7 @@ import { sysLimits } from "./SysLimits.ts"
 import { sysLock } from "./SysLock.ts"
 import { sysMembarrier } from "./SysMembarrier.ts"
 import { sysMemory } from "./SysMemory.ts"
+import { sysMount } from "./SysMount.ts"
 import { sysNuma } from "./SysNuma.ts"
 import { sysOpen } from "./SysOpen.ts"
 import { sysPath } from "./SysPath.ts"
@@ -66,6 +67,7 @@ const families: ReadonlyArray<ReadonlyArray<Syscall>> = [
   sysLock,
   sysMembarrier,
   sysMemory,
+  sysMount,
   sysNuma,
   sysOpen,
   sysPath,

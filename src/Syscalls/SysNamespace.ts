@@ -2,11 +2,11 @@
  * Leaving and entering namespaces: unshare(2), setns(2), and the requests on their files, ioctl_nsfs(2).
  */
 import * as Clone from "../Abi/Clone.ts"
-import { CAP_SYS_ADMIN } from "../Abi/Capability.ts"
+import { CAP_SYS_ADMIN, CAP_SYS_CHROOT } from "../Abi/Capability.ts"
 import { EBADF, EINVAL, EPERM, ESRCH } from "../Abi/Errno.ts"
 import { IpcNamespace } from "../Ipc/IpcNamespace.ts"
 import { NamespaceDescription } from "../Task/NamespaceFiles.ts"
-import { type Namespaces, copyNamespaces } from "../Task/Namespaces.ts"
+import { type Namespaces, copyFileContext, copyNamespaces } from "../Task/Namespaces.ts"
 import { NetNamespace } from "../Task/NetNamespace.ts"
 import { PidFd } from "../Task/PidFd.ts"
 import { hasEnded, mayInspectReally } from "../Task/ProcSubject.ts"
@@ -14,7 +14,8 @@ import { type Result, declare, fd, flags, longFlags } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import { credentialsIn, credentialsInNew } from "../Task/UserNamespaces.ts"
 import { UtsNamespace } from "../Task/UtsNamespace.ts"
-import { type Credentials, hasCapabilityIn } from "../Vfs/Credentials.ts"
+import { type Credentials, hasCapabilityIn, hasOwnCapability } from "../Vfs/Credentials.ts"
+import { MountNamespace } from "../Vfs/MountNamespace.ts"
 import type { Namespace, NamespaceKind } from "../Vfs/Namespace.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import { UserNamespace, firstUserNamespace } from "../Vfs/UserNamespace.ts"
@@ -82,8 +83,9 @@ const unshare = (task: Task, requested: number): Result => {
   if (typeof credentials === "number") return credentials
   const namespaces = copyNamespaces(task.system, task.namespaces, wanted, credentials)
   if (typeof namespaces === "number") return namespaces
-  if ((wanted & CLONE_FS) !== 0 && task.fs.shared) {
-    const copy = task.fs.copy()
+  if ((wanted & CLONE_NEWNS) !== 0 || ((wanted & CLONE_FS) !== 0 && task.fs.shared)) {
+    const copy = copyFileContext(task.system, task.fs, wanted, credentials)
+    if (typeof copy === "number") return copy
     task.fs.leave()
     task.fs = copy
   }
@@ -110,28 +112,34 @@ const unshare = (task: Task, requested: number): Result => {
 interface Entry {
   readonly credentials: Credentials
   readonly namespaces: Namespaces
+  readonly mounts: MountNamespace
 }
 
 /** One namespace more, or -errno. */
-const enter = (task: Task, { credentials, namespaces }: Entry, namespace: Namespace): Entry | number => {
-  if (namespace instanceof UserNamespace) return enterUser(task, { credentials, namespaces }, namespace)
+const enter = (task: Task, entry: Entry, namespace: Namespace): Entry | number => {
+  if (namespace instanceof UserNamespace) return enterUser(task, entry, namespace)
+  const { credentials, namespaces } = entry
   const owner = namespace.owner ?? firstUserNamespace
   const isPermitted =
     hasCapabilityIn(task.credentials, owner, CAP_SYS_ADMIN) &&
     hasCapabilityIn(task.credentials, credentials.userNamespace, CAP_SYS_ADMIN)
   if (!isPermitted) return -EPERM
-  if (namespace instanceof UtsNamespace) return { credentials, namespaces: { ...namespaces, uts: namespace } }
-  if (namespace instanceof IpcNamespace) return { credentials, namespaces: { ...namespaces, ipc: namespace } }
-  if (namespace instanceof NetNamespace) return { credentials, namespaces: { ...namespaces, net: namespace } }
+  if (namespace instanceof UtsNamespace) return { ...entry, namespaces: { ...namespaces, uts: namespace } }
+  if (namespace instanceof IpcNamespace) return { ...entry, namespaces: { ...namespaces, ipc: namespace } }
+  if (namespace instanceof NetNamespace) return { ...entry, namespaces: { ...namespaces, net: namespace } }
+  if (namespace instanceof MountNamespace) {
+    if (!hasOwnCapability(credentials, CAP_SYS_CHROOT)) return -EPERM
+    return task.fs.shared ? -EINVAL : { ...entry, mounts: namespace }
+  }
   return -EINVAL
 }
 
 /** A user namespace: not one's own, through which capabilities could be gained, nor one that threads would not share. */
-const enterUser = (task: Task, { credentials, namespaces }: Entry, namespace: UserNamespace): Entry | number => {
+const enterUser = (task: Task, entry: Entry, namespace: UserNamespace): Entry | number => {
   if (namespace === task.credentials.userNamespace) return -EINVAL
   if (task.threadGroup.tasks.size > 1 || task.fs.shared) return -EINVAL
   if (!hasCapabilityIn(task.credentials, namespace, CAP_SYS_ADMIN)) return -EPERM
-  return { credentials: credentialsIn(credentials, namespace), namespaces }
+  return { ...entry, credentials: credentialsIn(entry.credentials, namespace) }
 }
 
 /** The namespaces of the kinds in `wanted` that the process of a pidfd lives in; -errno. */
@@ -140,8 +148,15 @@ const namespacesOfProcess = (task: Task, { group }: PidFd, wanted: number): Read
   if (group.state === "Dead" || target === undefined) return -ESRCH
   if (!mayInspectReally(task, target)) return -EPERM
   if (hasEnded(target)) return -ESRCH
-  const { ipc, mnt, net, pidForChildren, uts } = target.namespaces
-  const all: ReadonlyArray<Namespace> = [target.credentials.userNamespace, mnt, uts, ipc, pidForChildren, net]
+  const { ipc, net, pidForChildren, uts } = target.namespaces
+  const all: ReadonlyArray<Namespace> = [
+    target.credentials.userNamespace,
+    target.fs.namespace,
+    uts,
+    ipc,
+    pidForChildren,
+    net
+  ]
   return all.filter(({ kind }) => (wanted & FLAGS[kind]) !== 0)
 }
 
@@ -157,7 +172,7 @@ const setns = (task: Task, descriptor: number, type: number): Result => {
     targets = namespacesOfProcess(task, file, type)
   } else return -EINVAL
   if (typeof targets === "number") return targets
-  let entry: Entry = task
+  let entry: Entry = { credentials: task.credentials, namespaces: task.namespaces, mounts: task.fs.namespace }
   for (const target of targets) {
     const next = enter(task, entry, target)
     if (typeof next === "number") return next
@@ -167,6 +182,9 @@ const setns = (task: Task, descriptor: number, type: number): Result => {
     task.semaphoreUndo.leave(task.threadGroup.tgid)
     task.semaphoreUndo = undefined
   }
+  // also into the one it is in: root and working directory become that one's root
+  const { mounts } = entry
+  if (targets.includes(mounts)) task.fs.enter(mounts, mounts.top, mounts.top)
   task.credentials = entry.credentials
   task.namespaces = entry.namespaces
   return 0

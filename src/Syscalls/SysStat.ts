@@ -13,6 +13,17 @@ import { major, minor } from "../Abi/Device.ts"
 import { EBADF, EINVAL, ENOENT } from "../Abi/Errno.ts"
 import { isSymlink } from "../Abi/FileMode.ts"
 import { ACCESS_NAMES, AT_NAMES, FACCESSAT_NAMES, STATX_NAMES } from "../Abi/FileNames.ts"
+import {
+  MS_MANDLOCK,
+  MS_NOATIME,
+  MS_NODEV,
+  MS_NODIRATIME,
+  MS_NOEXEC,
+  MS_NOSUID,
+  MS_NOSYMFOLLOW,
+  MS_RELATIME,
+  MS_SYNCHRONOUS
+} from "../Abi/MountFlags.ts"
 import * as S from "../Abi/StatStruct.ts"
 import {
   type Argument,
@@ -29,7 +40,7 @@ import {
 import type { Task } from "../Task/Task.ts"
 import { checkAccess, withRealIds } from "../Vfs/Attributes.ts"
 import type { FilesystemStatus } from "../Vfs/Filesystem.ts"
-import { Location } from "../Vfs/Mount.ts"
+import { Location, type Mount } from "../Vfs/Mount.ts"
 import { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import { mayAccess } from "../Vfs/Permission.ts"
 import type { FileTime, Stat } from "../Vfs/Stat.ts"
@@ -230,11 +241,6 @@ const copyOutStatfs = (task: Task, address: number, target: Location | OpenFileD
   const mount = (target instanceof Location ? target : target.location())?.mount
   const status = mount?.filesystem.status() ?? (target instanceof Location ? -EINVAL : anonymousStatus(target))
   if (typeof status === "number") return status
-  const restrictions =
-    (mount?.refusesWrites === true ? S.ST_RDONLY : 0) |
-    (mount?.noSuid === true ? S.ST_NOSUID : 0) |
-    (mount?.noDevices === true ? S.ST_NODEV : 0) |
-    (mount?.noExecute === true ? S.ST_NOEXEC : 0)
   return task.memory.copyOut(
     address,
     S.StatfsStruct.encode({
@@ -248,11 +254,19 @@ const copyOutStatfs = (task: Task, address: number, target: Location | OpenFileD
       f_fsid: mount?.filesystem.device ?? 0,
       f_namelen: status.nameLength,
       f_frsize: status.blockSize,
-      f_flags: S.ST_VALID | S.ST_RELATIME | restrictions,
+      f_flags: S.ST_VALID | (mount === undefined ? S.ST_RELATIME : statfsFlags(mount)),
       spare: STATFS_SPARE
     })
   )
 }
+
+const statfsFlags = ({ filesystem, flags, refusesWrites }: Mount): number =>
+  (refusesWrites ? S.ST_RDONLY : 0) |
+  // these have the same value in mount(2)
+  (flags & (MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME)) |
+  (filesystem.flags & (MS_SYNCHRONOUS | MS_MANDLOCK)) |
+  ((flags & MS_RELATIME) === 0 ? 0 : S.ST_RELATIME) |
+  ((flags & MS_NOSYMFOLLOW) === 0 ? 0 : S.ST_NOSYMFOLLOW)
 
 const STATFS_SPARE = new Uint8Array(32)
 

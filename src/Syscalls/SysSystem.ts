@@ -137,34 +137,6 @@ const fillRandom = (task: Task, at: number, count: number): number => {
 // Administration
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** A string argument that may be NULL: 0, or what is wrong with it. */
-const checkString = (task: Task, at: number): number => {
-  const text = at === 0 ? 0 : task.memory.copyInString(at)
-  return typeof text === "number" && text < 0 ? (text === -EFAULT ? -EFAULT : -EINVAL) : 0
-}
-
-/** The mount table is the sandbox's owner's: what Linux checks before permission is checked, then it is denied. */
-const mount = (task: Task, source: number, target: number, type: number): Result => {
-  const error = checkString(task, type) || checkString(task, source)
-  if (error < 0) return error
-  const path = task.memory.copyInString(target)
-  if (typeof path === "number") return path
-  const place = task.system.vfs.walk(task, task.fs.workingDirectory, path, { follow: true })
-  return typeof place === "number" ? place : -EPERM
-}
-
-const UMOUNT_NOFOLLOW = 8
-const UMOUNT_NAMES = Object.entries({ MNT_FORCE: 1, MNT_DETACH: 2, MNT_EXPIRE: 4, UMOUNT_NOFOLLOW })
-
-const umount2 = (task: Task, target: number, flags: number): Result => {
-  if ((flags & ~15) !== 0) return -EINVAL
-  const path = task.memory.copyInString(target)
-  if (typeof path === "number") return path
-  const follow = (flags & UMOUNT_NOFOLLOW) === 0
-  const place = task.system.vfs.walk(task, task.fs.workingDirectory, path, { follow })
-  return typeof place === "number" ? place : -EPERM
-}
-
 const denied = (): number => -EPERM
 const FORBIDDEN = { partial: "always refused: the sandbox's owner decides" }
 
@@ -181,13 +153,6 @@ export const sysSystem = [
     partial: "kept; ADDR_NO_RANDOMIZE, READ_IMPLIES_EXEC, UNAME26 and PER_LINUX32 have effects"
   }),
   declare("getrandom", [bufferOut("buf"), size("buflen"), flags("flags", GRND_NAMES, "0")], getrandom),
-  declare(
-    "mount",
-    [string("source"), string("target"), string("filesystemtype"), hex("mountflags"), address("data")],
-    mount,
-    FORBIDDEN
-  ),
-  declare("umount2", [string("target"), flags("flags", UMOUNT_NAMES, "0")], umount2, FORBIDDEN),
   declare("syslog", [int("type"), address("buf"), int("len")], denied, FORBIDDEN),
   declare("vhangup", [], denied, FORBIDDEN)
 ]

@@ -39,7 +39,10 @@ const setIds = (
   file: OpenFileDescription
 ): { readonly euid: number; readonly egid: number } | undefined => {
   const stat = file.stat()
-  if (typeof stat === "number" || noNewPrivs || file.location()?.mount.noSuid === true) return undefined
+  const mount = file.location()?.mount
+  if (typeof stat === "number" || noNewPrivs || mount?.noSuid === true) return undefined
+  // who could mount the filesystem could write the bits
+  if (mount?.filesystem.owner.contains(old.userNamespace) === false) return undefined
   const { gid, mode, uid } = stat
   const setsUser = (mode & S_ISUID) !== 0
   const setsGroup = (mode & (S_ISGID | S_IXGRP)) === (S_ISGID | S_IXGRP) // without S_IXGRP it once meant locking

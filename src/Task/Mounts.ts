@@ -4,20 +4,22 @@
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import { ENOTDIR } from "../Abi/Errno.ts"
+import { EINVAL, ENOTDIR } from "../Abi/Errno.ts"
 import { S_IFDIR, S_IFREG, isDirectory } from "../Abi/FileMode.ts"
+import { MS_RDONLY, MS_RELATIME } from "../Abi/MountFlags.ts"
 import { kernelSigInfo } from "../Abi/SigInfo.ts"
 import type { Credentials } from "../Vfs/Credentials.ts"
 import { DevFs } from "../Vfs/DevFs.ts"
 import { DeviceFiles } from "../Vfs/DeviceFiles.ts"
 import type { Filesystem } from "../Vfs/Filesystem.ts"
+import type { FilesystemType } from "../Vfs/FilesystemType.ts"
 import { FsContext } from "../Vfs/FsContext.ts"
 import { HostFs } from "../Vfs/HostFs.ts"
 import type { Caller } from "../Vfs/Inode.ts"
 import type { Location } from "../Vfs/Mount.ts"
 import { OverlayFs } from "../Vfs/OverlayFs.ts"
 import { PseudoFs } from "../Vfs/PseudoFs.ts"
-import { TmpFs } from "../Vfs/TmpFs.ts"
+import { TmpFs, memoryTypes } from "../Vfs/TmpFs.ts"
 import { makeProcFs } from "./ProcFs.ts"
 import { makeSysFs } from "./SysFs.ts"
 import type { System } from "./System.ts"
@@ -77,21 +79,27 @@ export const mountAll = Effect.fnUntraced(function* (
     }
   })
   vfs.special = devices
+  const addType = (type: FilesystemType): void => void vfs.filesystemTypes.set(type.name, type)
+  for (const type of memoryTypes(vfs)) addType(type)
   const devFs = new DevFs({ device: vfs.newDevice(), clock: vfs.clock, devices })
+  const procFs = makeProcFs(system, (session) => devices.terminalOf(session))
+  const sysFs = makeSysFs(system)
+  // there is one of each of these, however often it is mounted
+  for (const filesystem of [devFs, procFs, sysFs]) {
+    vfs.mountInternal(filesystem)
+    const { name } = filesystem
+    addType({ name, isForUsers: name !== "devtmpfs", make: (_, options) => (options === "" ? filesystem : -EINVAL) })
+  }
   yield* mountAt(system, caller, "/dev", devFs)
-  yield* mountAt(
-    system,
-    caller,
-    "/proc",
-    makeProcFs(system, (session) => devices.terminalOf(session))
-  )
-  yield* mountAt(system, caller, "/sys", makeSysFs(system))
-  yield* mountAt(system, caller, "/dev/shm", new TmpFs({ device: vfs.newDevice(), clock: vfs.clock }))
+  yield* mountAt(system, caller, "/proc", procFs)
+  yield* mountAt(system, caller, "/sys", sysFs)
+  yield* mountAt(system, caller, "/dev/shm", new TmpFs({ device: vfs.newDevice(), clock: vfs.clock, heap: vfs.heap }))
   for (const bind of plan.binds) {
     const source = HostFs.open(bind.source, { writable: !bind.readOnly, volatile: true })
     if (typeof source === "number") return yield* new MountFailed({ path: bind.source, errno: -source })
     yield* mountAt(system, caller, bind.target, source, bind.readOnly)
   }
+  caller.fs.leave()
   return devFs
 })
 
@@ -99,14 +107,15 @@ const rootFilesystem = Effect.fnUntraced(function* (
   { vfs }: System,
   root: MountPlan["root"]
 ): Effect.fn.Return<Filesystem, MountFailed> {
-  if (typeof root === "object") return new TmpFs({ device: vfs.newDevice(), clock: vfs.clock, mode: 0o755 })
+  if (typeof root === "object")
+    return new TmpFs({ device: vfs.newDevice(), clock: vfs.clock, heap: vfs.heap, mode: 0o755 })
   const lower = HostFs.open(root, { writable: false, volatile: false })
   if (typeof lower === "number") return yield* new MountFailed({ path: root, errno: -lower })
   if (!isDirectory(lower.root.mode)) {
     lower.dispose()
     return yield* new MountFailed({ path: root, errno: ENOTDIR })
   }
-  return new OverlayFs({ lower, clock: vfs.clock })
+  return new OverlayFs({ lower, clock: vfs.clock, heap: vfs.heap })
 })
 
 /** Mounts `filesystem` at `path`, which is made if it is missing (in the overlay: the host sees nothing of it). */
@@ -122,7 +131,10 @@ const mountAt = Effect.fnUntraced(function* (
     const covered = point.dentry.inode?.stat()
     if (typeof covered === "object") filesystem.mountPoint = covered
   }
-  const mounted = typeof point === "number" ? point : system.vfs.mount(filesystem, point, { readOnly })
+  const mounted =
+    typeof point === "number"
+      ? point
+      : system.vfs.mount(filesystem, point, readOnly ? { flags: MS_RDONLY | MS_RELATIME } : {})
   if (typeof mounted === "number") return yield* new MountFailed({ path, errno: -mounted })
 })
 

@@ -5,6 +5,7 @@
 import { GeneratedFile, PseudoFs } from "../Vfs/PseudoFs.ts"
 import type { OpenRequest } from "../Vfs/Inode.ts"
 import { Location } from "../Vfs/Mount.ts"
+import { MountNamespace } from "../Vfs/MountNamespace.ts"
 import type { Namespace } from "../Vfs/Namespace.ts"
 import { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import type { Stat } from "../Vfs/Stat.ts"
@@ -42,6 +43,11 @@ export class NamespaceDescription extends OpenFileDescription {
     this.namespace = inode.namespace
     this.#inode = inode
     this.#location = request.location
+    if (this.namespace instanceof MountNamespace) this.namespace.use()
+  }
+
+  protected override onLastClose(): void {
+    if (this.namespace instanceof MountNamespace) this.namespace.unuse()
   }
 
   override stat(): Stat | number {

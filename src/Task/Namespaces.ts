@@ -1,6 +1,6 @@
 /**
  * The namespaces that a task lives in: Linux's nsproxy. The user namespace is part of its credentials; the PID namespace
- * of a task is where its id was given out and never changes.
+ * of a task is where its id was given out and never changes; the mount namespace is part of its file context.
  */
 import {
   CLONE_NEWCGROUP,
@@ -17,8 +17,8 @@ import { IpcNamespace } from "../Ipc/IpcNamespace.ts"
 import type { Actor } from "../Ipc/SharedMemory.ts"
 import type { Timekeeper } from "../Time/Timekeeper.ts"
 import { type Credentials, hasCapabilityIn } from "../Vfs/Credentials.ts"
+import type { FsContext } from "../Vfs/FsContext.ts"
 import type { Caller } from "../Vfs/Inode.ts"
-import { MountNamespace } from "../Vfs/MountNamespace.ts"
 import { FIRST_NAMESPACE_INO, type NamespaceIdentity, type NamespaceKind } from "../Vfs/Namespace.ts"
 import { firstUserNamespace } from "../Vfs/UserNamespace.ts"
 import { NetNamespace } from "./NetNamespace.ts"
@@ -33,7 +33,6 @@ export interface Namespaces {
   /** In which children get their ids. */
   readonly pidForChildren: PidNamespace
   readonly net: NetNamespace
-  readonly mnt: MountNamespace
 }
 
 /** Those that a sandbox begins with. */
@@ -50,8 +49,7 @@ export const firstNamespaces = (options: {
     uts: new UtsNamespace(identity("uts"), { hostname: options.hostname, domainname: "(none)" }),
     ipc: new IpcNamespace(identity("ipc"), options.timekeeper, options.actor),
     pidForChildren: new PidNamespace(identity("pid"), undefined),
-    net: new NetNamespace(identity("net")),
-    mnt: new MountNamespace(identity("mnt"))
+    net: new NetNamespace(identity("net"))
   }
 }
 
@@ -63,7 +61,7 @@ export const namespacesOf = ({ namespaces, taskSet }: System, { tid }: Caller): 
 const KINDS = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWCGROUP | CLONE_NEWTIME
 
 /** What isn't there, and is refused. */
-const MISSING = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWCGROUP | CLONE_NEWTIME
+const MISSING = CLONE_NEWPID | CLONE_NEWCGROUP | CLONE_NEWTIME
 
 /**
  * The namespaces of a child, or of who calls unshare(2): `old`, but new ones of the kinds in `flags`, which belong to the
@@ -86,4 +84,20 @@ export const copyNamespaces = (
     ipc: (flags & CLONE_NEWIPC) === 0 ? old.ipc : new IpcNamespace(identity(), system.timekeeper, system.actor),
     net: (flags & CLONE_NEWNET) === 0 ? old.net : new NetNamespace(identity())
   }
+}
+
+/**
+ * The file context of a child, or of who calls unshare(2), that shares it with nobody: a copy of `fs`, with CLONE_NEWNS in
+ * `flags` in a new mount namespace that belongs to the user namespace of `credentials`. -ENOSPC.
+ */
+export const copyFileContext = (
+  { namespaceNumbers, vfs }: System,
+  fs: FsContext,
+  flags: number,
+  credentials: Credentials
+): FsContext | number => {
+  if ((flags & CLONE_NEWNS) === 0) return fs.copy()
+  const made = vfs.newNamespace({ ino: namespaceNumbers.next(), owner: credentials.userNamespace })
+  const copies = vfs.tree.copyNamespace(fs.namespace, made)
+  return typeof copies === "number" ? copies : fs.copyInto(made, copies)
 }

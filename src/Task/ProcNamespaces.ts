@@ -22,7 +22,7 @@ const time = only("time")
 const LINKS: ReadonlyArray<readonly [name: string, namespace: (task: Task) => Namespace | undefined]> = [
   ["cgroup", (task) => living(task) && cgroup],
   ["ipc", (task) => living(task)?.namespaces.ipc],
-  ["mnt", (task) => living(task)?.namespaces.mnt],
+  ["mnt", (task) => living(task)?.fs.namespace],
   ["net", (task) => living(task)?.namespaces.net],
   ["pid", (task) => task.namespaces.pidForChildren],
   ["pid_for_children", (task) => living(task)?.namespaces.pidForChildren],

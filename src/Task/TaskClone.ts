@@ -32,7 +32,7 @@ import { Mutex } from "../Sync/Mutex.ts"
 import { noSignalStack } from "../Signals/SignalStack.ts"
 import { watchCpuLimit } from "./CpuLimit.ts"
 import { orRefused } from "./HostRefusal.ts"
-import { copyNamespaces } from "./Namespaces.ts"
+import { copyFileContext, copyNamespaces } from "./Namespaces.ts"
 import { inheritScheduling } from "./Scheduling.ts"
 import { Task } from "./Task.ts"
 import { inheritSeccomp } from "./TaskSeccomp.ts"
@@ -149,9 +149,11 @@ const makeTask = (
   tid: number,
   { context, memoryManager }: ChildMemory,
   { credentials, namespaces }: Standing
-): Task => {
+): Task | number => {
   const { flags } = request
   const { system } = parent
+  const fs = (flags & CLONE_FS) !== 0 ? parent.fs.share() : copyFileContext(system, parent.fs, flags, credentials)
+  if (typeof fs === "number") return fs
   const threadGroup = (flags & CLONE_THREAD) !== 0 ? parent.threadGroup : makeGroup(parent, request, tid)
   const child = new Task({
     system,
@@ -160,7 +162,7 @@ const makeTask = (
     context,
     memoryManager,
     fds: (flags & CLONE_FILES) !== 0 ? parent.fds.share() : parent.fds.copy(),
-    fs: (flags & CLONE_FS) !== 0 ? parent.fs.share() : parent.fs.copy(),
+    fs,
     credentials,
     namespaces,
     commandName: parent.commandName

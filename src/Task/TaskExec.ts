@@ -75,7 +75,7 @@ const openLocation = (caller: Caller, location: Location): OpenFileDescription |
   if (inode.writers > 0) return -ETXTBSY
   const file = inode.open({ flags: O_RDONLY, location, caller, created: false, executes: true })
   if (typeof file === "number") return file
-  file.announce(location.dentry).tell(IN_ACCESS)
+  file.announce(location).tell(IN_ACCESS)
   return file
 }
 

@@ -31,7 +31,7 @@ export const credentialsInNew = (task: Task): Credentials | number => {
   const { egid, euid } = credentials
   if (parent.level > MAX_LEVEL) return -ENOSPC
   // whoever is in a chroot would get the capability to leave it
-  if (!task.fs.root.equals(system.vfs.root.covered)) return -EPERM
+  if (!task.fs.root.equals(task.fs.namespace.top)) return -EPERM
   if (!parent.hasUser(euid) || !parent.hasGroup(egid)) return -EPERM
   const maker = { uid: euid, gid: egid, hasSetFileCapabilities: hasOwnCapability(credentials, CAP_SETFCAP) }
   return credentialsIn(credentials, new UserNamespace(system.namespaceNumbers.next(), parent, maker))

@@ -7,6 +7,7 @@
  */
 import { ENOENT } from "../Abi/Errno.ts"
 import type { Inode } from "./Inode.ts"
+import type { Mount } from "./Mount.ts"
 
 /** Counts dentries held strongly by their parents, and trims when there are too many. One per Vfs. */
 export class DentryCache {
@@ -35,8 +36,8 @@ export class Dentry {
   inode: Inode | undefined
   /** Removed, or found gone: its path ends in " (deleted)". */
   unlinked = false
-  /** How many mounts sit on it; then it can't be removed or renamed (EBUSY). */
-  mounts = 0
+  /** What is mounted on it, by the mount through which it is covered; undefined: nothing. Atomic: Mount. */
+  mounts: Map<Mount, Mount> | undefined
   readonly #cache: DentryCache
   #children: Map<string, Dentry | WeakRef<Dentry>> | undefined
 

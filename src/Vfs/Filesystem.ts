@@ -1,8 +1,12 @@
 /**
  * A filesystem: a device number, a root inode, and what statfs(2) says. What is mounted where is Mount's business.
  */
+import { EINVAL } from "../Abi/Errno.ts"
+import { MS_RDONLY } from "../Abi/MountFlags.ts"
+import type { Dentry } from "./Dentry.ts"
 import type { Inode } from "./Inode.ts"
 import type { FileTime } from "./Stat.ts"
+import { type UserNamespace, firstUserNamespace } from "./UserNamespace.ts"
 
 /** What statfs(2) reports. Plain data. */
 export interface FilesystemStatus {
@@ -30,9 +34,32 @@ export abstract class Filesystem {
   /** statfs(2), or -errno. */
   abstract status(): FilesystemStatus | number
 
+  /** MS_* bits of `FILESYSTEM_FLAGS`. Atomic: `reconfigure`. */
+  flags = 0
+  /** Whose privileges count for it as a whole. Atomic: set when it is mounted for the first time. */
+  owner: UserNamespace = firstUserNamespace
+  /** Mounts that show it: those of a tree, and those that are still in use. Atomic: Mount, MountTree. */
+  mounts = 0
+  /** Descriptions that may write to a regular file of it. Atomic: OpenFileDescription. */
+  writers = 0
+  /** The top of the names below it, once it is mounted. Atomic: Vfs. */
+  top: Dentry | undefined
+
   /** Whether every change fails with -EROFS, whatever the mount says. */
   get readOnly(): boolean {
-    return false
+    return (this.flags & MS_RDONLY) !== 0
+  }
+
+  /** What mountinfo says of it after "rw" or "ro": its own options, each after a comma. */
+  get options(): string {
+    return ""
+  }
+
+  /** mount(2) with MS_REMOUNT: other `flags`, and the filesystem's own options. 0 or -errno. */
+  reconfigure(flags: number, options: string): number {
+    if (options !== "") return -EINVAL
+    this.flags = flags
+    return 0
   }
 
   /** sync(2), syncfs(2). */

@@ -1,21 +1,68 @@
 /**
  * What fs_struct is in Linux: a root directory, a working directory and a umask. Tasks made with CLONE_FS share one;
- * fork copies it.
+ * fork copies it. It also says in which mount namespace they are: Linux refuses to let tasks that share a root and a
+ * working directory be in different ones.
  *
  * Atomic: every method.
  */
-import type { Location } from "./Mount.ts"
+import { Location, type Mount } from "./Mount.ts"
+import type { MountNamespace } from "./MountNamespace.ts"
 
 export class FsContext {
-  root: Location
-  workingDirectory: Location
   umask: number
+  #namespace: MountNamespace
+  #root: Location
+  #workingDirectory: Location
   #users = 1
 
-  constructor(root: Location, workingDirectory: Location = root, umask = 0o022) {
+  constructor(
+    root: Location,
+    workingDirectory: Location = root,
+    umask = 0o022,
+    namespace: MountNamespace = root.mount.namespace!
+  ) {
+    this.#root = root
+    this.#workingDirectory = workingDirectory
+    this.#namespace = namespace
+    this.umask = umask
+    root.mount.use()
+    workingDirectory.mount.use()
+    namespace.use()
+  }
+
+  get root(): Location {
+    return this.#root
+  }
+
+  set root(place: Location) {
+    const before = this.#root
+    place.mount.use()
+    this.#root = place
+    before.mount.unuse()
+  }
+
+  get workingDirectory(): Location {
+    return this.#workingDirectory
+  }
+
+  set workingDirectory(place: Location) {
+    const before = this.#workingDirectory
+    place.mount.use()
+    this.#workingDirectory = place
+    before.mount.unuse()
+  }
+
+  get namespace(): MountNamespace {
+    return this.#namespace
+  }
+
+  /** Goes to another mount namespace, where the place of each mount is another one. */
+  enter(namespace: MountNamespace, root: Location, workingDirectory: Location): void {
+    const before = this.#namespace
+    this.#namespace = namespace.use()
     this.root = root
     this.workingDirectory = workingDirectory
-    this.umask = umask
+    before.unuse()
   }
 
   /** One more task shares it (CLONE_FS). */
@@ -30,11 +77,21 @@ export class FsContext {
 
   /** One's own with the same values (fork, unshare). */
   copy(): FsContext {
-    return new FsContext(this.root, this.workingDirectory, this.umask)
+    return new FsContext(this.root, this.workingDirectory, this.umask, this.#namespace)
   }
 
-  /** A task leaves. Nothing is held that must be closed. */
+  /** One's own in `namespace`, made as a copy of this one's: `copies` says which mount became which. */
+  copyInto(namespace: MountNamespace, copies: ReadonlyMap<Mount, Mount>): FsContext {
+    const moved = ({ dentry, mount }: Location): Location => new Location(copies.get(mount) ?? mount, dentry)
+    return new FsContext(moved(this.root), moved(this.workingDirectory), this.umask, namespace)
+  }
+
+  /** A task leaves; the last one lets go of the places and the namespace. */
   leave(): void {
     this.#users--
+    if (this.#users > 0) return
+    this.#root.mount.unuse()
+    this.#workingDirectory.mount.unuse()
+    this.#namespace.unuse()
   }
 }

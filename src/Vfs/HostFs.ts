@@ -8,6 +8,7 @@
 import { realpathSync } from "node:fs"
 import { EACCES, ENOENT, ENOTDIR, EPERM, ESTALE } from "../Abi/Errno.ts"
 import { isRegular, isSpecial } from "../Abi/FileMode.ts"
+import { MS_RDONLY } from "../Abi/MountFlags.ts"
 import { O_DIRECTORY, O_PATH } from "../Abi/OpenFlags.ts"
 import { Filesystem, type FilesystemStatus } from "./Filesystem.ts"
 import * as Host from "./HostCalls.ts"
@@ -61,6 +62,7 @@ export class HostFs extends Filesystem {
     super()
     this.#top = top
     this.writable = options.writable
+    if (!options.writable) this.flags = MS_RDONLY
     this.volatile = options.volatile
     this.device = root.dev
     const directory = new HostInode(this, undefined, "", root)
@@ -98,8 +100,10 @@ export class HostFs extends Filesystem {
     return new HostFs(top, root, name, options)
   }
 
-  override get readOnly(): boolean {
-    return !this.writable
+  /** What the sandbox's owner bound read-only stays so. */
+  override reconfigure(flags: number, options: string): number {
+    if (!this.writable && (flags & MS_RDONLY) === 0) return -EACCES
+    return super.reconfigure(flags, options)
   }
 
   override status(): FilesystemStatus | number {

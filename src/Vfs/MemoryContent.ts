@@ -11,26 +11,42 @@ const PAGE_SIZE = 4096
 /** Above this, bytes move to a memfd. */
 export const MEMORY_LIMIT = 1 << 20
 
-/** How many bytes a filesystem may keep. Atomic: every method. */
+/** How many bytes there may be of something, also as a part of what `whole` allows. Atomic: every method. */
 export class MemoryBudget {
-  readonly limit: number
+  limit: number
   used = 0
+  readonly #whole: MemoryBudget | undefined
 
-  constructor(limit: number) {
+  constructor(limit: number, whole?: MemoryBudget) {
     this.limit = limit
+    this.#whole = whole
   }
 
-  /** Takes `bytes`; false when that exceeds the limit. A negative number gives back. */
+  /** Takes `bytes`; false when that exceeds a limit. A negative number gives back. */
   take(bytes: number): boolean {
-    if (bytes > 0 && this.used + bytes > this.limit) return false
-    this.used += bytes
+    if (bytes > 0 && !this.has(bytes)) return false
+    this.add(bytes)
     return true
+  }
+
+  /** As `take`, whatever the limit. */
+  add(bytes: number): void {
+    this.used += bytes
+    this.#whole?.add(bytes)
   }
 
   /** Whether `take` would succeed. */
   has(bytes: number): boolean {
-    return this.used + bytes <= this.limit
+    return this.used + bytes <= this.limit && (this.#whole?.has(bytes) ?? true)
   }
+}
+
+/** What contents are charged to. */
+export interface ContentBudgets {
+  /** Whole pages that hold bytes of files: what a filesystem's size limits. */
+  readonly budget: MemoryBudget
+  /** Memory of the sentry's own that this takes. */
+  readonly heap: MemoryBudget
 }
 
 /** What MemoryFile keeps bytes in. Counts or -errno; offsets are valid and within MAX_FILE_SIZE. */
@@ -49,14 +65,16 @@ export interface Content {
 const pagesOf = (bytes: number): number => Math.ceil(bytes / PAGE_SIZE)
 
 export class ArrayContent implements Content {
-  readonly #budget: MemoryBudget
+  readonly #budgets: ContentBudgets
   #bytes: Uint8Array = EMPTY
   #size = 0
+  /** Bytes of the budget taken. */
+  #taken = 0
   /** Pages below the size that were never written. */
   #holes: Set<number> | undefined
 
-  constructor(budget: MemoryBudget) {
-    this.#budget = budget
+  constructor(budgets: ContentBudgets) {
+    this.#budgets = budgets
   }
 
   get size(): number {
@@ -75,8 +93,13 @@ export class ArrayContent implements Content {
   }
 
   write(from: Uint8Array, offset: number): number {
+    const count = this.#reserve(offset, from.length)
+    if (count < from.length) return count === 0 ? -ENOSPC : this.write(from.subarray(0, count), offset)
     const end = offset + from.length
-    if (end > this.#bytes.length && !this.#grow(end)) return -ENOSPC
+    if (end > this.#bytes.length && !this.#grow(end)) {
+      this.#account()
+      return -ENOSPC
+    }
     if (offset > this.#size) this.#extend(offset)
     this.#bytes.set(from, offset)
     if (end > this.#size) this.#size = end
@@ -84,6 +107,28 @@ export class ArrayContent implements Content {
       for (let page = Math.floor(offset / PAGE_SIZE); page < pagesOf(end); page++) this.#holes.delete(page)
     }
     return from.length
+  }
+
+  /** Takes the pages that a write needs and the file does not have: how many of the bytes fit. */
+  #reserve(offset: number, length: number): number {
+    const { budget } = this.#budgets
+    const pages = pagesOf(this.#size)
+    for (let page = Math.floor(offset / PAGE_SIZE); page * PAGE_SIZE < offset + length; page++) {
+      if (page < pages && !(this.#holes?.has(page) ?? false)) continue
+      if (!budget.take(PAGE_SIZE)) {
+        this.#account()
+        return Math.max(0, page * PAGE_SIZE - offset)
+      }
+      this.#taken += PAGE_SIZE
+    }
+    return length
+  }
+
+  /** The pages that the file has are what it has taken. */
+  #account(): void {
+    const has = this.blocks * 512
+    this.#budgets.budget.add(has - this.#taken)
+    this.#taken = has
   }
 
   truncate(length: number): number {
@@ -96,6 +141,7 @@ export class ArrayContent implements Content {
     this.#size = length
     if (this.#holes !== undefined) for (const page of this.#holes) if (page >= pagesOf(length)) this.#holes.delete(page)
     if (length === 0) this.dispose()
+    else this.#account()
     return 0
   }
 
@@ -110,21 +156,28 @@ export class ArrayContent implements Content {
   moveTo(memfd: MemfdContent): number {
     const error = memfd.truncate(this.#size)
     if (error < 0) return error
+    // the bytes move: they need not fit twice
+    this.#budgets.budget.add(-this.#taken)
+    this.#taken = 0
     for (let page = 0; page < pagesOf(this.#size); page++) {
       if (this.#holes?.has(page) ?? false) continue
       const at = page * PAGE_SIZE
       const count = memfd.write(this.#bytes.subarray(at, Math.min(at + PAGE_SIZE, this.#size)), at)
-      if (count < 0) return count
+      if (count < 0) {
+        this.#account()
+        return count
+      }
     }
     this.dispose()
     return 0
   }
 
   dispose(): void {
-    this.#budget.take(-this.#bytes.length)
+    this.#budgets.heap.add(-this.#bytes.length)
     this.#bytes = EMPTY
     this.#size = 0
     this.#holes = undefined
+    this.#account()
   }
 
   /** The size becomes `length`; whole pages in between are holes. */
@@ -138,7 +191,7 @@ export class ArrayContent implements Content {
 
   #grow(length: number): boolean {
     const capacity = Math.max(length, Math.min(this.#bytes.length * 2, MEMORY_LIMIT), 64)
-    if (!this.#budget.take(capacity - this.#bytes.length)) return false
+    if (!this.#budgets.heap.take(capacity - this.#bytes.length)) return false
     const bytes = new Uint8Array(capacity)
     bytes.set(this.#bytes.subarray(0, this.#size))
     this.#bytes = bytes
@@ -180,11 +233,26 @@ export class MemfdContent implements Content {
   }
 
   write(from: Uint8Array, offset: number): number {
-    if (!this.#budget.take(from.length)) return -ENOSPC
-    const count = Host.write(this.fd, from, offset)
-    this.#budget.take(-from.length)
+    const end = offset + from.length
+    const most = (pagesOf(end) - Math.floor(offset / PAGE_SIZE)) * PAGE_SIZE
+    const fits = this.#budget.has(most) ? from.length : this.#room(offset, end)
+    if (fits === 0 && from.length > 0) return -ENOSPC
+    const count = Host.write(this.fd, from.subarray(0, fits), offset)
     this.#account()
     return count
+  }
+
+  /** How many bytes of a write fit when not every page may be a new one: the file's own pages are free. */
+  #room(offset: number, end: number): number {
+    let room = Math.max(0, this.#budget.limit - this.#budget.used)
+    const { size } = this
+    for (let page = Math.floor(offset / PAGE_SIZE); page * PAGE_SIZE < end; page++) {
+      const at = page * PAGE_SIZE
+      if (at < size && this.seek(at, SEEK_DATA) === at) continue
+      if (room < PAGE_SIZE) return Math.max(0, at - offset)
+      room -= PAGE_SIZE
+    }
+    return end - offset
   }
 
   truncate(length: number): number {
@@ -215,9 +283,7 @@ export class MemfdContent implements Content {
   /** What the file really occupies counts: a sparse file is small. */
   #account(): void {
     const now = this.blocks * 512
-    if (now <= this.#taken || this.#budget.take(now - this.#taken)) {
-      if (now < this.#taken) this.#budget.take(now - this.#taken)
-      this.#taken = now
-    }
+    this.#budget.add(now - this.#taken)
+    this.#taken = now
   }
 }

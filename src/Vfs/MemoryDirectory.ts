@@ -120,7 +120,7 @@ export class MemoryDirectory extends MemoryNode {
   override link(name: string, target: Inode): number {
     if (!(target instanceof MemoryNode)) return -EEXIST // the VFS has compared filesystems
     if (this.#removed) return -ENOENT
-    if (!this.filesystem.budget.has(ENTRY_BYTES)) return -ENOSPC
+    if (!this.filesystem.heap.has(ENTRY_BYTES)) return -ENOSPC
     this.#put(name, target)
     target.linked()
     this.touch()
@@ -199,7 +199,7 @@ export class MemoryDirectory extends MemoryNode {
     const old = this.#entries.get(name)
     if (old === undefined || old === WHITEOUT) {
       this.#count++
-      this.filesystem.budget.used += ENTRY_BYTES
+      this.filesystem.heap.add(ENTRY_BYTES)
     }
     this.#entries.delete(name) // a map keeps the place of a key that it has
     this.#entries.set(name, { node, offset: this.#nextOffset++ })
@@ -211,7 +211,7 @@ export class MemoryDirectory extends MemoryNode {
     const old = this.#entries.get(name)
     if (old !== undefined && old !== WHITEOUT) {
       this.#count--
-      this.filesystem.budget.used -= ENTRY_BYTES
+      this.filesystem.heap.add(-ENTRY_BYTES)
     }
     this.#entries.delete(name)
     if (this.lower === undefined) return

@@ -28,7 +28,7 @@ export class MemoryFile extends MemoryNode implements FileData {
 
   constructor(filesystem: MemoryFs, origin: OwnAttributes | LowerInode, device: number) {
     super(filesystem, origin, device)
-    if (this.lower === undefined) this.#content = new ArrayContent(filesystem.budget)
+    if (this.lower === undefined) this.#content = new ArrayContent(filesystem)
   }
 
   get lockTarget(): object {
@@ -97,7 +97,7 @@ export class MemoryFile extends MemoryNode implements FileData {
   protected override resize(length: number): number {
     if (this.#content === undefined && length === 0) {
       this.becomeOwn()
-      this.#content = new ArrayContent(this.filesystem.budget)
+      this.#content = new ArrayContent(this.filesystem)
       return 0
     }
     const content = this.#writable(length)
@@ -190,7 +190,7 @@ export class MemoryFile extends MemoryNode implements FileData {
   #copyFrom(below: FileData, target: Content | undefined): number {
     const size = below.size()
     if (size < 0) return size
-    let content: Content | number = target ?? new ArrayContent(this.filesystem.budget)
+    let content: Content | number = target ?? new ArrayContent(this.filesystem)
     if (target === undefined && size > MEMORY_LIMIT) content = MemfdContent.make(this.filesystem.budget)
     if (typeof content === "number") return content
     const chunk = new Uint8Array(Math.min(CHUNK, Math.max(size, 1)))
@@ -241,7 +241,7 @@ export class MemoryFile extends MemoryNode implements FileData {
   #freeIfUnused(): void {
     if (this.#descriptions > 0 || !this.isOwn || this.own.nlink > 0) return
     this.#content?.dispose()
-    this.#content = new ArrayContent(this.filesystem.budget)
+    this.#content = new ArrayContent(this.filesystem)
     this.filesystem.holders.delete(this)
   }
 
@@ -256,6 +256,6 @@ export class MemoryFile extends MemoryNode implements FileData {
     this.#below?.close()
     this.#below = undefined
     if (this.#content instanceof MemfdContent) this.#content.dispose()
-    this.#content = new ArrayContent(this.filesystem.budget)
+    this.#content = new ArrayContent(this.filesystem)
   }
 }

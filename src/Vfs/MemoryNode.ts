@@ -10,7 +10,7 @@ import { S_IFMT, isDirectory, isRegular } from "../Abi/FileMode.ts"
 import type { FileClock, FilesystemStatus } from "./Filesystem.ts"
 import { Filesystem } from "./Filesystem.ts"
 import { type AttributeChanges, type Caller, type DirectoryEntry, Inode } from "./Inode.ts"
-import type { MemoryBudget } from "./MemoryContent.ts"
+import { MemoryBudget } from "./MemoryContent.ts"
 import type { FileData } from "./RegularFile.ts"
 import type { FileTime, Stat } from "./Stat.ts"
 
@@ -41,20 +41,25 @@ export interface OwnAttributes {
 /** The filesystem of such nodes. */
 export abstract class MemoryFs extends Filesystem {
   readonly clock: FileClock
+  /** Pages of files: the filesystem's size. */
   readonly budget: MemoryBudget
-  /** How many inodes there may be: each takes memory of the sentry's, not only of the budget. */
-  readonly maxInodes: number
+  /** What names, attributes and contents take of the sentry's own memory. */
+  readonly heap: MemoryBudget
+  /** How many inodes there may be. */
+  maxInodes: number
   #lastIno: number
   /** Inodes of its own that exist. Atomic: MemoryNode. */
   inodes = 0
   /** Files that hold descriptors of the host's. Atomic: MemoryFile. */
   readonly holders = new Set<{ dispose(): void }>()
 
-  constructor(clock: FileClock, budget: MemoryBudget, firstIno: number) {
+  /** `whole`: the heap that all filesystems of a sandbox share. */
+  constructor(clock: FileClock, limit: number, firstIno: number, whole: MemoryBudget) {
     super()
     this.clock = clock
-    this.budget = budget
-    this.maxInodes = Math.min(MAX_INODES, Math.max(16, Math.floor(budget.limit / 4096)))
+    this.budget = new MemoryBudget(limit)
+    this.heap = new MemoryBudget(whole.limit, whole)
+    this.maxInodes = Math.min(MAX_INODES, Math.max(16, Math.floor(this.heap.limit / 4096)))
     this.#lastIno = firstIno - 1
   }
 
@@ -64,12 +69,13 @@ export abstract class MemoryFs extends Filesystem {
 
   /** Whether one more inode, or name, of `bytes` fits. */
   hasRoom(bytes: number): boolean {
-    return this.inodes < this.maxInodes && this.budget.has(bytes)
+    return this.inodes < this.maxInodes && this.heap.has(bytes)
   }
 
   override dispose(): void {
     for (const holder of this.holders) holder.dispose()
     this.holders.clear()
+    this.heap.add(-this.heap.used)
   }
 
   /** `node`, which shows a lower inode, is about to get attributes of its own: it must not be forgotten. */
@@ -269,7 +275,7 @@ export abstract class MemoryNode extends Inode {
     if ((flags & XATTR_CREATE) !== 0 && exists) return -EEXIST
     if ((flags & XATTR_REPLACE) !== 0 && !exists) return -ENODATA
     if (value.length > 65_536) return -ERANGE
-    if (!this.filesystem.budget.take(name.length + value.length)) return -ENOSPC
+    if (!this.filesystem.heap.take(name.length + value.length)) return -ENOSPC
     this.own.ctime = this.filesystem.clock()
     this.#extended ??= new Map()
     this.#extended.set(name, value)
@@ -281,7 +287,7 @@ export abstract class MemoryNode extends Inode {
     const old = this.#extended?.get(name)
     if (old === undefined) return -ENODATA
     this.#extended!.delete(name)
-    this.filesystem.budget.take(-(name.length + old.length))
+    this.filesystem.heap.add(-(name.length + old.length))
     this.own.ctime = this.filesystem.clock()
     return 0
   }
@@ -305,12 +311,12 @@ export class MemorySymlink extends MemoryNode {
   constructor(filesystem: MemoryFs, origin: OwnAttributes | LowerInode, device: number, target?: string) {
     super(filesystem, origin, device)
     this.#target = target
-    filesystem.budget.used += target?.length ?? 0
+    filesystem.heap.add(target?.length ?? 0)
   }
 
   protected override forgotten(): void {
     super.forgotten()
-    this.filesystem.budget.used -= this.#target?.length ?? 0
+    this.filesystem.heap.add(-(this.#target?.length ?? 0))
   }
 
   protected override extent(): { readonly size: number; readonly blocks: number } | undefined {

@@ -159,10 +159,10 @@ export const unlink = (vfs: Vfs, caller: Caller, start: Location, path: string):
   if (walk.trailingSlash) return isDirectory(inode.mode) ? -EISDIR : -ENOTDIR
   const denied = mayDelete(walk.at.dentry, inode, false, caller.credentials)
   if (denied < 0) return denied
-  if (dentry.mounts > 0) return -EBUSY
+  if (isMountPoint(caller, dentry)) return -EBUSY
   const error = walk.at.dentry.inode!.unlink(walk.last, inode)
   if (error < 0) return error
-  dentry.drop()
+  vfs.drop(dentry)
   Notifications.unlinked(dentry)
   return 0
 }
@@ -180,12 +180,18 @@ export const rmdir = (vfs: Vfs, caller: Caller, start: Location, path: string): 
   const inode = dentry.inode!
   const denied = mayDelete(walk.at.dentry, inode, true, caller.credentials)
   if (denied < 0) return denied
-  if (dentry.mounts > 0) return -EBUSY
+  if (isMountPoint(caller, dentry)) return -EBUSY
   const error = walk.at.dentry.inode!.rmdir(walk.last, inode)
   if (error < 0) return error
-  dentry.drop()
+  vfs.drop(dentry)
   Notifications.removedDirectory(dentry)
   return 0
+}
+
+/** Whether something is mounted on it where `caller` can see it. */
+const isMountPoint = ({ fs: { namespace } }: Caller, { mounts }: Dentry): boolean => {
+  for (const parent of mounts?.keys() ?? []) if (parent.namespace === namespace) return true
+  return false
 }
 
 /** The dentry of the last component itself, mounts not crossed; -ENOENT where there is no such file. */
@@ -237,7 +243,7 @@ export const rename = (
 
   const denied = mayRename(from.at.dentry, inode, to.at.dentry, replaced, exchange, caller.credentials)
   if (denied < 0) return denied
-  if (source.mounts > 0 || target.mounts > 0) return -EBUSY
+  if (isMountPoint(caller, source) || isMountPoint(caller, target)) return -EBUSY
   const error = from.at.dentry.inode!.rename(from.last, inode, to.at.dentry.inode!, to.last, replaced, exchange)
   if (error < 0) return error
   const [oldDirectory, newDirectory] = [from.at.dentry.inode!, to.at.dentry.inode!]
@@ -246,7 +252,7 @@ export const rename = (
     Notifications.moved(oldDirectory, from.last, source, undefined, vfs.nextCookie())
     Notifications.moved(newDirectory, to.last, target, undefined, vfs.nextCookie())
   } else {
-    target.drop()
+    vfs.drop(target)
     source.move(to.at.dentry, to.last)
     Notifications.moved(oldDirectory, from.last, source, target, vfs.nextCookie())
   }

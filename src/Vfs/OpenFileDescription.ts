@@ -8,11 +8,11 @@
  */
 import { EINVAL, ENODEV, ENOTDIR, ENOTTY, ENXIO, ESPIPE } from "../Abi/Errno.ts"
 import { IN_CLOSE_NOWRITE, IN_CLOSE_WRITE, IN_OPEN } from "../Abi/InotifyFlags.ts"
+import { isRegular } from "../Abi/FileMode.ts"
 import { O_ACCMODE, O_PATH, O_RDONLY, O_WRONLY } from "../Abi/OpenFlags.ts"
 import type { KernelTermios } from "../Abi/Termios.ts"
 import type { UserMemory } from "../Memory/UserMemory.ts"
 import { WaitQueue } from "../Sync/WaitQueue.ts"
-import type { Dentry } from "./Dentry.ts"
 import type { OpenRequest } from "./Inode.ts"
 import type { Location } from "./Mount.ts"
 import { endIfUnused, happenedToFile } from "./Notifications.ts"
@@ -40,8 +40,10 @@ export abstract class OpenFileDescription {
   #references = 1
   /** What must happen at the last close besides closing: epoll registrations and flock(2) locks go. */
   #releaseHooks: Set<() => void> | undefined
-  /** The name it was opened by, once `announce` has been called. */
-  #announced: Dentry | undefined
+  /** Where it was opened, once `announce` has been called. */
+  #announced: Location | undefined
+  /** It counts among the writers of its mount. */
+  #writes = false
 
   /** `waiters` is given where several descriptions become ready together: all that refer to one pipe. */
   constructor(statusFlags: number, waiters: WaitQueue = new WaitQueue()) {
@@ -213,17 +215,25 @@ export abstract class OpenFileDescription {
     return undefined
   }
 
-  /** open(2) has succeeded: whoever watches the file at `dentry` is told so, and of the last close. */
-  announce(dentry: Dentry): this {
-    this.#announced = dentry
-    dentry.inode!.descriptions++
+  /** open(2) of what is at `place` has succeeded: whoever watches the file is told so, and of the last close. */
+  announce(place: Location): this {
+    const { dentry, mount } = place
+    const inode = dentry.inode!
+    this.#announced = place
+    mount.use()
+    this.#writes = this.writable && isRegular(inode.mode)
+    if (this.#writes) {
+      mount.writers++
+      mount.filesystem.writers++
+    }
+    inode.descriptions++
     if ((this.statusFlags & O_PATH) === 0) happenedToFile(dentry, IN_OPEN)
     return this
   }
 
   /** IN_ACCESS or IN_MODIFY, for whoever watches. Nobody is told of what flows through a FIFO. */
   tell(event: number): void {
-    if (this.#announced !== undefined && !this.isStream) happenedToFile(this.#announced, event)
+    if (this.#announced !== undefined && !this.isStream) happenedToFile(this.#announced.dentry, event)
   }
 
   /** One more descriptor (dup, fork, SCM_RIGHTS) refers to this. */
@@ -243,16 +253,22 @@ export abstract class OpenFileDescription {
   release(): void {
     this.#references--
     if (this.#references !== 0) return
-    const dentry = this.#announced
+    const place = this.#announced
+    const dentry = place?.dentry
     if (dentry !== undefined && (this.statusFlags & O_PATH) === 0) {
       happenedToFile(dentry, this.writable ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE)
     }
     for (const hook of this.#releaseHooks ?? []) hook()
     this.#releaseHooks = undefined
     this.onLastClose()
-    if (dentry === undefined) return
-    dentry.inode!.descriptions--
-    endIfUnused(dentry)
+    if (place === undefined) return
+    place.dentry.inode!.descriptions--
+    endIfUnused(place.dentry)
+    if (this.#writes) {
+      place.mount.writers--
+      place.mount.filesystem.writers--
+    }
+    place.mount.unuse()
   }
 
   /** Runs `hook` at the last close, before `onLastClose`. Returns how to call that off. */

@@ -22,6 +22,8 @@ export interface OverlayFsOptions {
   readonly clock: FileClock
   /** Bytes that changes may occupy; half of the host's memory by default. */
   readonly limit?: number
+  /** What all filesystems of the sandbox may take of the sentry's memory. */
+  readonly heap?: MemoryBudget
 }
 
 export class OverlayFs extends MemoryFs {
@@ -35,7 +37,7 @@ export class OverlayFs extends MemoryFs {
   readonly #linked = new Map<string, WeakRef<MemoryNode>>()
 
   constructor(options: OverlayFsOptions) {
-    super(options.clock, new MemoryBudget(options.limit ?? defaultLimit()), FIRST_INO)
+    super(options.clock, options.limit ?? defaultLimit(), FIRST_INO, options.heap ?? new MemoryBudget(defaultLimit()))
     this.#lower = options.lower
     this.device = options.lower.device
     this.root = new MemoryDirectory(this, options.lower.root, options.lower.device)

@@ -161,7 +161,7 @@ export class PathWalk {
   }
 
   #cross(location: Location): Location | number {
-    if (location.dentry.mounts === 0) return location
+    if (location.dentry.mounts === undefined) return location
     const covered = location.covered
     return covered !== location && (this.#resolve & RESOLVE_NO_XDEV) !== 0 ? -EXDEV : covered
   }
@@ -176,6 +176,7 @@ export class PathWalk {
   /** Puts the text of `link` before what is left of the path; or goes where a magic link leads. */
   #enterLink(link: Inode): number {
     if (this.#links++ >= MAX_SYMLINKS || (this.#resolve & RESOLVE_NO_SYMLINKS) !== 0) return -ELOOP
+    if (this.at.mount.noSymlinks) return -ELOOP
     if (link.magic) {
       if ((this.#resolve & RESOLVE_NO_MAGICLINKS) !== 0) return -ELOOP
       const target = link.follow(this.#caller)

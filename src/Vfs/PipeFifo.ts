@@ -5,9 +5,8 @@
 import { EAGAIN, EINVAL, ENXIO } from "../Abi/Errno.ts"
 import { O_ACCMODE, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY } from "../Abi/OpenFlags.ts"
 import type { WaitQueue } from "../Sync/WaitQueue.ts"
-import type { Dentry } from "./Dentry.ts"
 import type { Inode, OpenRequest } from "./Inode.ts"
-import { pathOf } from "./Mount.ts"
+import { type Location, pathOf } from "./Mount.ts"
 import type { OpenFileDescription } from "./OpenFileDescription.ts"
 import { PendingOpen } from "./PendingOpen.ts"
 import { Pipe, PipeDescription } from "./Pipe.ts"
@@ -15,14 +14,14 @@ import { Pipe, PipeDescription } from "./Pipe.ts"
 /** An open that waits until the other end was opened: that the peer came and went counts. */
 class PendingFifo extends PendingOpen {
   readonly #file: PipeDescription
-  readonly #dentry: Dentry
+  readonly #place: Location
   readonly #partners: () => number
   readonly #before: number
 
-  constructor(file: PipeDescription, dentry: Dentry, partners: () => number) {
+  constructor(file: PipeDescription, place: Location, partners: () => number) {
     super()
     this.#file = file
-    this.#dentry = dentry
+    this.#place = place
     this.#partners = partners
     this.#before = partners()
   }
@@ -32,7 +31,7 @@ class PendingFifo extends PendingOpen {
   }
 
   override complete(): OpenFileDescription | number {
-    return this.#partners() === this.#before ? -EAGAIN : this.#file.announce(this.#dentry)
+    return this.#partners() === this.#before ? -EAGAIN : this.#file.announce(this.#place)
   }
 
   override cancel(): void {
@@ -66,6 +65,6 @@ export class Fifos {
     })
     if (!mustWait) return file
     const partners = access === O_RDONLY ? () => fifo.writersEver : () => fifo.readersEver
-    return new PendingFifo(file, request.location.dentry, partners)
+    return new PendingFifo(file, request.location, partners)
   }
 }

@@ -53,16 +53,22 @@ import {
 import { hasCapabilityOver, inGroup } from "./Credentials.ts"
 import { Dentry, DentryCache } from "./Dentry.ts"
 import type { FileClock, Filesystem } from "./Filesystem.ts"
+import type { FilesystemType } from "./FilesystemType.ts"
 import type { AttributeChanges, Caller, Inode, NewNode, OpenRequest } from "./Inode.ts"
-import { Location, Mount, type MountOptions } from "./Mount.ts"
+import { MemoryBudget } from "./MemoryContent.ts"
+import { Location, type Mount, type MountOptions } from "./Mount.ts"
+import { MountNamespace } from "./MountNamespace.ts"
+import { MountTree, enter } from "./MountTree.ts"
 import { changedAttributes, created } from "./Notifications.ts"
+import { FIRST_NAMESPACE_INO, type NamespaceIdentity } from "./Namespace.ts"
 import { OpenFileDescription } from "./OpenFileDescription.ts"
 import { PathFile } from "./PathFile.ts"
 import { PathWalk } from "./PathWalk.ts"
 import { PendingOpen } from "./PendingOpen.ts"
 import { mayAccess, ownerOrCapable, withoutPrivileges } from "./Permission.ts"
 import { MAX_FILE_SIZE } from "./RegularFile.ts"
-import { TmpFs } from "./TmpFs.ts"
+import { TmpFs, defaultLimit } from "./TmpFs.ts"
+import { firstUserNamespace } from "./UserNamespace.ts"
 
 /** Opens what is not a file of any filesystem. */
 export interface SpecialFiles {
@@ -90,6 +96,8 @@ export interface WalkOptions {
   readonly resolve?: number
   /** -ENOTDIR unless it ends at a directory. */
   readonly directory?: boolean
+  /** The walk of umount2(2) is no use of what it finds (MNT_EXPIRE). */
+  readonly unmounts?: boolean
 }
 
 export class Vfs {
@@ -99,11 +107,19 @@ export class Vfs {
   readonly clock: FileClock
   readonly dentries = new DentryCache()
   #special: SpecialFiles
-  #lastMount = 0
   #lastDevice = 0x30
   #root: Location | undefined
   #unnamed: Location | undefined
   readonly #filesystems = new Set<Filesystem>()
+  /** What filesystems in memory take of the sentry's own: each may take half of the memory, and so may all together. */
+  readonly heap = new MemoryBudget(defaultLimit())
+  /** What mount(2) can mount, by name. */
+  readonly filesystemTypes = new Map<string, FilesystemType>()
+  /** What is mounted where. */
+  readonly tree = new MountTree((filesystem) => {
+    this.#filesystems.delete(filesystem)
+    filesystem.dispose()
+  })
 
   constructor(options: { readonly clock: FileClock; readonly special?: SpecialFiles }) {
     this.clock = options.clock
@@ -122,42 +138,68 @@ export class Vfs {
     return makedev(0, ++this.#lastDevice)
   }
 
-  /** The root of the whole tree. */
+  /** A mount namespace without mounts. */
+  newNamespace(identity: NamespaceIdentity): MountNamespace {
+    return new MountNamespace(identity, (namespace) => this.tree.remove(namespace.root, { propagate: false }))
+  }
+
+  /** "/" of the first mount namespace. */
   get root(): Location {
     return this.#root!
   }
 
-  /** Mounts `filesystem` as the root of the tree. */
+  /**
+   * Mounts `filesystem` as the root of the first namespace: as in Linux on a filesystem that nobody sees, so that
+   * pivot_root(2) can take it away.
+   */
   mountRoot(filesystem: Filesystem, options?: MountOptions): Location {
-    this.#root = this.mountInternal(filesystem, options)
+    const namespace = this.newNamespace({ ino: FIRST_NAMESPACE_INO.mnt, owner: firstUserNamespace }).use()
+    const bottom = this.newMount(new TmpFs({ device: this.newDevice(), clock: this.clock, heap: this.heap }), {
+      source: "rootfs"
+    })
+    namespace.root = bottom
+    enter(bottom, namespace)
+    const mount = this.newMount(filesystem, options)
+    mount.attach(new Location(bottom, bottom.root))
+    enter(mount, namespace)
+    this.#root = new Location(mount, mount.root)
     return this.#root
   }
 
   /** Mounts `filesystem` over `point`. Its root must be a directory exactly if `point` is one: -ENOTDIR. */
   mount(filesystem: Filesystem, point: Location, options?: MountOptions): Mount | number {
     if (isDirectory(point.dentry.inode!.mode) !== isDirectory(filesystem.root.mode)) return -ENOTDIR
-    const root = new Dentry(this.dentries, undefined, "/", filesystem.root)
-    this.#filesystems.add(filesystem)
-    return new Mount(++this.#lastMount, filesystem, root, point.covered, options)
+    const mount = this.newMount(filesystem, options)
+    const error = this.tree.graft(mount, point.covered)
+    if (error === 0) return mount
+    this.tree.discardTree(mount)
+    return error
   }
 
-  /** A mount that is nowhere in the tree (memfds): its root. */
-  mountInternal(filesystem: Filesystem, options?: MountOptions): Location {
-    const root = new Dentry(this.dentries, undefined, "/", filesystem.root)
+  /** A mount of all of `filesystem` that is nowhere yet. */
+  newMount(filesystem: Filesystem, options?: MountOptions): Mount {
+    filesystem.top ??= new Dentry(this.dentries, undefined, "/", filesystem.root)
     this.#filesystems.add(filesystem)
-    return new Location(new Mount(++this.#lastMount, filesystem, root, undefined, options), root)
+    return this.tree.make(filesystem, filesystem.top, options)
+  }
+
+  /** A mount that is nowhere in the tree (memfds), for as long as the sandbox lives: its root. */
+  mountInternal(filesystem: Filesystem, options?: MountOptions): Location {
+    const mount = this.newMount(filesystem, options)
+    mount.use()
+    return new Location(mount, mount.root)
   }
 
   /** The root of an internal tmpfs, for files that never get a name. */
   get unnamedFiles(): Location {
-    this.#unnamed ??= this.mountInternal(new TmpFs({ device: this.newDevice(), clock: this.clock }))
+    this.#unnamed ??= this.mountInternal(new TmpFs({ device: this.newDevice(), clock: this.clock, heap: this.heap }))
     return this.#unnamed
   }
 
-  /** The mounts of the tree, each after the one it is mounted on. */
-  *mounts(from: Mount = this.root.mount): Generator<Mount> {
-    yield from
-    for (const child of from.children) yield* this.mounts(child)
+  /** The name of `dentry` is gone, and with it what other namespaces have mounted there. */
+  drop(dentry: Dentry): void {
+    dentry.drop()
+    if (dentry.mounts !== undefined) this.tree.removeFrom(dentry)
   }
 
   /** sync(2). */
@@ -184,10 +226,12 @@ export class Vfs {
     if (path === "") return -ENOENT
     const walk = new PathWalk(caller, start, path, options.resolve)
     const error = walk.toLast()
+    walk.at.mount.expiring = false
     if (error < 0) return error
     for (;;) {
       const found = walk.lookupLast()
       if (typeof found === "number") return found
+      if (options.unmounts !== true) found.mount.expiring = false
       const { inode } = found.dentry
       if (inode === undefined) return -ENOENT
       if (isSymlink(inode.mode) && (options.follow || walk.trailingSlash)) {
@@ -276,7 +320,7 @@ export class Vfs {
     if (writes && type === S_IFREG && location.mount.refusesWrites) return -EROFS
     if (writes && type === S_IFREG && inode.executors > 0) return -ETXTBSY
     const file = this.#openInode(inode, { flags: statusFlagsOf(flags), location, caller, created: false })
-    if (file instanceof OpenFileDescription) file.announce(location.dentry)
+    if (file instanceof OpenFileDescription) file.announce(location)
     if (truncates && file instanceof OpenFileDescription) {
       const error = this.truncate(caller, location.dentry, 0)
       if (error < 0) {
@@ -332,7 +376,7 @@ export class Vfs {
     if (typeof found === "number") return found
     if (found instanceof OpenFileDescription) return -ENXIO
     const options = { flags: flags & (O_PATH | O_DIRECTORY | O_NOFOLLOW), location: found, caller, created: false }
-    return new PathFile(options).announce(found.dentry)
+    return new PathFile(options).announce(found)
   }
 
   #create(
@@ -355,7 +399,7 @@ export class Vfs {
     created(dentry)
     const location = new Location(parent.mount, dentry)
     const file = inode.open({ flags: statusFlagsOf(flags), location, caller, created: true })
-    return typeof file === "number" ? file : file.announce(dentry)
+    return typeof file === "number" ? file : file.announce(location)
   }
 
   #openUnnamed(
@@ -376,7 +420,7 @@ export class Vfs {
     if (typeof inode === "number") return inode
     const location = new Location(at.mount, this.unnamedDentry(at.dentry, `#${inode.ino}`, inode))
     const file = inode.open({ flags: statusFlagsOf(flags), location, caller, created: true })
-    return typeof file === "number" ? file : file.announce(location.dentry)
+    return typeof file === "number" ? file : file.announce(location)
   }
 
   /** A dentry that is in no directory: O_TMPFILE, memfd_create. Its path ends in " (deleted)". */

@@ -1,0 +1,96 @@
+/**
+ * mount(2), umount2(2): flags, x86-64 values.
+ */
+
+export const MS_RDONLY = 0x1
+export const MS_NOSUID = 0x2
+export const MS_NODEV = 0x4
+export const MS_NOEXEC = 0x8
+export const MS_SYNCHRONOUS = 0x10
+export const MS_REMOUNT = 0x20
+export const MS_MANDLOCK = 0x40
+export const MS_DIRSYNC = 0x80
+export const MS_NOSYMFOLLOW = 0x100
+export const MS_NOATIME = 0x400
+export const MS_NODIRATIME = 0x800
+export const MS_BIND = 0x1000
+export const MS_MOVE = 0x2000
+export const MS_REC = 0x4000
+export const MS_SILENT = 0x8000
+export const MS_POSIXACL = 0x1_0000
+export const MS_UNBINDABLE = 0x2_0000
+export const MS_PRIVATE = 0x4_0000
+export const MS_SLAVE = 0x8_0000
+export const MS_SHARED = 0x10_0000
+export const MS_RELATIME = 0x20_0000
+export const MS_KERNMOUNT = 0x40_0000
+export const MS_I_VERSION = 0x80_0000
+export const MS_STRICTATIME = 0x100_0000
+export const MS_LAZYTIME = 0x200_0000
+export const MS_ACTIVE = 0x4000_0000
+/** Only the kernel mounts it. */
+export const MS_NOUSER = 0x8000_0000
+
+/** Once proof that the other flags meant something; without effect for long. */
+export const MS_MGC_VAL = 0xc0ed_0000
+export const MS_MGC_MSK = 0xffff_0000
+
+/** What a mount itself may be told, not its filesystem. MS_STRICTATIME is kept as neither NOATIME nor RELATIME. */
+export const MOUNT_FLAGS = [
+  MS_RDONLY,
+  MS_NOSUID,
+  MS_NODEV,
+  MS_NOEXEC,
+  MS_NOATIME,
+  MS_NODIRATIME,
+  MS_RELATIME,
+  MS_NOSYMFOLLOW
+].reduce((all, flag) => all | flag, 0)
+
+/** What a filesystem may be told, and keeps. */
+export const FILESYSTEM_FLAGS = MS_RDONLY | MS_SYNCHRONOUS | MS_MANDLOCK | MS_DIRSYNC | MS_LAZYTIME
+
+export const ACCESS_TIME_FLAGS = MS_NOATIME | MS_NODIRATIME | MS_RELATIME
+export const PROPAGATION_FLAGS = MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE
+
+export const MS_NAMES: ReadonlyArray<readonly [name: string, value: number]> = Object.entries({
+  MS_RDONLY,
+  MS_NOSUID,
+  MS_NODEV,
+  MS_NOEXEC,
+  MS_SYNCHRONOUS,
+  MS_REMOUNT,
+  MS_MANDLOCK,
+  MS_DIRSYNC,
+  MS_NOSYMFOLLOW,
+  MS_NOATIME,
+  MS_NODIRATIME,
+  MS_BIND,
+  MS_MOVE,
+  MS_REC,
+  MS_SILENT,
+  MS_POSIXACL,
+  MS_UNBINDABLE,
+  MS_PRIVATE,
+  MS_SLAVE,
+  MS_SHARED,
+  MS_RELATIME,
+  MS_KERNMOUNT,
+  MS_I_VERSION,
+  MS_STRICTATIME,
+  MS_LAZYTIME,
+  MS_ACTIVE,
+  MS_NOUSER
+})
+
+export const MNT_FORCE = 0x1
+export const MNT_DETACH = 0x2
+export const MNT_EXPIRE = 0x4
+export const UMOUNT_NOFOLLOW = 0x8
+
+export const UMOUNT_NAMES: ReadonlyArray<readonly [name: string, value: number]> = Object.entries({
+  MNT_FORCE,
+  MNT_DETACH,
+  MNT_EXPIRE,
+  UMOUNT_NOFOLLOW
+})

@@ -1,10 +1,11 @@
 /**
- * System V IPC objects that know nothing of others, ipc_namespaces(7).
+ * System V IPC objects and POSIX message queues that know nothing of others, ipc_namespaces(7).
  */
 import type { Timekeeper } from "../Time/Timekeeper.ts"
 import type { Namespace, NamespaceIdentity } from "../Vfs/Namespace.ts"
 import type { UserNamespace } from "../Vfs/UserNamespace.ts"
 import { MessageQueues } from "./MessageQueues.ts"
+import { PosixQueues } from "./PosixQueues.ts"
 import { Semaphores } from "./Semaphores.ts"
 import { type Actor, SharedMemory } from "./SharedMemory.ts"
 
@@ -17,6 +18,7 @@ export class IpcNamespace implements Namespace {
   readonly memory: SharedMemory
   readonly semaphores: Semaphores
   readonly messages: MessageQueues
+  readonly posixQueues = new PosixQueues()
 
   constructor({ ino, owner }: NamespaceIdentity, timekeeper: Timekeeper, actor: Actor) {
     this.ino = ino

@@ -28,6 +28,7 @@ import { sysNamespace } from "./SysNamespace.ts"
 import { sysPidFd } from "./SysPidFd.ts"
 import { sysPipe } from "./SysPipe.ts"
 import { sysPoll } from "./SysPoll.ts"
+import { sysPosixQueue } from "./SysPosixQueue.ts"
 import { sysPrctl } from "./SysPrctl.ts"
 import { sysPriority } from "./SysPriority.ts"
 import { sysProcess } from "./SysProcess.ts"
@@ -75,6 +76,7 @@ const families: ReadonlyArray<ReadonlyArray<Syscall>> = [
   sysPidFd,
   sysPipe,
   sysPoll,
+  sysPosixQueue,
   sysPrctl,
   sysPriority,
   sysProcess,

@@ -1,9 +1,9 @@
 /**
  * Interval timers, setitimer(2), and POSIX timers, timer_create(2).
  */
+import { Sigevent, SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD, SIGEV_THREAD_ID } from "../Abi/Sigevent.ts"
 import { EAGAIN, EFAULT, EINVAL, EOPNOTSUPP } from "../Abi/Errno.ts"
 import { NSIG, SIGALRM, SIGPROF, SIGVTALRM, SI_KERNEL } from "../Abi/Signal.ts"
-import * as Struct from "../Abi/Struct.ts"
 import {
   CLOCK_NAMES,
   ItimerSpec,
@@ -97,20 +97,6 @@ const alarm = (task: Task, seconds: number): Result => {
 // ---------------------------------------------------------------------------------------------------------------------
 // POSIX timers
 // ---------------------------------------------------------------------------------------------------------------------
-
-const SIGEV_SIGNAL = 0
-const SIGEV_NONE = 1
-const SIGEV_THREAD = 2
-const SIGEV_THREAD_ID = 4
-
-/** `struct sigevent`, 64 bytes. */
-const Sigevent = Struct.make("sigevent", {
-  sigev_value: Struct.u64,
-  sigev_signo: Struct.i32,
-  sigev_notify: Struct.i32,
-  sigev_tid: Struct.i32,
-  pad: Struct.bytes(44)
-})
 
 const readNotification = (task: Task, at: number, id: number): Notification | number => {
   if (at === 0) return { _tag: "Process", signo: SIGALRM, value: BigInt(id) }

@@ -1,6 +1,7 @@
 /**
  * /proc/sys, proc_sys(5): what the kernel is configured to. Only the names of the system can be changed.
  */
+import { MSG_MAX, MSGSIZE_MAX, QUEUES_MAX } from "../Abi/Mqueue.ts"
 import { CAP_LAST_CAP } from "../Abi/Capability.ts"
 import { EPERM } from "../Abi/Errno.ts"
 import { UTS_LENGTH } from "../Abi/Utsname.ts"
@@ -118,6 +119,15 @@ const tree = (system: System): Directory => {
             max_queued_events: MAX_QUEUED_EVENTS,
             max_user_instances: MAX_USER_INSTANCES,
             max_user_watches: MAX_USER_WATCHES
+          }
+        },
+        mqueue: {
+          directory: {
+            msg_default: MSG_MAX,
+            msg_max: MSG_MAX,
+            msgsize_default: MSGSIZE_MAX,
+            msgsize_max: MSGSIZE_MAX,
+            queues_max: QUEUES_MAX
           }
         },
         nr_open: 1_048_576,

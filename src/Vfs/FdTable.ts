@@ -103,6 +103,7 @@ export class FdTable {
       const target = file.lockTarget()
       if (target !== undefined) this.locks.releaseRecords(target, this)
     }
+    file.onDescriptorClosed(this)
     file.release()
   }
 

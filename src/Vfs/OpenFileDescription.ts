@@ -278,6 +278,9 @@ export abstract class OpenFileDescription {
     return () => this.#releaseHooks?.delete(hook)
   }
 
+  /** A descriptor of `table`'s that referred to it is closed, be it the last or not. */
+  onDescriptorClosed(_table: object): void {}
+
   /** Called once, when nothing refers to the description any more. */
   protected onLastClose(): void {}
 }

@@ -2,7 +2,8 @@
  * Waiting for children: wait4(2), waitid(2).
  */
 import * as Effect from "effect/Effect"
-import { EBADF, EFAULT, EINVAL, ESRCH } from "../Abi/Errno.ts"
+import { EAGAIN, EBADF, EFAULT, EINVAL, ESRCH } from "../Abi/Errno.ts"
+import { O_NONBLOCK } from "../Abi/OpenFlags.ts"
 import { Rusage } from "../Abi/Resource.ts"
 import { SIGCHLD } from "../Abi/Signal.ts"
 import { encodeSigInfo } from "../Abi/SigInfo.ts"
@@ -26,7 +27,7 @@ import {
 import { PidFd } from "../Task/PidFd.ts"
 import { type Result, address, declare, flags, oneOf, pid, struct } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
-import { type WaitSelector, wait } from "../Task/TaskWait.ts"
+import { type WaitResult, type WaitSelector, wait } from "../Task/TaskWait.ts"
 import { rusageOf } from "./ResourceUsage.ts"
 
 const WAIT4_OPTIONS = WNOHANG | WUNTRACED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL
@@ -68,30 +69,38 @@ const selectorOfId = (task: Task, type: number, id: number): WaitSelector | numb
 }
 
 const waitid = (task: Task, type: number, id: number, info: number, options: number, usage: number): Result => {
-  if ((options & ~WAITID_OPTIONS) !== 0 || (options & (WEXITED | WSTOPPED | WCONTINUED)) === 0) return -EINVAL
+  // whatever comes of it, `info` is written: zeros where there is nothing to tell
+  const fail = (error: number): number => (info === 0 ? error : writeInfo(task, info, undefined) || error)
+  if ((options & ~WAITID_OPTIONS) !== 0 || (options & (WEXITED | WSTOPPED | WCONTINUED)) === 0) return fail(-EINVAL)
   const selector = selectorOfId(task, type, id)
-  if (typeof selector === "number") return selector
-  return Effect.map(wait(task, selector, options), (result) => {
-    if (typeof result === "number") return result
+  if (typeof selector === "number") return fail(selector)
+  const file = type === P_PIDFD ? task.fds.get(id) : undefined
+  const isNonBlocking = file !== undefined && (file.statusFlags & O_NONBLOCK) !== 0
+  return Effect.map(wait(task, selector, isNonBlocking ? options | WNOHANG : options), (result) => {
+    if (typeof result === "number") return fail(result)
+    if (result === undefined && isNonBlocking && (options & WNOHANG) === 0) return fail(-EAGAIN)
     if (usage !== 0 && result !== undefined) {
       if (task.memory.copyOut(usage, Rusage.encode(rusageOf(result.usage))) < 0) return -EFAULT
     }
-    if (info === 0) return 0
-    const bytes =
-      result === undefined
-        ? new Uint8Array(CHILD_INFO_SIZE)
-        : encodeSigInfo({
-            _tag: "Child",
-            signo: SIGCHLD,
-            code: result.code,
-            pid: result.pid,
-            uid: result.uid,
-            status: result.detail,
-            userTicks: 0,
-            systemTicks: 0
-          }).subarray(0, CHILD_INFO_SIZE)
-    return task.memory.copyOut(info, bytes)
+    return info === 0 ? 0 : writeInfo(task, info, result)
   })
+}
+
+const writeInfo = (task: Task, at: number, result: WaitResult | undefined): number => {
+  const bytes =
+    result === undefined
+      ? new Uint8Array(CHILD_INFO_SIZE)
+      : encodeSigInfo({
+          _tag: "Child",
+          signo: SIGCHLD,
+          code: result.code,
+          pid: result.pid,
+          uid: result.uid,
+          status: result.detail,
+          userTicks: 0,
+          systemTicks: 0
+        }).subarray(0, CHILD_INFO_SIZE)
+  return task.memory.copyOut(at, bytes)
 }
 
 /** waitid(2) writes siginfo_t up to si_status and nothing behind it. */

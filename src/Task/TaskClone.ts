@@ -24,7 +24,6 @@ import {
   CLONE_VM
 } from "../Abi/Clone.ts"
 import { Reg } from "../Abi/Registers.ts"
-import { NSIG } from "../Abi/Signal.ts"
 import { SemaphoreUndo } from "../Ipc/Semaphores.ts"
 import type { MemoryManager } from "../Memory/MemoryManager.ts"
 import type { PlatformContext, PlatformFailed } from "../Platform/Platform.ts"
@@ -61,11 +60,10 @@ export interface CloneRequest {
 type Standing = Pick<Task, "credentials" | "namespaces">
 
 /** 0, or -EINVAL for a combination that clone(2) refuses. */
-const validate = ({ exitSignal, flags }: CloneRequest): number => {
+const validate = ({ flags }: CloneRequest): number => {
   if ((flags & CLONE_FS) !== 0 && (flags & (CLONE_NEWNS | CLONE_NEWUSER)) !== 0) return -EINVAL
   if ((flags & CLONE_THREAD) !== 0 && (flags & CLONE_SIGHAND) === 0) return -EINVAL
   if ((flags & CLONE_SIGHAND) !== 0 && (flags & CLONE_VM) === 0) return -EINVAL
-  if (exitSignal > NSIG) return -EINVAL
   if ((flags & CLONE_PIDFD) !== 0 && (flags & (CLONE_THREAD | CLONE_DETACHED)) !== 0) return -EINVAL
   if ((flags & CLONE_THREAD) !== 0 && (flags & (CLONE_NEWUSER | CLONE_NEWPID)) !== 0) return -EINVAL
   return 0

@@ -5,7 +5,7 @@
  *     Alive ──last task exits──▶ Zombie ──waited for──▶ Dead
  */
 import * as Effect from "effect/Effect"
-import { SA_NOCLDWAIT, SIGCHLD, SI_USER, CLD_EXITED, CLD_KILLED, CLD_DUMPED } from "../Abi/Signal.ts"
+import { NSIG, SA_NOCLDWAIT, SIGCHLD, SI_USER, CLD_EXITED, CLD_KILLED, CLD_DUMPED } from "../Abi/Signal.ts"
 import { SIG_IGN } from "../Abi/SigAction.ts"
 import { POLLIN } from "../Abi/Poll.ts"
 import { type ExitStatus, exited } from "../Abi/Wait.ts"
@@ -190,7 +190,8 @@ const tellParent = (group: ThreadGroup, status: ExitStatus, last: Task): void =>
   const exitSignal = group.parentExecs !== parent.execs ? SIGCHLD : group.exitSignal
   const { sa_flags, sa_handler } = parent.handlers.get(SIGCHLD)
   const ignored = exitSignal === SIGCHLD && sa_handler === SIG_IGN
-  if (exitSignal !== 0 && !ignored) {
+  // clone(2) takes any number: what is no signal tells nothing
+  if (exitSignal !== 0 && exitSignal <= NSIG && !ignored) {
     sendToGroup(parent, { ...childSigInfo(group, ...exitCodes(status)), signo: exitSignal }, parentTask)
   }
   const unwanted = ignored || (exitSignal === SIGCHLD && (sa_flags & SA_NOCLDWAIT) !== 0)

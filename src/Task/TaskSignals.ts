@@ -22,9 +22,10 @@ import {
 } from "../Abi/Signal.ts"
 import type { SigInfo } from "../Abi/SigInfo.ts"
 import { SIG_DFL, SIG_IGN } from "../Abi/SigAction.ts"
+import { NANOS_PER_TICK } from "../Abi/Sysinfo.ts"
 import { type ExitStatus, signaled } from "../Abi/Wait.ts"
 import type { Task } from "./Task.ts"
-import type { ThreadGroup } from "./ThreadGroup.ts"
+import { type ThreadGroup, groupUsage } from "./ThreadGroup.ts"
 import { refusesQueueing } from "./UserLimits.ts"
 
 /** Whether a pending signal would be delivered if the task looked now. */
@@ -278,16 +279,19 @@ export const uidSeenBy = ({ leader }: ThreadGroup, uid: number): number =>
   leader === undefined ? uid : leader.credentials.userNamespace.userTo(uid)
 
 /** The siginfo of SIGCHLD about `group`. */
-export const childSigInfo = (group: ThreadGroup, code: number, status: number): SigInfo => ({
-  _tag: "Child",
-  signo: SIGCHLD,
-  code,
-  pid: group.tgid,
-  uid: group.parent === undefined ? 0 : uidSeenBy(group.parent, group.leader?.credentials.ruid ?? 0),
-  status,
-  userTicks: 0,
-  systemTicks: 0
-})
+export const childSigInfo = (group: ThreadGroup, code: number, status: number): SigInfo => {
+  const { system, user } = groupUsage(group)
+  return {
+    _tag: "Child",
+    signo: SIGCHLD,
+    code,
+    pid: group.tgid,
+    uid: group.parent === undefined ? 0 : uidSeenBy(group.parent, group.leader?.credentials.ruid ?? 0),
+    status,
+    userTicks: Number(user / NANOS_PER_TICK),
+    systemTicks: Number(system / NANOS_PER_TICK)
+  }
+}
 
 /** Takes the next signal for `task` that is in `wanted`: its own first, then the group's. Guarded by: signal mutex. */
 export const dequeueSignal = (task: Task, wanted: bigint): SigInfo | undefined => {

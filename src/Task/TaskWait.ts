@@ -31,7 +31,7 @@ import { Mutex } from "../Sync/Mutex.ts"
 import type { Task } from "./Task.ts"
 import { reap, releaseTracee } from "./TaskExit.ts"
 import { isReparented, isTraceStopped, ringOf } from "./TaskSignals.ts"
-import { type ThreadGroup, type Usage, addUsage } from "./ThreadGroup.ts"
+import { type ThreadGroup, type Usage, addUsage, groupUsage } from "./ThreadGroup.ts"
 
 /** Which children. */
 export type WaitSelector =
@@ -173,11 +173,12 @@ const takeStop = (task: Task, found: Change, options: number): Effect.Effect<Wai
     return kind === "Stopped" ? reportStop(task, waitee, options) : reportContinuation(task, waitee, options)
   })
 
-const commonOf = (task: Task, { credentials, threadGroup, tid }: Task) => ({
-  pid: tid,
-  uid: task.credentials.userNamespace.userTo(credentials.ruid),
-  usage: { ...threadGroup.usage }
-})
+const commonOf = (task: Task, { credentials, threadGroup, tid }: Task) => {
+  // getrusage(2)'s RUSAGE_BOTH: children it has waited for count too
+  const usage = groupUsage(threadGroup)
+  addUsage(usage, threadGroup.childUsage)
+  return { pid: tid, uid: task.credentials.userNamespace.userTo(credentials.ruid), usage }
+}
 
 const statusOf = ({ exitStatus, isLeader, ptrace, threadGroup }: Task): ExitStatus =>
   (isLeader ? threadGroup.exitStatus : ptrace.ended) ?? exitStatus
@@ -190,8 +191,7 @@ const takeEnd = (task: Task, waitee: Waitee, options: number): WaitResult => {
   if ((options & WNOWAIT) === 0) {
     if (!child.isLeader || isReparented(child)) releaseTracee(child, task)
     else {
-      addUsage(task.threadGroup.childUsage, threadGroup.usage)
-      addUsage(task.threadGroup.childUsage, threadGroup.childUsage)
+      addUsage(task.threadGroup.childUsage, common.usage)
       reap(threadGroup, task)
     }
   }

@@ -1,6 +1,18 @@
 /**
  * siginfo_t, sigaction(2): 128 bytes whose meaning depends on the signal and si_code. A tagged union here; encoded once.
  */
+import {
+  SIGBUS,
+  SIGCHLD,
+  SIGFPE,
+  SIGILL,
+  SIGSEGV,
+  SIGSYS,
+  SIGTRAP,
+  SI_ASYNCNL,
+  SI_DETHREAD,
+  SI_KERNEL
+} from "./Signal.ts"
 import * as Struct from "./Struct.ts"
 
 /** sizeof(siginfo_t). */
@@ -46,7 +58,7 @@ export type SigInfo =
     })
   /** There was no room for what came with it, RLIMIT_SIGPENDING: the signal looks as if sent by kill(2) of nobody. */
   | (Common & { readonly _tag: "Lost" })
-  /** The raw union, when the guest composed it (rt_sigqueueinfo(2)): bytes 12 to 127. */
+  /** The raw union, when the guest composed it (rt_sigqueueinfo(2)): bytes 12 to 47. */
   | (Common & { readonly _tag: "Raw"; readonly errno: number; readonly rest: Uint8Array })
 
 /** A signal that says no more than who is to blame: the kernel. */
@@ -106,8 +118,28 @@ export const encodeSigInfo = (info: SigInfo): Uint8Array => {
   return bytes
 }
 
-/** What rt_sigqueueinfo(2) was given: 128 bytes, taken as they are. */
-export const decodeSigInfo = (signo: number, bytes: Uint8Array): SigInfo => {
+/** Bytes of a siginfo_t that carry something. */
+const MEANINGFUL = 48
+
+/** How many codes above 0 there are of the signals that have codes of their own; other signals have those of SIGIO. */
+const codesOf: ReadonlyMap<number, number> = new Map([
+  [SIGILL, 11],
+  [SIGFPE, 15],
+  [SIGSEGV, 10],
+  [SIGBUS, 5],
+  [SIGTRAP, 6],
+  [SIGCHLD, 6],
+  [SIGSYS, 2]
+])
+const IO_CODES = 6
+
+const isKnown = (signo: number, code: number): boolean =>
+  code === SI_KERNEL ||
+  (code > 0 ? code <= (codesOf.get(signo) ?? IO_CODES) : code >= SI_DETHREAD || code === SI_ASYNCNL)
+
+/** What rt_sigqueueinfo(2) was given, as it is; undefined (E2BIG) for a code nobody knows with more than is kept of it. */
+export const decodeSigInfo = (signo: number, bytes: Uint8Array): SigInfo | undefined => {
   const header = Header.decode(bytes)
-  return { _tag: "Raw", signo, code: header.si_code, errno: header.si_errno, rest: bytes.slice(12) }
+  if (!isKnown(signo, header.si_code) && bytes.subarray(MEANINGFUL).some((byte) => byte !== 0)) return undefined
+  return { _tag: "Raw", signo, code: header.si_code, errno: header.si_errno, rest: bytes.slice(12, MEANINGFUL) }
 }

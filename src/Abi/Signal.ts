@@ -129,6 +129,8 @@ export const POLL_IN = 1
 export const POLL_OUT = 2
 export const SI_SIGIO = -5
 export const SI_TKILL = -6
+export const SI_DETHREAD = -7
+export const SI_ASYNCNL = -60
 
 // si_code of faults.
 export const SEGV_MAPERR = 1

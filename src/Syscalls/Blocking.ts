@@ -147,7 +147,8 @@ export const waitForFile = (
   events: number,
   attempt: () => number,
   options: WaitOptions = {}
-): Effect.Effect<number> => holding([file], waitUntil(task, [{ queue: file.waiters, events }], attempt, options))
+): Effect.Effect<number> =>
+  holding([file], waitUntil(task, [{ queue: file.facing(task).waiters, events }], attempt, options))
 
 /**
  * Tries `attempt`; where that says -EAGAIN and the file blocks, waits for `events` and tries again. An interrupted wait

@@ -59,7 +59,7 @@ export const epoll_ctl = declare(
     if (typeof epoll === "number") return target.pollable ? epoll : -EPERM
     switch (operation) {
       case EPOLL_CTL_ADD:
-        return epoll.add(targetFd, target, request)
+        return epoll.add(targetFd, target, request, target.facing(task))
       case EPOLL_CTL_MOD:
         return epoll.modify(targetFd, target, request)
       case EPOLL_CTL_DEL:

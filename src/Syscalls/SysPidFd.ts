@@ -1,66 +1,101 @@
 /**
  * Processes as files: pidfd_open(2) and its calls.
  */
-import { EBADF, EINVAL, EPERM, ESRCH } from "../Abi/Errno.ts"
+import { EBADF, EFAULT, EINVAL, EPERM, ESRCH } from "../Abi/Errno.ts"
 import { O_NONBLOCK } from "../Abi/OpenFlags.ts"
 import type { SigInfo } from "../Abi/SigInfo.ts"
 import { NSIG, SI_USER } from "../Abi/Signal.ts"
 import { CAP_SYS_PTRACE } from "../Abi/Capability.ts"
-import { PidFd } from "../Task/PidFd.ts"
+import { PIDFD_THREAD, PidFd } from "../Task/PidFd.ts"
 import { TaskDirectory } from "../Task/ProcTask.ts"
 import { type Result, declare, fd, flags, pid, signal, struct, uint } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
-import { sendToGroup } from "../Task/TaskSignals.ts"
-import type { ThreadGroup } from "../Task/ThreadGroup.ts"
+import { sendToGroup, sendToTask } from "../Task/TaskSignals.ts"
+import { ThreadGroup } from "../Task/ThreadGroup.ts"
 import { hasCapabilityIn } from "../Vfs/Credentials.ts"
-import { mayKill, readInfo, toldTo, userInfo } from "./SysSignal.ts"
+import { killMany, mayKill, readInfo, sent, toldTo, userInfo } from "./SysSignal.ts"
 import { installFile } from "./SysPipe.ts"
 
 /** A new descriptor for `group`; always close-on-exec. */
-export const openPidFd = (task: Task, group: ThreadGroup, statusFlags: number): number =>
+export const openPidFd = (task: Task, subject: ThreadGroup | Task, statusFlags: number): number =>
   installFile(
     task,
-    new PidFd(group, task.system.anonymous.attributes("anon_inode", task.credentials), statusFlags),
+    new PidFd(subject, task.system.anonymous.attributes("anon_inode", task.credentials), statusFlags),
     true
   )
 
-const PIDFD_NAMES = [["PIDFD_NONBLOCK", O_NONBLOCK]] as const
+const PIDFD_NAMES = [
+  ["PIDFD_NONBLOCK", O_NONBLOCK],
+  ["PIDFD_THREAD", PIDFD_THREAD]
+] as const
 
 const pidfd_open = (task: Task, id: number, flagBits: number): Result => {
-  if ((flagBits & ~O_NONBLOCK) !== 0 || id <= 0) return -EINVAL
+  if ((flagBits & ~(O_NONBLOCK | PIDFD_THREAD)) !== 0 || id <= 0) return -EINVAL
   const { groups, tasks } = task.system.taskSet
+  if ((flagBits & PIDFD_THREAD) !== 0) {
+    const thread = tasks.get(id)
+    return thread === undefined ? -ESRCH : openPidFd(task, thread, flagBits)
+  }
   const group = groups.get(id)
   if (group === undefined) return tasks.has(id) ? -EINVAL : -ESRCH // a thread that leads no group
   return openPidFd(task, group, flagBits)
 }
 
-/** The process that a descriptor refers to: one of pidfd_open(2), or of the directory /proc/[pid]. */
-const processOf = (task: Task, descriptor: number): ThreadGroup | undefined => {
+/** The process that a descriptor refers to, or the thread: one of pidfd_open(2), or of the directory /proc/[pid]. */
+const subjectOf = (task: Task, descriptor: number): ThreadGroup | Task | undefined => {
   const file = task.fds.get(descriptor)
-  if (file instanceof PidFd) return file.group
+  if (file instanceof PidFd) return file.thread ?? file.group
   const inode = file?.location()?.dentry.inode
   return inode instanceof TaskDirectory ? inode.process : undefined
 }
 
-const pidfd_send_signal = (task: Task, descriptor: number, signo: number, info: number, flagBits: number): Result => {
-  if (flagBits !== 0) return -EINVAL
-  const group = processOf(task, descriptor)
-  if (group === undefined) return -EBADF
-  const given: SigInfo | number =
-    info === 0 ? userInfo(task, group, signo, SI_USER) : readInfo(task, group.tgid, signo, info)
+/** Flags of pidfd_send_signal(2): whom the signal is for, whatever the descriptor says. */
+const PIDFD_SIGNAL_THREAD = 1
+const PIDFD_SIGNAL_THREAD_GROUP = 2
+const PIDFD_SIGNAL_PROCESS_GROUP = 4
+const SIGNAL_NAMES = Object.entries({
+  PIDFD_SIGNAL_THREAD,
+  PIDFD_SIGNAL_THREAD_GROUP,
+  PIDFD_SIGNAL_PROCESS_GROUP
+})
+
+const pidfd_send_signal = (task: Task, descriptor: number, signo: number, info: number, scope: number): Result => {
+  if (scope > PIDFD_SIGNAL_PROCESS_GROUP || (scope & (scope - 1)) !== 0) return -EINVAL
+  const subject = subjectOf(task, descriptor)
+  if (subject === undefined) return -EBADF
+  const [group, thread] = subject instanceof ThreadGroup ? [subject, subject.leader] : [subject.threadGroup, subject]
+  const id = subject instanceof ThreadGroup ? subject.tgid : subject.tid
+  const given = pidFdInfo(task, scope === PIDFD_SIGNAL_PROCESS_GROUP ? 0 : id, signo, info)
   if (typeof given === "number") return given
+  if (scope === PIDFD_SIGNAL_PROCESS_GROUP) {
+    const members = task.system.taskSet.processGroups.get(id)?.newestFirst ?? []
+    return sent(task.threadGroup, killMany(task, members, signo, given))
+  }
   if (signo < 0 || signo > NSIG) return -EINVAL
   if (group.state === "Dead") return -ESRCH
+  const toThread = scope === PIDFD_SIGNAL_THREAD || (scope === 0 && group !== subject)
+  if (toThread && group !== subject && !group.tasks.has(subject as Task)) return -ESRCH
   if (!mayKill(task, group, signo)) return -EPERM
-  if (signo !== 0) sendToGroup(group, info === 0 ? given : toldTo(task, group, given))
-  return 0
+  if (signo === 0) return 0
+  const told = given === undefined ? userInfo(task, group, signo, SI_USER) : toldTo(task, group, given)
+  if (!toThread) sendToGroup(group, told)
+  else if (thread !== undefined) sendToTask(thread, told)
+  return sent(group, 0)
+}
+
+/** What the caller wants to go with the signal, if anything; `id` is whom it is for. */
+const pidFdInfo = (task: Task, id: number, signo: number, at: number): SigInfo | undefined | number => {
+  if (at === 0) return undefined
+  const given = task.memory.readU32(at)
+  if (given < 0) return -EFAULT
+  return given === signo ? readInfo(task, id, signo, at) : -EINVAL
 }
 
 const pidfd_getfd = (task: Task, descriptor: number, target: number, flagBits: number): Result => {
   if (flagBits !== 0) return -EINVAL
   const file = task.fds.get(descriptor)
   if (!(file instanceof PidFd)) return -EBADF
-  const other = file.group.leader
+  const other = file.thread ?? file.group.leader
   if (file.group.state !== "Alive" || other === undefined) return -ESRCH
   const { credentials } = task
   const theirs = other.credentials
@@ -74,7 +109,7 @@ export const sysPidFd = [
   declare("pidfd_open", [pid("pid"), flags("flags", PIDFD_NAMES, "0")], pidfd_open),
   declare(
     "pidfd_send_signal",
-    [fd("pidfd"), signal("sig"), struct("info", "siginfo", "in"), uint("flags")],
+    [fd("pidfd"), signal("sig"), struct("info", "siginfo", "in"), flags("flags", SIGNAL_NAMES, "0")],
     pidfd_send_signal
   ),
   declare("pidfd_getfd", [fd("pidfd"), fd("targetfd"), uint("flags")], pidfd_getfd)

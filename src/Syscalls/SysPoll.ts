@@ -47,7 +47,7 @@ const scanUntil = (
   const found = scan()
   if (found !== 0) return found
   if (deadline !== undefined && deadline <= task.system.timekeeper.monotonic()) return 0
-  const sources = interests.map(({ file, events }) => ({ queue: file.waiters, events }))
+  const sources = interests.map(({ file, events }) => ({ queue: file.facing(task).waiters, events }))
   const options = { deadline, expired: () => 0, interrupted: () => interrupted }
   return holding(
     interests.map(({ file }) => file),
@@ -87,7 +87,7 @@ const pollUntil = (
   const scan = (): number => {
     let ready = invalid
     for (const { file, events, at } of interests) {
-      const found = file.readiness() & events
+      const found = file.facing(task).readiness() & events
       view.setUint16(at + 6, found, true)
       if (found !== 0) ready++
     }
@@ -251,7 +251,7 @@ const selectUntil = (
     let ready = 0
     for (const set of sets) set.found.fill(0)
     for (const { file, fd } of interests) {
-      const readiness = file.readiness()
+      const readiness = file.facing(task).readiness()
       for (const { asked, found, bits } of sets) {
         if ((readiness & bits) === 0 || !has(asked, fd)) continue
         found[fd >> 3]! |= 1 << (fd & 7)

@@ -45,8 +45,9 @@ export const readFile = (
   offset?: number
 ): Result => {
   if (typeof vector === "number") return vector
+  const seen = file.facing(task)
   const attempt = (): number => {
-    const count = readInto(file, vector, offset)
+    const count = readInto(seen, vector, offset)
     if (count === -EAGAIN && !isNonBlocking(file)) return count
     task.accounts.readCalls++
     if (count > 0) {

@@ -2,7 +2,7 @@
  * Signals: actions, masks, sending, waiting for them.
  */
 import * as Effect from "effect/Effect"
-import { EAGAIN, EFAULT, EINTR, EINVAL, ENOMEM, EPERM, ERESTARTNOHAND, ESRCH } from "../Abi/Errno.ts"
+import { E2BIG, EAGAIN, EFAULT, EINTR, EINVAL, ENOMEM, EPERM, ERESTARTNOHAND, ESRCH } from "../Abi/Errno.ts"
 import { CAP_KILL } from "../Abi/Capability.ts"
 import { Reg } from "../Abi/Registers.ts"
 import { SIG_IGN, SigAction, StackT } from "../Abi/SigAction.ts"
@@ -163,33 +163,41 @@ export const toldTo = (task: Task, target: ThreadGroup, info: SigInfo): SigInfo 
 const SENDER_UID = 8
 
 /** The number of the signal is looked at only once there is somebody to send it to. */
-const killOne = (task: Task, target: ThreadGroup, signo: number): number => {
+const killOne = (task: Task, target: ThreadGroup, signo: number, info?: SigInfo): number => {
   if (signo !== 0 && !isSignal(signo)) return -EINVAL
   if (!mayKill(task, target, signo)) return -EPERM
-  if (signo !== 0) sendToGroup(target, userInfo(task, target, signo, SI_USER))
+  if (signo !== 0) {
+    sendToGroup(target, info === undefined ? userInfo(task, target, signo, SI_USER) : toldTo(task, target, info))
+  }
   return 0
 }
 
 /** What a call that has sent `group` a signal returns, once the signal is there: one to oneself comes before the result. */
-const sent = (group: ThreadGroup, result: number): Result => {
+export const sent = (group: ThreadGroup, result: number): Result => {
   const { mutex } = group.handlers
   return mutex.held ? mutex.section(() => result) : result
 }
 
 /** kill(2) of several: succeeds if one could be signalled. */
-const killMany = (task: Task, targets: Iterable<ThreadGroup>, signo: number): number => {
+export const killMany = (task: Task, targets: Iterable<ThreadGroup>, signo: number, info?: SigInfo): number => {
   let result = -ESRCH
   for (const target of targets) {
-    const outcome = killOne(task, target, signo)
+    const outcome = killOne(task, target, signo, info)
     if (outcome === 0 || result === -ESRCH) result = outcome
   }
   return result
 }
 
+/** The process that an id, of it or of one of its threads, stands for. */
+const groupOf = (task: Task, id: number): ThreadGroup | undefined => {
+  const { groups, tasks } = task.system.taskSet
+  return groups.get(id) ?? tasks.get(id)?.threadGroup
+}
+
 const kill = (task: Task, id: number, signo: number): Result => {
   const { groups, processGroups } = task.system.taskSet
   if (id > 0) {
-    const target = groups.get(id) ?? task.system.taskSet.tasks.get(id)?.threadGroup
+    const target = groupOf(task, id)
     return target === undefined ? -ESRCH : sent(target, killOne(task, target, signo))
   }
   if (id === -1) {
@@ -230,19 +238,20 @@ const tkill = (task: Task, tid: number, signo: number): Result => {
   return sendToThread(task, undefined, tid, (target) => userInfo(task, target, signo, SI_TKILL))
 }
 
-/** siginfo as the guest composed it; pretending to be the kernel or kill(2) is refused towards others. */
-export const readInfo = (task: Task, tgid: number, signo: number, at: number): SigInfo | number => {
+/** siginfo as the guest composed it; pretending to be the kernel or kill(2) is refused towards all but the own thread. */
+export const readInfo = (task: Task, id: number, signo: number, at: number): SigInfo | number => {
   const bytes = new Uint8Array(SIGINFO_SIZE)
   if (task.memory.copyIn(at, bytes) < 0) return -EFAULT
   const info = decodeSigInfo(signo, bytes)
-  if ((info.code >= 0 || info.code === SI_TKILL) && tgid !== task.threadGroup.tgid) return -EPERM
+  if (info === undefined) return -E2BIG
+  if ((info.code >= 0 || info.code === SI_TKILL) && id !== task.tid) return -EPERM
   return info
 }
 
 const rt_sigqueueinfo = (task: Task, tgid: number, signo: number, at: number): Result => {
   const info = readInfo(task, tgid, signo, at)
   if (typeof info === "number") return info
-  const target = task.system.taskSet.groups.get(tgid)
+  const target = groupOf(task, tgid)
   if (target === undefined) return -ESRCH
   if (signo !== 0 && !isSignal(signo)) return -EINVAL
   if (!mayKill(task, target, signo)) return -EPERM
@@ -252,7 +261,7 @@ const rt_sigqueueinfo = (task: Task, tgid: number, signo: number, at: number): R
 }
 
 const rt_tgsigqueueinfo = (task: Task, tgid: number, tid: number, signo: number, at: number): Result => {
-  const info = readInfo(task, tgid, signo, at)
+  const info = readInfo(task, tid, signo, at)
   if (typeof info === "number") return info
   if (tgid <= 0 || tid <= 0) return -EINVAL
   return sendToThread(task, tgid, tid, (target) => toldTo(task, target, info))

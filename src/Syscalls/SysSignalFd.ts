@@ -19,26 +19,20 @@ const signalfd4 = (task: Task, descriptor: number, mask: number, length: number,
     const file = task.fds.get(descriptor)
     if (file === undefined) return -EBADF
     if (!(file instanceof SignalFd)) return -EINVAL
-    file.setMask(set)
+    file.setMask(task, set)
     return descriptor
   }
   const stat = task.system.anonymous.attributes("anon_inode", task.credentials)
   return installFile(task, new SignalFd(task, stat, set, flagBits & O_NONBLOCK), (flagBits & O_CLOEXEC) !== 0)
 }
 
-const PARTIAL = { partial: "a forked child that reads takes its parent's signals" }
-
 export const sysSignalFd = [
-  declare(
-    "signalfd",
-    [fd("fd"), struct("mask", "sigset", "in"), size("sizemask")],
-    (task, descriptor, mask, length) => signalfd4(task, descriptor, mask, length, 0),
-    PARTIAL
+  declare("signalfd", [fd("fd"), struct("mask", "sigset", "in"), size("sizemask")], (task, descriptor, mask, length) =>
+    signalfd4(task, descriptor, mask, length, 0)
   ),
   declare(
     "signalfd4",
     [fd("fd"), struct("mask", "sigset", "in"), size("sizemask"), flags("flags", SFD_NAMES, "0")],
-    signalfd4,
-    PARTIAL
+    signalfd4
   )
 ]

@@ -61,7 +61,9 @@ const selectorOfId = (task: Task, type: number, id: number): WaitSelector | numb
       return id >= 0 ? { _tag: "ProcessGroup", id } : -EINVAL
     case P_PIDFD: {
       const file = task.fds.get(id)
-      return file instanceof PidFd ? { _tag: "Group", group: file.group } : id < 0 ? -EINVAL : -EBADF
+      if (!(file instanceof PidFd)) return id < 0 ? -EINVAL : -EBADF
+      // a thread is nobody's child
+      return file.thread?.isLeader === false ? { _tag: "Pid", pid: 0 } : { _tag: "Group", group: file.group }
     }
     default:
       return -EINVAL

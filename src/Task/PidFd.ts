@@ -2,26 +2,44 @@
  * pidfd_open(2): a process as a file. It stays this process's, whoever gets its number later, and becomes readable when
  * the process ends.
  */
+import { O_EXCL } from "../Abi/OpenFlags.ts"
 import { POLLHUP, POLLIN, POLLRDNORM } from "../Abi/Poll.ts"
 import { AnonymousFile } from "../Vfs/AnonymousFile.ts"
 import type { Stat } from "../Vfs/Stat.ts"
-import type { ThreadGroup } from "./ThreadGroup.ts"
+import type { Task } from "./Task.ts"
+import { ThreadGroup } from "./ThreadGroup.ts"
+
+/** The descriptor refers to one thread. */
+export const PIDFD_THREAD = O_EXCL
 
 export class PidFd extends AnonymousFile {
   readonly group: ThreadGroup
+  /** The thread that it refers to, with PIDFD_THREAD. */
+  readonly thread: Task | undefined
 
-  /** `statusFlags`: O_NONBLOCK (PIDFD_NONBLOCK) or 0. */
-  constructor(group: ThreadGroup, stat: Stat, statusFlags: number) {
-    super("pidfd", stat, statusFlags, group.ended)
+  /** `statusFlags`: O_NONBLOCK (PIDFD_NONBLOCK), PIDFD_THREAD. */
+  constructor(subject: ThreadGroup | Task, stat: Stat, statusFlags: number) {
+    const group = subject instanceof ThreadGroup ? subject : subject.threadGroup
+    super("pidfd", stat, statusFlags, group === subject ? group.ended : group.taskExits)
     this.group = group
+    this.thread = subject instanceof ThreadGroup ? undefined : subject
   }
 
   override details(): string {
-    const id = this.group.state === "Dead" ? -1 : this.group.tgid
+    const id = this.#isGone ? -1 : (this.thread?.tid ?? this.group.tgid)
     return `Pid:\t${id}\nNSpid:\t${id}\n`
   }
 
+  get #isGone(): boolean {
+    const { group, thread } = this
+    return thread === undefined || thread.isLeader ? group.state === "Dead" : !group.tasks.has(thread)
+  }
+
   override readiness(): number {
+    const { group, thread } = this
+    if (thread !== undefined && !thread.isLeader) {
+      return group.tasks.has(thread) ? 0 : POLLIN | POLLRDNORM | POLLHUP
+    }
     switch (this.group.state) {
       case "Alive":
         return 0

@@ -1,13 +1,13 @@
 /**
- * signalfd(2): pending signals as a file.
- *
- * Differs from Linux: it takes the signals of the process that made it, also when a forked child reads from it.
+ * signalfd(2): pending signals as a file. The signals are those of whoever reads, polls or waits, not of the process that
+ * made it; an epoll(7) instance looks as the one did who added the file.
  */
 import { EAGAIN, EINVAL } from "../Abi/Errno.ts"
 import { POLLIN } from "../Abi/Poll.ts"
 import { AnonymousFile } from "../Vfs/AnonymousFile.ts"
+import { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import type { SigInfo } from "../Abi/SigInfo.ts"
-import { type SignalSet, UNBLOCKABLE } from "../Abi/Signal.ts"
+import { SI_TIMER, type SignalSet, UNBLOCKABLE } from "../Abi/Signal.ts"
 import * as Struct from "../Abi/Struct.ts"
 import type { Stat } from "../Vfs/Stat.ts"
 import type { Task } from "./Task.ts"
@@ -110,36 +110,58 @@ const encode = (info: SigInfo): Uint8Array => {
         ssi_call_addr: info.callAddress,
         ssi_arch: info.arch
       })
-    case "Raw": {
-      const view = new DataView(info.rest.buffer, info.rest.byteOffset) // from byte 12 of siginfo_t on
-      const value = view.getBigUint64(12, true)
-      return SignalfdSiginfo.encode({
-        ...common,
-        ssi_errno: info.errno,
-        ssi_pid: view.getUint32(4, true),
-        ssi_uid: view.getUint32(8, true),
-        ssi_int: lowInt(value),
-        ssi_ptr: value
-      })
-    }
+    case "Raw":
+      return encodeRaw(info)
   }
 }
 
+/** What rt_sigqueueinfo(2) was given is read as its code says. */
+const encodeRaw = (info: SigInfo & { readonly _tag: "Raw" }): Uint8Array => {
+  const view = new DataView(info.rest.buffer, info.rest.byteOffset) // from byte 12 of siginfo_t on
+  const [first, second, value] = [view.getUint32(4, true), view.getUint32(8, true), view.getBigUint64(12, true)]
+  const common = { ...nothing, ssi_signo: info.signo, ssi_code: info.code, ssi_errno: info.errno }
+  if (info.code >= 0) return SignalfdSiginfo.encode({ ...common, ssi_pid: first, ssi_uid: second })
+  const queued = { ...common, ssi_int: lowInt(value), ssi_ptr: value }
+  return SignalfdSiginfo.encode(
+    info.code === SI_TIMER
+      ? { ...queued, ssi_tid: first, ssi_overrun: second }
+      : { ...queued, ssi_pid: first, ssi_uid: second }
+  )
+}
+
 export class SignalFd extends AnonymousFile {
-  readonly #owner: Task
   /** Atomic: setMask. */
-  #mask: SignalSet = 0n
+  mask: SignalSet = 0n
 
   /** `statusFlags`: O_NONBLOCK or 0. */
-  constructor(owner: Task, stat: Stat, mask: SignalSet, statusFlags: number) {
-    super("signalfd", stat, statusFlags, owner.threadGroup.signalArrivals)
-    this.#owner = owner
-    this.setMask(mask)
+  constructor(by: Task, stat: Stat, mask: SignalSet, statusFlags: number) {
+    super("signalfd", stat, statusFlags)
+    this.setMask(by, mask)
   }
 
-  setMask(mask: SignalSet): void {
-    this.#mask = mask & ~UNBLOCKABLE
-    this.waiters.notify(POLLIN)
+  setMask(by: Task, mask: SignalSet): void {
+    this.mask = mask & ~UNBLOCKABLE
+    by.threadGroup.signalArrivals.notify(POLLIN)
+  }
+
+  override facing(caller: object): OpenFileDescription {
+    return new SignalsOf(caller as Task, this) // whoever makes system calls is a task
+  }
+
+  override details(): string {
+    return `sigmask:\t${this.mask.toString(16).padStart(16, "0")}\n`
+  }
+}
+
+/** A signalfd as one task sees it. */
+class SignalsOf extends OpenFileDescription {
+  readonly #task: Task
+  readonly #file: SignalFd
+
+  constructor(task: Task, file: SignalFd) {
+    super(file.statusFlags, task.threadGroup.signalArrivals)
+    this.#task = task
+    this.#file = file
   }
 
   override read(into: Uint8Array): number {
@@ -157,18 +179,22 @@ export class SignalFd extends AnonymousFile {
 
   /** The next signal; undefined if there is none, or the signal mutex is not free: readers hear when it is. */
   #take(): SigInfo | undefined {
-    return this.#owner.threadGroup.handlers.mutex.tryRun(
-      () => dequeueSignal(this.#owner, this.#mask),
+    return this.#task.threadGroup.handlers.mutex.tryRun(
+      () => dequeueSignal(this.#task, this.#file.mask),
       () => this.waiters.notify(POLLIN)
     )
   }
 
-  override details(): string {
-    return `sigmask:\t${this.#mask.toString(16).padStart(16, "0")}\n`
+  override stat(): Stat | number {
+    return this.#file.stat()
+  }
+
+  override describe(): string {
+    return this.#file.describe()
   }
 
   override readiness(): number {
-    const { pending, threadGroup } = this.#owner
-    return ((pending.set | threadGroup.pending.set) & this.#mask) === 0n ? 0 : POLLIN
+    const { pending, threadGroup } = this.#task
+    return ((pending.set | threadGroup.pending.set) & this.#file.mask) === 0n ? 0 : POLLIN
   }
 }

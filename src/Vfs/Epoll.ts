@@ -33,19 +33,28 @@ export interface EpollRequest {
 class Registration implements Waiter {
   readonly fd: number
   readonly file: OpenFileDescription
+  /** The file as the one who added it sees it. */
+  readonly #seen: OpenFileDescription
   readonly #instance: EpollDescription
   readonly #cancelHook: () => void
   flags: number
   data: bigint
   #active = true
 
-  constructor(instance: EpollDescription, fd: number, file: OpenFileDescription, request: EpollRequest) {
+  constructor(
+    instance: EpollDescription,
+    fd: number,
+    file: OpenFileDescription,
+    request: EpollRequest,
+    seen: OpenFileDescription
+  ) {
     this.#instance = instance
     this.fd = fd
     this.file = file
     this.flags = request.events | POLLERR | POLLHUP
     this.data = request.data
-    file.waiters.add(this)
+    this.#seen = seen
+    seen.waiters.add(this)
     this.#cancelHook = file.atRelease(() => instance.forget(this))
   }
 
@@ -56,7 +65,7 @@ class Registration implements Waiter {
 
   /** The bits that hold now. */
   get found(): number {
-    return this.file.readiness() & this.events
+    return this.#seen.readiness() & this.events
   }
 
   wake(events: number): void {
@@ -65,7 +74,7 @@ class Registration implements Waiter {
 
   end(): void {
     this.#active = false
-    this.file.waiters.remove(this)
+    this.#seen.waiters.remove(this)
     this.#cancelHook()
   }
 }
@@ -115,8 +124,8 @@ export class EpollDescription extends AnonymousFile {
     return [...this.#registrations].filter(([, ofFile]) => ofFile.has(fd)).map(([file]) => file)
   }
 
-  /** EPOLL_CTL_ADD. */
-  add(fd: number, file: OpenFileDescription, request: EpollRequest): number {
+  /** EPOLL_CTL_ADD; `seen` is the file as the caller sees it. */
+  add(fd: number, file: OpenFileDescription, request: EpollRequest, seen = file): number {
     const refused = this.#checkFile(file)
     if (refused < 0) return refused
     if ((request.events & EPOLLEXCLUSIVE) !== 0) {
@@ -128,7 +137,7 @@ export class EpollDescription extends AnonymousFile {
       if (file.#reaches(this) || this.#depthAbove() + 1 + file.#depthBelow() > MAX_NESTS) return -ELOOP
       file.#watchers.set(this, (file.#watchers.get(this) ?? 0) + 1)
     }
-    const registration = new Registration(this, fd, file, request)
+    const registration = new Registration(this, fd, file, request, seen)
     if (ofFile === undefined) this.#registrations.set(file, new Map([[fd, registration]]))
     else ofFile.set(fd, registration)
     if (registration.found !== 0) this.markReady(registration)

@@ -80,6 +80,11 @@ export abstract class OpenFileDescription {
     return -ENXIO
   }
 
+  /** What `caller` reads, polls and waits on: the file itself, unless that depends on who looks (signalfd). */
+  facing(_caller: object): OpenFileDescription {
+    return this
+  }
+
   /** Reads at the file offset and moves it: the count (0 at the end), -EAGAIN when it would block, or another -errno. */
   read(_into: Uint8Array): number {
     return -EINVAL

@@ -36,7 +36,7 @@
 /* In the worker's slot, which is the first: the sequence number it has done, and the last result. */
 #define SYSTRAP_DONE 216
 #define SYSTRAP_RESULT 240
-#define SYSTRAP_FILTER_LENGTH 23
+#define SYSTRAP_FILTER_LENGTH 26
 /* Just past the only two `syscall` instructions from where a guest thread's system calls get through. */
 #define SYSTRAP_IP_RETURN (SYSTRAP_CODE + 0x0c9)
 #define SYSTRAP_IP_CALL (SYSTRAP_CODE + 0x120)
@@ -84,10 +84,11 @@ enum systrap_state {
 enum systrap_command {
 	SYSTRAP_GO,
 	SYSTRAP_EXIT,
-	SYSTRAP_FRAME /* a thread that waits without a signal frame: get one, and report again */
+	SYSTRAP_FRAME, /* a thread that waits without a signal frame: get one, and report again */
+	SYSTRAP_COUNTER /* a thread with one: prctl(PR_SET_TSC) what `code` says, and report again */
 };
 
-/* In place of a signal number: a call from a patched site; a thread that now has its frame. */
+/* In place of a signal number: a call from a patched site; a thread that has done what SYSTRAP_FRAME or _COUNTER says. */
 enum { SYSTRAP_FAST_CALL = 0x80, SYSTRAP_FRAMED };
 
 /* The rest of the slot is the thread's signal stack. All of it can be written by every thread of the address space. */

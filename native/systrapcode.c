@@ -12,6 +12,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/futex.h>
+#include <linux/prctl.h>
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -26,7 +27,7 @@
 /* Instruction `at` goes on at `yes` or `no`. */
 #define IF(at, value, yes, no) \
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(value), (yes) - (at)-1, (no) - (at)-1)
-enum { TRAP = 21, ALLOW };
+enum { TRAP = 24, ALLOW };
 
 /* What a guest thread may really do. The place it comes from is no protection: guests can jump there. What is allowed
  * from there is harmless by itself. */
@@ -43,7 +44,7 @@ __attribute__((used)) const struct sock_filter systrap_filter[] = {
 	IF(9, SYS_rt_sigreturn, ALLOW, 10),
 	IF(10, SYS_exit, ALLOW, 11),
 	IF(11, SYS_futex, 19, 12),
-	IF(12, SYS_write, 13, TRAP),
+	IF(12, SYS_write, 13, 21),
 	LOAD(args[0]),
 	IF(14, SYSTRAP_FD_WAKE, 15, TRAP),
 	HIGH(args[2]),
@@ -52,6 +53,9 @@ __attribute__((used)) const struct sock_filter systrap_filter[] = {
 	IF(18, 1, ALLOW, TRAP),
 	LOAD(args[1]),
 	IF(20, FUTEX_WAIT, ALLOW, TRAP),
+	IF(21, SYS_prctl, 22, TRAP),
+	LOAD(args[0]),
+	IF(23, PR_SET_TSC, ALLOW, TRAP),
 	RETURN(SECCOMP_RET_TRAP),
 	RETURN(SECCOMP_RET_ALLOW),
 };
@@ -149,6 +153,12 @@ __attribute__((used)) void systrap_handler(int signal, siginfo_t *info, ucontext
 publish:
 	publish(s);
 	await_turn(s);
+	if (s->command == SYSTRAP_COUNTER) {
+		systrap_call(SYS_prctl, PR_SET_TSC, s->code, 0, 0);
+		s->command = SYSTRAP_GO;
+		s->signal = SYSTRAP_FRAMED;
+		goto publish;
+	}
 	if (s->command == SYSTRAP_EXIT)
 		systrap_call(SYS_exit, 0, 0, 0, 0);
 #define RESTORE(name, index) g[index] = (greg_t)s->regs.name;

@@ -46,11 +46,15 @@ static struct sock_filter filter[] = {
 	ALLOW(SYS_msync),
 	ALLOW(SYS_recvmsg),
 	ALLOW(SYS_close),
-	/* guest threads before they are let go */
+	/* guest threads: before they are let go, and about the time-stamp counter */
 	ALLOW(SYS_sigaltstack),
 	ALLOW(SYS_set_tid_address),
 	ALLOW(SYS_rt_sigprocmask),
 	ALLOW(SYS_seccomp),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_prctl, 0, 4),
+	LOAD(args[0]),
+	ALLOW(PR_SET_TSC),
+	RETURN(SECCOMP_RET_TRAP),
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 1, 0),
 	RETURN(SECCOMP_RET_TRAP),
 	LOAD(args[0]),
@@ -113,7 +117,8 @@ __attribute__((noreturn, used)) static void stub_main(const long *initial)
 	close_range(1, SYSTRAP_FD_WAKE - 1);
 	close_range(SYSTRAP_FD_WAKE + 1, 0x7fffffff);
 	handle_signals();
-	must(7, call(SYS_prctl, PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0, 0));
+	if (initial[0] > 1)
+		must(7, call(SYS_prctl, PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0, 0));
 	call(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0, 0, 0, 0); /* its copies inherit that */
 	must(8, call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0));
 	/* SPEC_ALLOW: the default would slow every guest down to protect against itself. */

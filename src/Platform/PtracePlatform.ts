@@ -26,6 +26,7 @@ import { checkChange, encodeChanges } from "./StubCalls.ts"
 import { hostBarrier } from "./HostBarrier.ts"
 import { isCounterSteady } from "./HostCounter.ts"
 import { processors, residentSet, threadCpuTime } from "./HostUsage.ts"
+import { KeptEvent, killedOutcome, syscallOutcome } from "./KeptEvent.ts"
 import { bind } from "./Native.ts"
 import {
   type Access,
@@ -39,14 +40,12 @@ import {
   type SyscallHandler
 } from "./Platform.ts"
 import { AfterBatch, SharedPump } from "./Pump.ts"
-import { control, count, Request, slot, stages, Stop, stubBase } from "./Slots.ts"
+import { control, count, Request, slot, Stop, stubBase } from "./Slots.ts"
+import { startFailure } from "./StartFailure.ts"
 import { type Block, startTracer, type StopListener, Tracer } from "./Tracer.ts"
 import { failed, request, type TracerHost } from "./TracerRequest.ts"
 
 const pickCpu = bind<[], number>("int sentry_cpu_pick()")
-
-const syscallOutcome = Effect.succeed<SwitchOutcome>({ _tag: "Syscall" })
-const killedOutcome = Effect.succeed<SwitchOutcome>({ _tag: "Killed" })
 
 const noWorker = (): PlatformFailed =>
   new PlatformFailed({
@@ -158,10 +157,7 @@ class PtraceContext implements PlatformContext, StopListener {
   #handler: SyscallHandler = () => false
   #resume: (outcome: Effect.Effect<SwitchOutcome>) => void = () => undefined
   #onInterrupted: () => void = () => undefined
-  /** An event that raced with an interrupt and can't be made to happen again. */
-  #kept: Effect.Effect<SwitchOutcome> | undefined
-  /** A system call of that kind, which the handler hasn't seen. */
-  #keptCall = false
+  readonly #kept = new KeptEvent()
 
   constructor(host: TracerHost, addressSpace: PtraceAddressSpace, slotIndex: number) {
     this.#host = host
@@ -185,15 +181,8 @@ class PtraceContext implements PlatformContext, StopListener {
   readonly switch = (handler: SyscallHandler): Effect.Effect<SwitchOutcome, PlatformFailed> =>
     Effect.callback<SwitchOutcome>((resume) => {
       if (this.#state === "dead" || this.#released) return resume(killedOutcome)
-      if (this.#kept !== undefined) {
-        const kept = this.#kept
-        this.#kept = undefined
-        return resume(kept)
-      }
-      if (this.#keptCall) {
-        this.#keptCall = false
-        if (!handler()) return resume(syscallOutcome)
-      }
+      const kept = this.#kept.take(handler)
+      if (kept !== undefined) return resume(kept)
       this.#state = "running"
       this.#handler = handler
       this.#resume = resume
@@ -233,7 +222,7 @@ class PtraceContext implements PlatformContext, StopListener {
     const answered = this.#handler()
     this.#answering = false
     if (this.#interrupting()) {
-      if (!answered) this.#kept = syscallOutcome
+      if (!answered) this.#kept.keep(syscallOutcome)
       this.#host.tracer.clearInterrupt(this.slot)
       this.#stopped()
       this.#onInterrupted()
@@ -293,7 +282,7 @@ class PtraceContext implements PlatformContext, StopListener {
   #undo(stop: number): void {
     if (stop === Stop.interrupted) return
     this.#host.tracer.clearInterrupt(this.slot)
-    if (stop === Stop.vsyscall) this.#keptCall = true
+    if (stop === Stop.vsyscall) this.#kept.keepCall()
     else if (stop === Stop.syscall) {
       const { registers } = this
       registers.words[Reg.rip]! -= 2n // every instruction that makes a system call has two bytes
@@ -301,7 +290,7 @@ class PtraceContext implements PlatformContext, StopListener {
       registers.set(Reg.orig_rax, -1) // it is in no system call
     } else {
       const fault = this.#fault()
-      if (fault._tag === "Fault" && fault.signal === SIGTRAP) this.#kept = Effect.succeed(fault)
+      if (fault._tag === "Fault" && fault.signal === SIGTRAP) this.#kept.keep(Effect.succeed(fault))
     }
   }
 
@@ -420,19 +409,6 @@ export interface Options {
 /** XCR0 is in the part of the FXSAVE area that is reserved for software (`xstate_fx_sw_bytes`). */
 const XCR0_OFFSET = 464
 
-const startFailed = (errno: number, stage: number): PlatformFailed => {
-  const operation = `ptrace platform: ${stages[stage] ?? "start"}`
-  if (errno >= 2000) return new PlatformFailed({ operation, errno: 0, detail: `killed by signal ${errno - 2000}` })
-  if (errno >= 1000) {
-    return new PlatformFailed({ operation, errno: 0, detail: `native/stub.c failed at its step ${errno - 1000}` })
-  }
-  return new PlatformFailed({
-    operation,
-    errno,
-    detail: `errno ${errno}; \`effect-sentry doctor\` tests what is needed`
-  })
-}
-
 const open = Effect.fnUntraced(function* (options: Options, counter: "native" | "trapped") {
   const afterBatch = yield* AfterBatch
   const sharedPump = yield* SharedPump
@@ -443,7 +419,7 @@ const open = Effect.fnUntraced(function* (options: Options, counter: "native" | 
     },
     catch: (cause) => new PlatformFailed({ operation: "load the native library", errno: 0, detail: String(cause) })
   })
-  if (!("started" in started)) return yield* startFailed(started.errno, started.stage)
+  if (!("started" in started)) return yield* startFailure("ptrace", "stub", started.errno, started.stage)
   const handle = started.started
   const tracer = new Tracer(handle)
   const pump = sharedPump.add(tracer, handle.wakeFd, afterBatch)

@@ -43,9 +43,9 @@ export const stackOffset = 512
 export const State = { run: 0, event: 1, taken: 2 } as const
 
 /** `enum systrap_command` */
-export const Command = { go: 0, exit: 1, frame: 2 } as const
+export const Command = { go: 0, exit: 1, frame: 2, counter: 3 } as const
 
-/** In place of a signal number: a call from a patched site; a thread that now has its frame. */
+/** In place of a signal number: a call from a patched site; a thread that has done as it was commanded. */
 export const FAST_CALL = 0x80
 export const FRAMED = 0x81
 

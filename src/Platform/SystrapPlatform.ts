@@ -17,14 +17,17 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { ENOMEM, ESRCH } from "../Abi/Errno.ts"
+import { PR_TSC_ENABLE, PR_TSC_SIGSEGV } from "../Abi/Prctl.ts"
 import { Reg, type Registers } from "../Abi/Registers.ts"
 import { SIGSEGV, SIGTRAP } from "../Abi/Signal.ts"
 import { processors, threadCpuTime } from "./HostUsage.ts"
+import { isCounterSteady } from "./HostCounter.ts"
 import { hostBarrier } from "./HostBarrier.ts"
+import { KeptEvent, killedOutcome, syscallOutcome } from "./KeptEvent.ts"
 import { bind, view } from "./Native.ts"
 import { Platform, type PlatformContext, PlatformFailed, type SwitchOutcome, type SyscallHandler } from "./Platform.ts"
 import { AfterBatch, SharedPump } from "./Pump.ts"
-import { Request, stages } from "./Slots.ts"
+import { Request } from "./Slots.ts"
 import { isWayward, killStub } from "./SystrapInterrupt.ts"
 import { orderPageSize, slotSize, systrapBase } from "./SystrapLayout.ts"
 import { slotAddress } from "./SystrapRegion.ts"
@@ -32,6 +35,7 @@ import { type Runner, SystrapSource } from "./SystrapSource.ts"
 import { type Host, newSpace, type SystrapSpace } from "./SystrapSpace.ts"
 import { failed, request } from "./TracerRequest.ts"
 import { SystrapThread } from "./SystrapThread.ts"
+import { startFailure } from "./StartFailure.ts"
 import { startTracer, Tracer } from "./Tracer.ts"
 
 const pickCpu = bind<[], number>("int sentry_cpu_pick()")
@@ -41,8 +45,6 @@ const interruptNative = bind<[pid: number, tid: number], number>("int sentry_tra
 /** How long an interrupted thread may take until its mask is looked at, ms. */
 const INTERRUPT_PATIENCE = 250
 
-const syscallOutcome = Effect.succeed<SwitchOutcome>({ _tag: "Syscall" })
-const killedOutcome = Effect.succeed<SwitchOutcome>({ _tag: "Killed" })
 /** What the processor says of registers it doesn't load. */
 const unloadable = Effect.succeed<SwitchOutcome>({
   _tag: "Fault",
@@ -59,7 +61,7 @@ class SystrapContext implements PlatformContext, Runner {
   readonly tid: number
   index = 0
   readonly #host: Host
-  #state: "born" | "stopped" | "running" | "interrupting" | "framing" | "dead" = "born"
+  #state: "born" | "stopped" | "running" | "interrupting" | "commanded" | "dead" = "born"
   #released = false
   #onBorn: (() => void) | undefined
   /** Owner: the fiber in `switch`. */
@@ -67,10 +69,9 @@ class SystrapContext implements PlatformContext, Runner {
   #resume: (outcome: Effect.Effect<SwitchOutcome>) => void = () => undefined
   #onInterrupted: () => void = () => undefined
   #patience: NodeJS.Timeout | undefined
-  /** An event that raced with an interrupt and can't be made to happen again. */
-  #kept: Effect.Effect<SwitchOutcome> | undefined
-  /** A system call of that kind, which the handler hasn't seen. */
-  #keptCall = false
+  readonly #kept = new KeptEvent()
+  /** Whether its reading the time-stamp counter is a fault, though the host's threads may. */
+  #trapsCounter = false
 
   /** A thread that is about to make its first report. */
   constructor(addressSpace: SystrapSpace, slot: number, tid: number) {
@@ -99,15 +100,8 @@ class SystrapContext implements PlatformContext, Runner {
   readonly switch = (handler: SyscallHandler): Effect.Effect<SwitchOutcome, PlatformFailed> =>
     Effect.callback<SwitchOutcome>((resume) => {
       if (this.#state === "dead" || this.#released) return resume(killedOutcome)
-      if (this.#kept !== undefined) {
-        const kept = this.#kept
-        this.#kept = undefined
-        return resume(kept)
-      }
-      if (this.#keptCall) {
-        this.#keptCall = false
-        if (!handler()) return resume(syscallOutcome)
-      }
+      const kept = this.#kept.take(handler)
+      if (kept !== undefined) return resume(kept)
       if (!this.thread.isLoadable()) return resume(unloadable)
       this.#state = "running"
       this.#handler = handler
@@ -160,7 +154,7 @@ class SystrapContext implements PlatformContext, Runner {
       this.#undo(kind)
       this.#stopped()
       this.#onInterrupted()
-    } else if (this.#state === "born" || this.#state === "framing") {
+    } else if (this.#state === "born" || this.#state === "commanded") {
       this.#stopped()
       this.#onBorn?.()
     }
@@ -179,22 +173,39 @@ class SystrapContext implements PlatformContext, Runner {
     else patch.postpone(returnAddress)
   }
 
+  /** Has the stopped thread do something in its stub; done when it has reported, or is dead. */
+  #command(start: () => void): Effect.Effect<void> {
+    return Effect.uninterruptible(
+      Effect.callback<void>((resume) => {
+        if (this.#state !== "stopped") return resume(Effect.void)
+        this.#state = "commanded"
+        this.#onBorn = () => resume(Effect.void)
+        this.#host.source.add(this)
+        start()
+        this.#host.pump.hold()
+      })
+    )
+  }
+
   /** Makes sure that the stopped thread has a signal frame, and in it its extended state. */
-  readonly #frame: Effect.Effect<void> = Effect.uninterruptible(
-    Effect.callback<void>((resume) => {
-      if (!this.thread.fast || this.#state !== "stopped") return resume(Effect.void)
-      this.#state = "framing"
-      this.#onBorn = () => resume(Effect.void)
-      this.#host.source.add(this)
-      this.thread.requestFrame()
-      this.#host.pump.hold()
-    })
+  readonly #frame: Effect.Effect<void> = Effect.suspend(() =>
+    this.thread.fast ? this.#command(() => this.thread.requestFrame()) : Effect.void
   )
+
+  readonly trapCounter = (traps: boolean): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      if (this.#trapsCounter === traps) return Effect.void
+      this.#trapsCounter = traps
+      return Effect.andThen(
+        this.#frame,
+        this.#command(() => this.thread.setCounter(traps ? PR_TSC_SIGSEGV : PR_TSC_ENABLE))
+      )
+    })
 
   /** After the handler, which may have interrupted the very fiber that runs this thread. */
   #answer(answered: boolean): boolean {
     if (this.#isInterrupting()) {
-      if (!answered) this.#kept = syscallOutcome
+      if (!answered) this.#kept.keep(syscallOutcome)
       this.#stopped()
       this.#onInterrupted()
       return false
@@ -238,7 +249,7 @@ class SystrapContext implements PlatformContext, Runner {
     this.#state = "dead"
     if (before === "running") this.#resume(killedOutcome)
     else if (before === "interrupting") this.#onInterrupted()
-    else if (before === "born" || before === "framing") this.#onBorn?.()
+    else if (before === "born" || before === "commanded") this.#onBorn?.()
   }
 
   /**
@@ -246,7 +257,7 @@ class SystrapContext implements PlatformContext, Runner {
    * The signal is still pending, and reported, as a stray, when the thread goes on.
    */
   #undo(kind: string): void {
-    if (kind === "vsyscall") this.#keptCall = true
+    if (kind === "vsyscall") this.#kept.keepCall()
     else if (kind === "call") {
       const { registers } = this
       registers.words[Reg.rip]! -= 2n // every instruction that makes a system call has two bytes
@@ -254,7 +265,7 @@ class SystrapContext implements PlatformContext, Runner {
       registers.set(Reg.orig_rax, -1) // it is in no system call
     } else if (kind === "fault") {
       const fault = this.thread.fault()
-      if (fault.signal === SIGTRAP) this.#kept = Effect.succeed(fault)
+      if (fault.signal === SIGTRAP) this.#kept.keep(Effect.succeed(fault))
     }
   }
 
@@ -298,6 +309,7 @@ class SystrapContext implements PlatformContext, Runner {
                 this.addressSpace
               )
         const context = yield* newThread(space)
+        yield* context.trapCounter(this.#trapsCounter)
         context.registers.restore(this.registers.words)
         const { offset, size } = host.extendedState
         const frame = context.thread.extendedState(offset, size)
@@ -363,39 +375,27 @@ const newThread = Effect.fnUntraced(function* (space: SystrapSpace): Effect.fn.R
 export interface Options {
   /** The CPU that the tracer and all guest threads share; by default one is chosen. "none": any. */
   readonly cpu?: number | "none"
+  /** As on the ptrace platform. */
+  readonly counter?: "native" | "trapped"
   /** Whether hot call sites are patched; by default they are. */
   readonly patch?: boolean
-}
-
-const startFailed = (errno: number, stage: number): PlatformFailed => {
-  const operation = `systrap platform: ${stages[stage] ?? "start"}`
-  if (errno >= 2000) return new PlatformFailed({ operation, errno: 0, detail: `killed by signal ${errno - 2000}` })
-  if (errno >= 1000) {
-    const detail = `native/systrapstub.c failed at its step ${errno - 1000}`
-    return new PlatformFailed({ operation, errno: 0, detail })
-  }
-  return new PlatformFailed({
-    operation,
-    errno,
-    detail: `errno ${errno}; \`effect-sentry doctor\` tests what is needed`
-  })
 }
 
 /** How often a guest thread looks for its answer before it sleeps, where there is another CPU to answer on. */
 const GUEST_SPIN = 3000
 
-const open = Effect.fnUntraced(function* (options: Options) {
+const open = Effect.fnUntraced(function* (options: Options, counter: "native" | "trapped") {
   const afterBatch = yield* AfterBatch
   const sharedPump = yield* SharedPump
   let cpu = -1
   const started = yield* Effect.try({
     try: () => {
       cpu = options.cpu === "none" ? -1 : (options.cpu ?? pickCpu())
-      return startTracer(cpu, processors > 1, "systrapstub")
+      return startTracer(cpu, processors > 1, "systrapstub", counter)
     },
     catch: (cause) => new PlatformFailed({ operation: "load the native library", errno: 0, detail: String(cause) })
   })
-  if (!("started" in started)) return yield* startFailed(started.errno, started.stage)
+  if (!("started" in started)) return yield* startFailure("systrap", "systrapstub", started.errno, started.stage)
   const handle = started.started
   const tracer = new Tracer(handle)
   const orderPage = view(handle.ordersAddress, orderPageSize)
@@ -439,7 +439,8 @@ const learnExtendedState = (host: Host, probe: SystrapContext): boolean => {
 }
 
 const make = Effect.fnUntraced(function* (options: Options) {
-  const { host } = yield* Effect.acquireRelease(open(options), close)
+  const counter = options.counter ?? (isCounterSteady() ? "native" : "trapped")
+  const { host } = yield* Effect.acquireRelease(open(options, counter), close)
   const makeContext = Effect.uninterruptible(
     Effect.gen(function* () {
       const space = yield* newSpace(host, (block) => block.start(Request.create, 0))
@@ -464,7 +465,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
     taskSize: systrapBase,
     extendedState: { size, features },
     makeContext,
-    counter: "trapped",
+    counter,
     memoryBarrier: hostBarrier()
   })
 })

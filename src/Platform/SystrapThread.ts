@@ -164,6 +164,13 @@ export class SystrapThread {
     this.#pass()
   }
 
+  /** Has a thread that has a signal frame set whether it can read the time-stamp counter; it reports as "framed". */
+  setCounter(mode: number): void {
+    this.#words[CODE] = mode
+    this.#words[field.command >> 2] = Command.counter
+    this.#pass()
+  }
+
   #pass(): void {
     Atomics.store(this.#words, STATE, State.run) // before sleeping is read; the thread does the reverse
     if (this.#words[SLEEPING] !== 0) {

@@ -6,7 +6,7 @@
  * Programs that time themselves print nanoseconds per operation; the others are timed from start to finish.
  */
 import { execFileSync, spawn } from "node:child_process"
-import { accessSync, constants, existsSync, writeFileSync } from "node:fs"
+import { accessSync, constants, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { cpus, release } from "node:os"
 import { delimiter, join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -45,27 +45,80 @@ const which = (program: string): string | undefined =>
 
 const built = (name: string): string => path(`programs/build/${name}`)
 
-const FORKS = "i=0; while [ $i -lt 200 ]; do (:); i=$((i+1)); done"
+const FORKS = "i=0; while [ $i -lt 500 ]; do (:); i=$((i+1)); done"
+
+const INSERTS =
+  "create table t (a integer primary key, b text); begin; " +
+  "with recursive c(i) as (select 1 union all select i + 1 from c where i < 10000) " +
+  "insert into t select i, 'row ' || i from c; commit; select count(*) from t"
+
+/** A benchmark of a whole program, if that is installed. */
+const installed = (name: string, command: ReadonlyArray<string>): ReadonlyArray<Benchmark> =>
+  existsSync(command[0]!) ? [{ name, command, timesItself: false }] : []
+
+/** A tree of 20,000 small files, made once. */
+const files = path("programs/build/files")
+const makeFiles = (): void => {
+  if (existsSync(files)) return
+  const unfinished = `${files}.tmp`
+  rmSync(unfinished, { recursive: true, force: true })
+  for (let directory = 0; directory < 200; directory++) {
+    mkdirSync(`${unfinished}/${directory}`, { recursive: true })
+    for (let file = 0; file < 100; file++) writeFileSync(`${unfinished}/${directory}/${file}`, "x".repeat(file * 20))
+  }
+  renameSync(unfinished, files)
+}
 
 // Debian's python3: another one on PATH may be a shell script around it
 const python = existsSync("/usr/bin/python3") ? "/usr/bin/python3" : which("python3")
 
 const BENCHMARKS: ReadonlyArray<Benchmark> = [
-  { name: "getpid", command: [built("getpid")], timesItself: true },
+  { name: "getppid", command: [built("calls"), "getppid"], timesItself: true },
+  { name: "syscall(SYS_getpid)", command: [built("calls"), "syscall"], timesItself: true },
+  { name: "clock_gettime", command: [built("calls"), "clock"], timesItself: true },
+  { name: "signal to self", command: [built("calls"), "signal"], timesItself: true },
+  { name: "futex round trip, 2 threads", command: [built("futex")], timesItself: true },
   { name: "pipe round trip, 2 processes", command: [built("pipe")], timesItself: true },
-  { name: "open + read + close", command: [built("open")], timesItself: true },
+  { name: "open + fstat + read + close", command: [built("calls"), "file"], timesItself: true },
+  { name: "pread of 64 KiB", command: [built("calls"), "pread"], timesItself: true },
+  { name: "pwrite of 64 KiB", command: [built("calls"), "pwrite"], timesItself: true },
+  { name: "mmap + touch + munmap", command: [built("calls"), "mmap"], timesItself: true },
+  { name: "compute and call, 1 thread", command: [built("threads"), "1"], timesItself: true },
+  { name: "compute and call, 2 threads", command: [built("threads"), "2"], timesItself: true },
   { name: "fork + exec + wait", command: [built("spawn"), built("noop")], timesItself: true },
   { name: "true", command: ["/bin/true"], timesItself: false },
-  { name: "sh, 200 forks", command: ["/bin/sh", "-c", FORKS], timesItself: false },
+  { name: "sh, 500 forks", command: ["/bin/sh", "-c", FORKS], timesItself: false },
+  { name: "find, 20,000 files", command: ["/usr/bin/find", files, "-type", "f", "-size", "+1"], timesItself: false },
+  { name: "computing only", command: [built("compute")], timesItself: false },
+  ...installed("gcc, one file", ["/usr/bin/gcc", "-O2", "-c", "-o", "/tmp/calls.o", path("programs/calls.c")]),
+  ...installed("git status", ["/usr/bin/git", "-C", path("../.."), "status", "--short"]),
+  ...installed("sqlite3, 10,000 inserts", ["/usr/bin/sqlite3", ":memory:", INSERTS]),
   ...(python === undefined ? [] : [{ name: "python3 start", command: [python, "-c", "pass"], timesItself: false }])
+]
+
+/** This sandbox's command line, up to the program. */
+const sandbox = (platform: string, ...options: ReadonlyArray<string>): ReadonlyArray<string> => [
+  process.execPath,
+  path("../../bin/effect-sentry.mjs"),
+  "run",
+  "--platform",
+  platform,
+  ...options,
+  "--"
 ]
 
 /** What is there to compare with. */
 const systems = (): ReadonlyArray<System> => {
   const list: Array<System> = [
     { name: "native", prefix: [] },
-    { name: "effect-sentry", prefix: [process.execPath, path("../../bin/effect-sentry.mjs"), "run", "--"] }
+    { name: "systrap", prefix: sandbox("systrap") },
+    { name: "systrap, unpatched", prefix: sandbox("systrap", "--no-patch") },
+    { name: "ptrace", prefix: sandbox("ptrace") }
   ]
+  // both sides on one core, which is what many runnable guests come down to
+  if (which("taskset") !== undefined) {
+    list.push({ name: "systrap, 1 core", prefix: ["taskset", "-c", "0", ...sandbox("systrap")] })
+  }
   const strace = which("strace")
   if (strace !== undefined) list.push({ name: "strace -f", prefix: [strace, "-f", "-o", "/dev/null"] })
   const proot = which("proot")
@@ -145,6 +198,7 @@ const { values } = parseArgs({
 })
 
 execFileSync("make", ["-s", "-C", path("programs")], { stdio: ["ignore", "inherit", "inherit"] })
+makeFiles()
 
 const everything = systems()
 const benchmarks = BENCHMARKS.filter((one) => one.name.includes(values.only))

@@ -15,6 +15,7 @@ import type { Result } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import { checkForeground, controllingTerminal, giveUpTerminal, takeTerminal } from "../Task/Terminal.ts"
 import { hasCapability } from "../Vfs/Credentials.ts"
+import { DevPtsFs } from "../Vfs/DevPtsFs.ts"
 import { Location } from "../Vfs/Mount.ts"
 import { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import type { TtyOwner } from "../Vfs/TtyOwner.ts"
@@ -71,7 +72,8 @@ const setControlling = (task: Task, file: OpenFileDescription, tty: TtyOwner, ar
 const openPeer = (task: Task, master: PtyMaster, bits: number): number => {
   const { dentry, mount } = master.location()
   const start = new Location(mount, dentry.parent)
-  const file = task.system.vfs.open(task, start, `pts/${master.pty.index}`, bits | O_NOCTTY, 0)
+  const name = mount.filesystem instanceof DevPtsFs ? `${master.pty.index}` : `pts/${master.pty.index}`
+  const file = task.system.vfs.open(task, start, name, bits | O_NOCTTY, 0)
   if (!(file instanceof OpenFileDescription)) return typeof file === "number" ? file : -EIO
   const fd = task.fds.install(file, (bits & O_CLOEXEC) !== 0, task.threadGroup.limits.soft(RLIMIT_NOFILE))
   if (fd < 0) file.release()

@@ -10,7 +10,8 @@ import { MS_RDONLY, MS_RELATIME } from "../Abi/MountFlags.ts"
 import { kernelSigInfo } from "../Abi/SigInfo.ts"
 import type { Credentials } from "../Vfs/Credentials.ts"
 import { DevFs } from "../Vfs/DevFs.ts"
-import { DeviceFiles } from "../Vfs/DeviceFiles.ts"
+import { devPtsType } from "../Vfs/DevPtsFs.ts"
+import { DEVICE, DeviceFiles } from "../Vfs/DeviceFiles.ts"
 import type { Filesystem } from "../Vfs/Filesystem.ts"
 import type { FilesystemType } from "../Vfs/FilesystemType.ts"
 import { FsContext } from "../Vfs/FsContext.ts"
@@ -80,8 +81,8 @@ export const mountAll = Effect.fnUntraced(function* (
   })
   vfs.special = devices
   const addType = (type: FilesystemType): void => void vfs.filesystemTypes.set(type.name, type)
-  for (const type of memoryTypes(vfs)) addType(type)
-  const devFs = new DevFs({ device: vfs.newDevice(), clock: vfs.clock, devices })
+  for (const type of [...memoryTypes(vfs), devPtsType(vfs, DEVICE.ptmx)]) addType(type)
+  const devFs = new DevFs({ device: vfs.newDevice(), ptsDevice: vfs.newDevice(), clock: vfs.clock, devices })
   const procFs = makeProcFs(system, (session) => devices.terminalOf(session))
   const sysFs = makeSysFs(system)
   // there is one of each of these, however often it is mounted
@@ -91,6 +92,7 @@ export const mountAll = Effect.fnUntraced(function* (
     addType({ name, isForUsers: name !== "devtmpfs", make: (_, options) => (options === "" ? filesystem : -EINVAL) })
   }
   yield* mountAt(system, caller, "/dev", devFs)
+  yield* mountAt(system, caller, "/dev/pts", devFs.pts)
   yield* mountAt(system, caller, "/proc", procFs)
   yield* mountAt(system, caller, "/sys", sysFs)
   yield* mountAt(system, caller, "/dev/shm", new TmpFs({ device: vfs.newDevice(), clock: vfs.clock, heap: vfs.heap }))

@@ -110,7 +110,7 @@ const vmstat = ({ free }: MemorySize): string =>
     .map((name) => `${name} 0\n`)
     .join("")
 
-const FILESYSTEMS = ["sysfs", "tmpfs", "proc", "devtmpfs", "devpts", "sockfs", "pipefs", "overlay"]
+const FILESYSTEMS = ["sysfs", "tmpfs", "proc", "devtmpfs", "devpts", "sockfs", "pipefs", "ramfs", "overlay"]
 
 const DEVICES = `Character devices:
   1 mem

@@ -3,6 +3,7 @@
  * the sandbox was given.
  */
 import { S_IFCHR } from "../Abi/FileMode.ts"
+import { DevPtsFs } from "./DevPtsFs.ts"
 import { DEVICE, type DeviceFiles } from "./DeviceFiles.ts"
 import type { FileClock } from "./Filesystem.ts"
 import type { HostStdio } from "./HostStdio.ts"
@@ -32,8 +33,16 @@ class TerminalNode extends PseudoNode {
 export class DevFs extends PseudoFs {
   readonly devices: DeviceFiles
 
-  /** A /dev to be mounted; its "shm" is an empty directory, for a tmpfs. */
-  constructor(options: { readonly device: number; readonly clock: FileClock; readonly devices: DeviceFiles }) {
+  /** What belongs on "pts". */
+  readonly pts: DevPtsFs
+
+  /** A /dev to be mounted; its "shm" and "pts" are empty directories, for a tmpfs and for `pts`. */
+  constructor(options: {
+    readonly device: number
+    readonly ptsDevice: number
+    readonly clock: FileClock
+    readonly devices: DeviceFiles
+  }) {
     super({ ...options, name: "devtmpfs", magic: TMPFS_MAGIC, rootMode: 0o755 })
     this.devices = options.devices
     const { root } = this
@@ -47,15 +56,10 @@ export class DevFs extends PseudoFs {
     link("stderr", "/proc/self/fd/2")
     root.directory("shm", { mode: 0o1777 })
     root.add("ptmx", new PseudoNode(this, S_IFCHR | 0o666, { rdev: DEVICE.ptmx }))
-    const slaves = root.directory("pts", { mode: 0o755 })
-    this.devices.ptyNames = {
-      isTaken: (index) => typeof slaves.lookup(`${index}`, undefined) !== "number",
-      add: (index, rdev, uid) => {
-        const owner = { uid, gid: TTY_GROUP }
-        slaves.add(`${index}`, new PseudoNode(this, S_IFCHR | 0o620, { rdev, owner: () => owner }))
-      },
-      remove: (index) => slaves.remove(`${index}`)
-    }
+    root.directory("pts", { mode: 0o755 })
+    const { clock } = options
+    // as Debian mounts it
+    this.pts = new DevPtsFs({ device: options.ptsDevice, clock, ptmx: DEVICE.ptmx, gid: TTY_GROUP, mode: 0o620 })
   }
 
   /** Shows the host terminal behind `file` under the name that it has on the host, and makes it openable. */
@@ -65,12 +69,15 @@ export class DevFs extends PseudoFs {
     const name = names.pop()
     if (typeof stat === "number" || file.tty === undefined || name === undefined || names.shift() !== "dev") return
     this.devices.addTerminal(file)
-    let directory = this.root
+    const isPty = names[0] === "pts"
+    if (isPty) names.shift()
+    const filesystem = isPty ? this.pts : this
+    let directory: StaticDirectory = filesystem.root
     for (const part of names) {
       const found = directory.lookup(part, undefined)
       directory = found instanceof StaticDirectory ? found : directory.directory(part, { mode: 0o755 })
     }
-    directory.add(name, new TerminalNode(this, file, stat))
+    directory.add(name, new TerminalNode(filesystem, file, stat))
   }
 
   override dispose(): void {

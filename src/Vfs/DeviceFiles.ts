@@ -3,11 +3,13 @@
  * One per sandbox.
  */
 import { major, makedev, minor } from "../Abi/Device.ts"
-import { ENOSPC, ENXIO } from "../Abi/Errno.ts"
+import { EIO, ENODEV, ENOENT, ENOSPC, ENXIO } from "../Abi/Errno.ts"
 import type { Entropy } from "../Time/Entropy.ts"
+import { DevPtsFs, SLAVE_MAJOR } from "./DevPtsFs.ts"
 import { FullDevice, NullDevice, RandomDevice, ZeroDevice } from "./DeviceMemory.ts"
 import type { HostStdio } from "./HostStdio.ts"
 import type { Caller, Inode, OpenRequest } from "./Inode.ts"
+import { Location } from "./Mount.ts"
 import type { OpenFileDescription } from "./OpenFileDescription.ts"
 import type { PendingOpen } from "./PendingOpen.ts"
 import { Fifos } from "./PipeFifo.ts"
@@ -27,17 +29,6 @@ export const DEVICE = {
   ptmx: makedev(5, 2)
 } as const
 
-const SLAVE_MAJOR = 136
-/** kernel.pty.max */
-const MAX_PTYS = 4096
-
-/** The directory /dev/pts. */
-export interface PtyNames {
-  readonly isTaken: (index: number) => boolean
-  readonly add: (index: number, rdev: number, uid: number) => void
-  readonly remove: (index: number) => void
-}
-
 export interface DeviceOptions {
   readonly signals: TtySignals
   readonly entropy: Entropy
@@ -48,10 +39,8 @@ export interface DeviceOptions {
 export class DeviceFiles implements SpecialFiles {
   readonly #fifos = new Fifos()
   readonly #options: DeviceOptions
-  /** Pseudoterminals whose master is open, by index. */
-  readonly #ptys = new Map<number, Pty>()
-  /** Shows and hides the names of slaves: DevFs. */
-  #names: PtyNames = { isTaken: () => false, add: () => {}, remove: () => {} }
+  /** Where pseudoterminals are, of those that have any. */
+  readonly #instances = new Set<DevPtsFs>()
   /** Terminals of the host that guests may open by name, by device number. Each is retained. */
   readonly #terminals = new Map<number, HostStdio>()
 
@@ -66,11 +55,6 @@ export class DeviceFiles implements SpecialFiles {
     this.#terminals.set(stat.rdev, file.retain())
   }
 
-  /** For DevFs: where the names of slaves go. */
-  set ptyNames(names: PtyNames) {
-    this.#names = names
-  }
-
   /** The foreground process group of the terminal that `session` controls, or undefined. */
   foregroundOf(session: number): number | undefined {
     for (const { tty } of this.#terminals.values()) if (tty?.session === session) return tty.foreground
@@ -79,12 +63,18 @@ export class DeviceFiles implements SpecialFiles {
 
   /** The terminal that `session` controls, for /proc: its device number and foreground process group. */
   terminalOf(session: number): { readonly rdev: number; readonly foreground: number } | undefined {
-    for (const [index, { owner }] of this.#ptys) {
-      if (owner.session === session) return { rdev: makedev(SLAVE_MAJOR, index), foreground: owner.foreground }
-    }
+    const pty = this.#ptyOf(session)
+    if (pty !== undefined) return { rdev: makedev(SLAVE_MAJOR, pty.index), foreground: pty.owner.foreground }
     for (const [rdev, { tty }] of this.#terminals) {
       if (tty?.session === session) return { rdev, foreground: tty.foreground }
     }
+    return undefined
+  }
+
+  /** The pseudoterminal that `session` controls. */
+  #ptyOf(session: number): Pty | undefined {
+    for (const { ptys } of this.#instances)
+      for (const pty of ptys.values()) if (pty.owner.session === session) return pty
     return undefined
   }
 
@@ -108,9 +98,12 @@ export class DeviceFiles implements SpecialFiles {
     if (major(rdev) === MEMORY_MAJOR) return this.#openMemory(minor(rdev), inode, request)
     if (rdev === DEVICE.tty) return this.#openControlling(inode, request)
     if (rdev === DEVICE.ptmx) return this.#openMaster(inode, request)
-    const pty = major(rdev) === SLAVE_MAJOR ? this.#ptys.get(minor(rdev)) : undefined
+    const isSlave = major(rdev) === SLAVE_MAJOR
+    const { filesystem } = inode
+    // a slave's number means nothing but in its own instance
+    const pty = isSlave && filesystem instanceof DevPtsFs ? filesystem.ptys.get(minor(rdev)) : undefined
     if (pty !== undefined) return PtySlave.open(pty, inode, request)
-    return this.#terminals.get(rdev)?.reopen(request) ?? -ENXIO
+    return this.#terminals.get(rdev)?.reopen(request) ?? (isSlave ? -EIO : -ENXIO)
   }
 
   #openMemory(number: number, inode: Inode, request: OpenRequest): OpenFileDescription | number {
@@ -129,18 +122,19 @@ export class DeviceFiles implements SpecialFiles {
     }
   }
 
-  /** /dev/ptmx: a new pseudoterminal. -ENOSPC when there are too many. */
+  /** A ptmx: a new pseudoterminal. -ENOSPC when there are too many, -ENOENT or -ENODEV where there is no devpts beside it. */
   #openMaster(inode: Inode, request: OpenRequest): OpenFileDescription | number {
-    let index = 0
-    while (this.#ptys.has(index) || this.#names.isTaken(index)) index++
-    if (index >= MAX_PTYS) return -ENOSPC
+    const instance = instanceOf(inode, request.location)
+    if (typeof instance === "number") return instance
+    const index = instance.freeNumber
+    if (index === undefined) return -ENOSPC
     const pty = new Pty(index, this.#options.signals, () => {
-      this.#ptys.delete(index)
-      this.#names.remove(index)
+      instance.removeSlave(index)
+      if (instance.ptys.size === 0) this.#instances.delete(instance)
     })
-    this.#ptys.set(index, pty)
-    const { fsuid } = request.caller.credentials
-    this.#names.add(index, makedev(SLAVE_MAJOR, index), fsuid)
+    const { fsgid, fsuid } = request.caller.credentials
+    instance.addSlave(pty, makedev(SLAVE_MAJOR, index), { uid: fsuid, gid: fsgid })
+    this.#instances.add(instance)
     return new PtyMaster(pty, inode, request)
   }
 
@@ -148,12 +142,21 @@ export class DeviceFiles implements SpecialFiles {
   #openControlling(inode: Inode, request: OpenRequest): OpenFileDescription | number {
     const session = this.#options.sessionOf(request.caller)
     if (session === undefined) return -ENXIO
-    for (const pty of this.#ptys.values()) {
-      if (pty.owner.session === session) return PtySlave.open(pty, inode, request)
-    }
+    const pty = this.#ptyOf(session)
+    if (pty !== undefined) return PtySlave.open(pty, inode, request)
     for (const terminal of this.#terminals.values()) {
       if (terminal.tty?.session === session) return terminal.reopen(request)
     }
     return -ENXIO
   }
+}
+
+/** The devpts that a ptmx belongs to: the one it is in, or what is mounted on "pts" beside it; or -errno. */
+const instanceOf = ({ filesystem }: Inode, { dentry, mount }: Location): DevPtsFs | number => {
+  if (filesystem instanceof DevPtsFs) return filesystem
+  const beside = dentry.parent.child("pts")
+  if (typeof beside === "number") return beside
+  if (beside.inode === undefined) return -ENOENT
+  const { isMountRoot, mount: above } = new Location(mount, beside).covered
+  return isMountRoot && above.filesystem instanceof DevPtsFs ? above.filesystem : -ENODEV
 }

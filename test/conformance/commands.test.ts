@@ -38,6 +38,31 @@ const FILES = `mkdir -p tree/a/b tree/c; for i in 1 2 3; do echo "file $i" > tre
   echo needle in a haystack > tree/a/b/deep; ln -s ../a/1.txt tree/c/link; chmod 640 tree/a/2.txt
   touch -h -d @1000000000 tree/a/*.txt tree/a/b/deep tree/c/link tree/a/b tree/a tree/c tree; `
 
+/** Container programs, in mount namespaces of their own. */
+const containers: ReadonlyArray<Command> = [
+  {
+    name: "bwrap",
+    line: "bwrap --ro-bind / / --dev /dev --proc /proc --tmpfs /tmp ls / /dev /tmp",
+    needs: ["bwrap"]
+  },
+  {
+    name: "bwrap, with a root made of pieces",
+    line: `mkdir own; echo content > own/file
+      bwrap --ro-bind /usr /usr --symlink usr/bin /bin --symlink usr/lib /lib --symlink usr/lib64 /lib64 --proc /proc \
+        --dir /run/x --bind own /own --tmpfs /tmp --chdir /own \
+        sh -c 'pwd; ls /; cat file; echo more >> file; touch /usr/x; echo $?; ls /proc/self/root'
+      cat own/file`,
+    needs: ["bwrap"]
+  },
+  {
+    name: "mount and umount",
+    line: `mkdir d e; unshare -m sh -c 'mount -t tmpfs -o size=1m,mode=700 x d; stat -c %a d; df --output=size d
+      mount --bind d e; touch d/f; ls e; mount -o remount,ro,bind e; touch e/g; findmnt -no TARGET,OPTIONS d | sed s,.*/,,
+      umount d; umount e; umount e'; ls d e`,
+    needs: ["unshare", "findmnt"]
+  }
+]
+
 const tools: ReadonlyArray<Command> = [
   { name: "true", line: ["true"] },
   { name: "false", line: ["false"] },
@@ -570,7 +595,15 @@ sqlite3 db 'select count(*) from t'; sqlite3 db 'select nonsense'; echo $?`
 
 for (const platform of PLATFORMS) {
   describe.concurrent(`commands on ${platform.name}`, () => {
-    for (const command of [...tools, ...shells, ...applets, ...interpreters, ...terminals, ...programs]) {
+    for (const command of [
+      ...tools,
+      ...containers,
+      ...shells,
+      ...applets,
+      ...interpreters,
+      ...terminals,
+      ...programs
+    ]) {
       const missing = (command.needs ?? []).filter((program) => !isInstalled(program))
       if (missing.length > 0) {
         test.skip(`${command.name} (not installed: ${missing.join(", ")})`)

@@ -18,6 +18,10 @@
 
 #include "tracer.h"
 
+#ifndef TRAP_HWBKPT
+#define TRAP_HWBKPT 4
+#endif
+
 extern const char stub_code[], stub_run[], stub_syscall[], stub_exchange[], stub_update[];
 
 /* Waits for a stop of `tid` by signal `wanted` raised by the host (not sent); lets everything else pass. */
@@ -40,7 +44,8 @@ static int await_stop(struct tracer *t, pid_t tid, int wanted)
 			if (WSTOPSIG(status) == wanted && wanted == SIGSTOP)
 				return 0;
 			if (ptrace(PTRACE_GETSIGINFO, tid, 0, &info) == 0 && info.si_code > 0) {
-				if (info.si_signo == wanted)
+				/* a watchpoint of the guest's that stub code has run into is not the end of it */
+				if (info.si_signo == wanted && info.si_code != TRAP_HWBKPT)
 					return 0;
 				if (info.si_signo == SIGSEGV || info.si_signo == SIGBUS || info.si_signo == SIGILL)
 					return -EFAULT; /* the stub pages are gone or changed: can't be, but must not hang */

@@ -43,7 +43,8 @@ enum request {
 	REQUEST_POKE, /* write size bytes of data at address, whatever the page protections */
 	REQUEST_CLOSE, /* end everything; the last request */
 	REQUEST_THREAD, /* the fast platform's, see systrap.c */
-	REQUEST_EXCHANGE /* change the word at address atomically, see inject.c */
+	REQUEST_EXCHANGE, /* change the word at address atomically, see inject.c */
+	REQUEST_DEBUG /* debug register `flags`: data is read into, or (size = 8) written to it */
 };
 
 /* One host system call for a stub to make. */

@@ -16,10 +16,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
+#include <sys/user.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -324,6 +326,26 @@ static int poke(struct tracer *t, struct block *b)
 	return (int)written;
 }
 
+/* A debug register of the thread. The host checks what it is given; an address in the stub's memory is refused above. */
+static int debug_register(struct tracer *t, struct block *b)
+{
+	pid_t tid = (pid_t)t->control->slots[b->slot].tid;
+	unsigned long offset = offsetof(struct user, u_debugreg) + b->flags * sizeof(long), value;
+
+	if (b->flags > 7)
+		return -EINVAL;
+	if (b->size == sizeof value) {
+		memcpy(&value, b->data, sizeof value);
+		return ptrace(PTRACE_POKEUSER, tid, offset, value) < 0 ? -errno : 0;
+	}
+	errno = 0;
+	value = (unsigned long)ptrace(PTRACE_PEEKUSER, tid, offset, 0);
+	if (errno)
+		return -errno;
+	memcpy(b->data, &value, sizeof value);
+	return 0;
+}
+
 static int request(struct tracer *t, struct block *b)
 {
 	if (b->slot >= SLOT_COUNT || b->new_slot >= SLOT_COUNT)
@@ -350,6 +372,8 @@ static int request(struct tracer *t, struct block *b)
 		return poke(t, b);
 	case REQUEST_EXCHANGE:
 		return inject_exchange(t, b);
+	case REQUEST_DEBUG:
+		return debug_register(t, b);
 	default:
 		return systrap_request(t, b);
 	}

@@ -72,6 +72,17 @@ export type SwitchOutcome = SyscallOutcome | FaultOutcome | KilledOutcome
  */
 export type SyscallHandler = () => boolean
 
+/**
+ * The debug registers (0 to 7) of a stopped thread, as ptrace(2) shows them. What they catch ends a switch as a fault:
+ * SIGTRAP, TRAP_HWBKPT. A new thread has none set.
+ */
+export interface DebugRegisters {
+  /** The value, or -errno. */
+  readonly read: (index: number) => bigint | number
+  /** 0 or -errno: the host refuses what must not be watched. */
+  readonly write: (index: number, value: bigint) => number
+}
+
 /** One guest thread. */
 export interface PlatformContext {
   /** The address space the thread runs in. */
@@ -95,6 +106,8 @@ export interface PlatformContext {
   readonly clone: (addressSpace: "share" | "copy") => Effect.Effect<PlatformContext, PlatformFailed>
   /** From now on the thread's reading the time-stamp counter is a fault, or again is not: prctl(PR_SET_TSC). */
   readonly trapCounter?: (traps: boolean) => Effect.Effect<void, PlatformFailed>
+  /** Absent where the platform cannot give guests the processor's debug registers. */
+  readonly debugRegisters?: DebugRegisters
   /** CPU time the thread has used so far, nanoseconds. */
   readonly cpuTime: () => bigint
   /**

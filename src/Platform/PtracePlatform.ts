@@ -19,6 +19,7 @@ import { Reg, Registers } from "../Abi/Registers.ts"
 import { PR_SET_TSC, PR_TSC_ENABLE, PR_TSC_SIGSEGV } from "../Abi/Prctl.ts"
 import { SIGBUS, SIGSEGV, SIGTRAP, SI_KERNEL } from "../Abi/Signal.ts"
 import { sysno } from "../Abi/Sysno.ts"
+import { debugRegistersOf } from "./GuestDebug.ts"
 import { faultAccess } from "./FaultAccess.ts"
 import { exchangeGuest, updateGuest } from "./GuestExchange.ts"
 import { clip, readGuest, writeGuest } from "./GuestMemory.ts"
@@ -31,6 +32,7 @@ import { bind } from "./Native.ts"
 import {
   type Access,
   type AddressSpace,
+  type DebugRegisters,
   type MappingChange,
   Platform,
   type PlatformContext,
@@ -148,6 +150,7 @@ class PtraceContext implements PlatformContext, StopListener {
   readonly registers: Registers
   readonly slot: number
   readonly tid: number
+  readonly debugRegisters: DebugRegisters
   readonly #host: TracerHost
   #state: "stopped" | "running" | "interrupting" | "dead" = "stopped"
   #released = false
@@ -165,6 +168,7 @@ class PtraceContext implements PlatformContext, StopListener {
     this.slot = slotIndex
     this.tid = host.tracer.slotWord(slotIndex, slot.tid)
     this.registers = new Registers(host.tracer.memory, control.slots + slotIndex * slot.size)
+    this.debugRegisters = debugRegistersOf(host.tracer, slotIndex)
     host.tracer.listen(slotIndex, this)
     addressSpace.contexts.add(this)
   }

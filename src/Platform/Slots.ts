@@ -73,7 +73,8 @@ export const Request = {
   poke: 6,
   close: 7,
   thread: 8,
-  exchange: 9
+  exchange: 9,
+  debug: 10
 } as const
 export type Request = (typeof Request)[keyof typeof Request]
 

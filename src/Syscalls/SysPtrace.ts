@@ -44,6 +44,7 @@ import {
   PTRACE_SYSEMU_SINGLESTEP,
   PTRACE_TRACEME,
   PeekSigInfoArgs,
+  USER_DEBUGREG,
   USER_SIZE
 } from "../Abi/Ptrace.ts"
 import { Reg, registersSize } from "../Abi/Registers.ts"
@@ -116,18 +117,39 @@ const poke = (target: Task, address: number, value: bigint): number => {
   return target.memoryManager.addressSpace.writeForced(address, bytes) === WORD ? 0 : -EIO
 }
 
+const DEBUG_REGISTERS = 8
+
 const isUserOffset = (offset: number): boolean => offset % WORD === 0 && offset < USER_SIZE
+
+/** Which debug register is at an offset of `struct user`; undefined if none is. */
+const debugRegisterAt = (offset: number): number | undefined => {
+  const index = (offset - USER_DEBUGREG) / WORD
+  return index >= 0 && index < DEBUG_REGISTERS ? index : undefined
+}
+
+/** 0 where the platform has none. */
+const debugRegister = ({ context }: Task, index: number): bigint | number => context.debugRegisters?.read(index) ?? 0n
 
 const peekUser = (task: Task, target: Task, offset: number, data: number): number => {
   if (!isUserOffset(offset)) return -EIO
-  const value = offset < registersSize ? target.registers.words[offset / WORD]! : 0n
-  return task.memory.writeBigU64(data, value)
+  const debug = debugRegisterAt(offset)
+  const value =
+    offset < registersSize
+      ? target.registers.words[offset / WORD]!
+      : debug === undefined
+        ? 0n
+        : debugRegister(target, debug)
+  return typeof value === "number" ? value : task.memory.writeBigU64(data, value)
 }
 
 const pokeUser = (target: Task, offset: number, value: bigint): number => {
   if (!isUserOffset(offset)) return -EIO
   if (offset < registersSize) return setRegister(target.registers, target.ptrace, offset / WORD, value)
-  return -EIO
+  const debug = debugRegisterAt(offset)
+  if (debug === undefined) return -EIO
+  const { debugRegisters } = target.context
+  if (debugRegisters === undefined) return value === 0n && debug !== 4 && debug !== 5 ? 0 : -EIO
+  return debugRegisters.write(debug, value)
 }
 
 /** The extended state, and then `use` of it; a thread that the host has lost is one that is gone. */
@@ -368,6 +390,7 @@ const ptrace = (task: Task, request: number, id: number, address: number, data: 
 
 export const sysPtrace: ReadonlyArray<Syscall> = [
   declare("ptrace", [oneOf("request", PTRACE_NAMES), pid("pid"), hex("addr"), hex("data")], ptrace, {
-    partial: "PTRACE_O_SUSPEND_SECCOMP, PTRACE_SECCOMP_GET_FILTER and debug registers are refused"
+    partial:
+      "PTRACE_O_SUSPEND_SECCOMP, PTRACE_SECCOMP_GET_FILTER are refused; the systrap platform has no debug registers (EIO)"
   })
 ]

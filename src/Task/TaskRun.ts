@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import { ESRCH } from "../Abi/Errno.ts"
 import { Reg } from "../Abi/Registers.ts"
-import { SEGV_MAPERR, SIGKILL, SIGSEGV, SI_KERNEL } from "../Abi/Signal.ts"
+import { SEGV_MAPERR, SIGKILL, SIGSEGV, SIGTRAP, SI_KERNEL } from "../Abi/Signal.ts"
 import { signaled } from "../Abi/Wait.ts"
 import type { FaultOutcome, PlatformFailed, SwitchOutcome } from "../Platform/Platform.ts"
 import { emulateTimestampCounter } from "./TimestampCounter.ts"
@@ -135,6 +135,10 @@ const handleFault = (task: Task, fault: FaultOutcome): Effect.Effect<void> => {
   )
 }
 
+/** Whether the platform's si_addr is what Linux says; for int3 and a general protection fault that is 0. */
+const hasAddress = ({ code, signal }: FaultOutcome): boolean =>
+  signal === SIGSEGV || signal === SIGTRAP || code !== SI_KERNEL
+
 const raiseFault = (task: Task, fault: FaultOutcome): Effect.Effect<void> => {
   task.call.nr = -1
   task.restart = 0
@@ -143,7 +147,7 @@ const raiseFault = (task: Task, fault: FaultOutcome): Effect.Effect<void> => {
     signo: fault.signal,
     access: fault.access,
     code: fault.code,
-    address: fault.signal === SIGSEGV || fault.code !== SI_KERNEL ? fault.address : task.registers.words[Reg.rip]!
+    address: hasAddress(fault) ? fault.address : task.registers.words[Reg.rip]!
   } as const
   task.trap = trapAfter(task, info)
   return forceSignal(task, info)

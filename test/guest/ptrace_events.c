@@ -99,13 +99,13 @@ static void cloning(void) {
   pid_t tid = expect_child("clone", pid);
   TRY(waitpid(tid, NULL, WNOHANG));
   TRY(waitpid(tid, NULL, WNOHANG | __WCLONE));
-  trace(PTRACE_CONT, pid, 0, 0);
-  trace(PTRACE_CONT, tid, 0, 0);
+  trace(PTRACE_CONT, tid, 0, 0); /* alone: the end of the process would be the thread's too */
   await_stop("thread exits", tid);
   say("message %lx", event_message(tid));
   trace(PTRACE_CONT, tid, 0, 0);
   await_stop("thread", tid);
   TRY(waitpid(tid, NULL, __WALL | WNOHANG));
+  trace(PTRACE_CONT, pid, 0, 0);
   await_stop("exit", pid);
   say("message %lx", event_message(pid));
   trace(PTRACE_CONT, pid, 0, 0);

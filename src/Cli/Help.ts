@@ -49,6 +49,42 @@ const run = Command.make("run", {
   ])
 )
 
+/** Switches and options that are described here, and parsed in TestingArguments.ts. */
+const test = Command.make("test", {
+  runs: Flag.optional(Flag.Int("runs")).pipe(Flag.withDescription("Runs before the search gives up (default: 200)")),
+  seed: Flag.optional(Flag.Int("seed")).pipe(Flag.withDescription("Of the search (default: 0)")),
+  fault: Flag.atLeast(Flag.String("fault").pipe(Flag.withMetavar("CALLS:FAULT")), 0).pipe(
+    Flag.withDescription(
+      "What may go wrong: write:ENOSPC, read,write:short=1, nanosleep:SIGUSR1, %file:delay=100, write:death"
+    )
+  ),
+  timeout: Flag.optional(Flag.String("timeout").pipe(Flag.withMetavar("DURATION"))).pipe(
+    Flag.withDescription("Virtual time after which a run counts as one that does not end (default: 1h)")
+  ),
+  program: Argument.String("PROGRAM"),
+  args: Argument.variadic(Argument.String("ARGS"))
+}).pipe(
+  Command.withDescription(
+    [
+      "Runs PROGRAM under many orders of its threads and processes, and with faults, until it hangs or dies of a signal.",
+      "",
+      "Exit status: 0 if nothing was found, 1 with a report and a file to replay if something was."
+    ].join("\n")
+  ),
+  Command.withShortDescription("Look for hangs and crashes of a program")
+)
+
+const replay = Command.make("replay", {
+  strace: Flag.Boolean("strace").pipe(Flag.withDescription("Print system calls on standard error")),
+  "strace-log": Flag.optional(Flag.String("strace-log").pipe(Flag.withMetavar("FILE"))).pipe(
+    Flag.withDescription("Write them to FILE")
+  ),
+  file: Argument.String("FILE")
+}).pipe(
+  Command.withDescription("Carries out once more the run that `effect-sentry test` or a test has saved in FILE"),
+  Command.withShortDescription("Repeat a saved run")
+)
+
 const doctor = Command.make("doctor", {}).pipe(
   Command.withDescription("Tests what effect-sentry needs of this host, and explains what is missing"),
   Command.withShortDescription("Test this host")
@@ -62,7 +98,7 @@ const completions = Command.make("completions", {
 
 const root = Command.make("effect-sentry").pipe(
   Command.withDescription("An application kernel in TypeScript: runs unmodified Linux x86-64 programs in a sandbox"),
-  Command.withSubcommands([run, doctor, completions])
+  Command.withSubcommands([run, test, replay, doctor, completions])
 )
 
 /** Lets effect/cli answer `--help` and `--completions SHELL`. Fails if it cannot make sense of `words`. */

@@ -8,7 +8,7 @@ import { VERSION } from "./Version.ts"
 /** Exit status of usage errors and of the sentry's own failures. */
 const FAILED = 125
 
-const COMMANDS = ["run", "doctor", "completions"]
+const COMMANDS = ["run", "test", "replay", "doctor", "completions"]
 const SHELLS = ["bash", "zsh", "fish"]
 
 const fail = (message: string, status = FAILED): number => {
@@ -32,6 +32,26 @@ const runCommand = async (words: ReadonlyArray<string>): Promise<number> => {
   return typeof result === "number" ? result : fail(result.message, result.status)
 }
 
+const isHelp = (words: ReadonlyArray<string>): boolean => words[0] === "--help" || words[0] === "-h"
+
+const testCommand = async (words: ReadonlyArray<string>): Promise<number> => {
+  if (isHelp(words)) return answer("test", "--help")
+  const { parseTest } = await import("./TestingArguments.ts")
+  const parsed = parseTest(words)
+  if (typeof parsed === "string") return fail(parsed)
+  const commands = await import("./TestingCommands.ts")
+  return commands.testCommand(parsed)
+}
+
+const replayCommand = async (words: ReadonlyArray<string>): Promise<number> => {
+  if (isHelp(words)) return answer("replay", "--help")
+  const { parseReplay } = await import("./TestingArguments.ts")
+  const parsed = parseReplay(words)
+  if (typeof parsed === "string") return fail(parsed)
+  const commands = await import("./TestingCommands.ts")
+  return commands.replayCommand(parsed)
+}
+
 const doctorCommand = async (words: ReadonlyArray<string>): Promise<number> => {
   if (words.includes("--help") || words.includes("-h")) return answer("doctor", "--help")
   if (words.length > 0) return fail(`doctor takes no arguments: leave out '${words[0]}'`)
@@ -53,6 +73,10 @@ const main = async (words: ReadonlyArray<string>): Promise<number> => {
   switch (command) {
     case "run":
       return runCommand(rest)
+    case "test":
+      return testCommand(rest)
+    case "replay":
+      return replayCommand(rest)
     case "doctor":
       return doctorCommand(rest)
     case "completions":

@@ -65,7 +65,7 @@ const ordinal = (n: number): string => {
 
 const where = ({ calls, fd, nth, path, task }: Selector): string =>
   [
-    `the ${ordinal(nth)} ${calls}`,
+    `the ${ordinal(nth)} ${calls === "all" ? "call" : calls}`,
     ...(path === undefined ? [] : [`of ${path}`]),
     ...(fd === undefined ? [] : [`on a ${fd}`]),
     ...(task === undefined ? [] : [`by ${typeof task === "number" ? `task ${task}` : task}`])

@@ -38,6 +38,9 @@ export type Plan = typeof Plan.Type
 /** Nobody is interrupted, and nothing goes wrong. */
 export const uneventful: Plan = { schedule: { _tag: "Decisions", decisions: [] }, faults: [], seed: 0 }
 
+/** What was decided when a plan was last carried out: for those who make it smaller. */
+export const recorded = new WeakMap<Plan, ReadonlyArray<Schedulers.Decision>>()
+
 export const strategyOf = (schedule: Schedule): Strategy => {
   switch (schedule._tag) {
     case "RoundRobin":

@@ -30,7 +30,7 @@ import { type PipeEnd, makePipeEnd } from "../Vfs/PipeEnd.ts"
 import * as Determinism from "./Determinism.ts"
 import { FaultInjector } from "./FaultInjector.ts"
 import { type FileTree, readTree } from "./FileTree.ts"
-import { type Plan, strategyOf, uneventful } from "./Plan.ts"
+import { type Plan, recorded, strategyOf, uneventful } from "./Plan.ts"
 import { Scheduler, type Strategy } from "./Scheduler.ts"
 import { type Decision, recording } from "./Schedulers.ts"
 
@@ -111,6 +111,8 @@ export interface Run {
   /** What held at least once, of `sometimes`. */
   readonly seen: ReadonlySet<string>
   readonly steps: number
+  /** How often there was a choice of who runs. */
+  readonly points: number
   /** Virtual ms that it took. */
   readonly millis: number
   /** A task span while others waited: the run depended on the host. */
@@ -175,7 +177,8 @@ class Recorder {
 
   get lines(): ReadonlyArray<string> {
     this.strace.flush()
-    return this.#text.join("").split("\n").slice(0, -1)
+    const lines = this.#text.join("").split("\n")
+    return lines.at(-1) === "" ? lines.slice(0, -1) : lines
   }
 
   readonly observer: SyscallObserver = {
@@ -352,9 +355,12 @@ const runScoped = Effect.fnUntraced(function* (
   const exit = yield* Effect.raceFirst(Deferred.await(ended), Deferred.await(failed))
   const { total } = turns
   const millis = Number(time.monotonic() / 1_000_000n)
+  const linesBefore = recorder.lines
   kernel.kill()
   yield* Fiber.awaitAll(collecting)
-  const { lines } = recorder
+  // what was only ended by us has not happened
+  const lines = exit._tag === "Stuck" || exit._tag === "TimedOut" ? linesBefore : recorder.lines
+  recorded.set(plan, strategy.decisions)
   return {
     exit,
     stdout: Buffer.concat(out).toString("utf8"),
@@ -367,6 +373,7 @@ const runScoped = Effect.fnUntraced(function* (
     violations: recorder.violations,
     seen: recorder.seen,
     steps: total,
+    points: strategy.points,
     millis,
     isReliable
   }

@@ -79,12 +79,22 @@ export const replay = (decisions: ReadonlyArray<Decision>): Strategy => {
   }
 }
 
-/** Another strategy, and what it decided against the rule. */
-export const recording = (strategy: Strategy): Strategy & { readonly decisions: ReadonlyArray<Decision> } => {
+/** Another strategy, what it decided against the rule, and how often it was asked. */
+export interface Recording extends Strategy {
+  readonly decisions: ReadonlyArray<Decision>
+  readonly points: number
+}
+
+export const recording = (strategy: Strategy): Recording => {
   const decisions: Array<Decision> = []
+  let points = 0
   return {
     decisions,
+    get points() {
+      return points
+    },
     next: (point) => {
+      points++
       const run = strategy.next(point)
       if (run !== byRule(point)) decisions.push({ task: point.last, step: point.step, run })
       return run

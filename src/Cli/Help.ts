@@ -98,7 +98,7 @@ const completions = Command.make("completions", {
 
 const root = Command.make("effect-sentry").pipe(
   Command.withDescription("An application kernel in TypeScript: runs unmodified Linux x86-64 programs in a sandbox"),
-  Command.withSubcommands([run, test, replay, doctor, completions])
+  Command.withSubcommands([run, doctor, test, replay, completions])
 )
 
 /** Lets effect/cli answer `--help` and `--completions SHELL`. Fails if it cannot make sense of `words`. */

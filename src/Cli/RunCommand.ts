@@ -14,7 +14,6 @@ import { SIG_DFL, SIG_IGN } from "../Abi/SigAction.ts"
 import * as Signal from "../Abi/Signal.ts"
 import type { ExitStatus } from "../Abi/Wait.ts"
 import { platformLayer } from "../Platform/PlatformChoice.ts"
-import * as PtracePlatform from "../Platform/PtracePlatform.ts"
 import { BadOption, type SentryError } from "../Sentry/Errors.ts"
 import * as Sandbox from "../Sentry/Sandbox.ts"
 import { StraceObserver } from "../Syscalls/Strace.ts"
@@ -200,7 +199,7 @@ const ownDirectory = (): string | undefined => {
 
 /** Loaded only when asked for. */
 const deterministic = Effect.fnUntraced(function* (start: bigint, { seed }: RunArguments) {
-  const [{ make }, { Scheduler }, { random }] = yield* Effect.promise(() =>
+  const [{ make, ptrace }, { Scheduler }, { random }] = yield* Effect.promise(() =>
     Promise.all([
       import("../Testing/Determinism.ts"),
       import("../Testing/Scheduler.ts"),
@@ -210,7 +209,7 @@ const deterministic = Effect.fnUntraced(function* (start: bigint, { seed }: RunA
   const onSpin = (task: number): void =>
     writeAll(2, `effect-sentry: task ${task} computes while others wait: this run is no longer deterministic\n`)
   const made = yield* Effect.provideService(make({ seed, start, onSpin }), Scheduler, random(seed))
-  return { ...made, platform: made.platform(PtracePlatform.layerWith({ synchronous: true, counter: "trapped" })) }
+  return { ...made, platform: made.platform(ptrace) }
 })
 
 const sandboxed = Effect.fnUntraced(function* (options: RunArguments, strace: StraceObserver | undefined) {

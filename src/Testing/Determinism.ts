@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type { Kernel } from "../Kernel.ts"
 import type { Platform, PlatformFailed } from "../Platform/Platform.ts"
+import * as PtracePlatform from "../Platform/PtracePlatform.ts"
 import type { Controls } from "../Sentry/Sandbox.ts"
 import { RunQueue } from "../Sync/RunQueue.ts"
 import { VirtualTime } from "../Time/VirtualTime.ts"
@@ -46,7 +47,10 @@ export interface Determinism {
   readonly begin: () => void
 }
 
-/** The platform below must answer the kernel's requests synchronously: `PtracePlatform.layerWith({ synchronous: true })`. */
+/** For programs of the host's: answers the kernel synchronously, and shows nobody the processor's counter. */
+export const ptrace = PtracePlatform.layerWith({ synchronous: true, counter: "trapped" })
+
+/** The platform below must answer the kernel's requests synchronously, as `ptrace` does, or have none. */
 export const make = Effect.fnUntraced(function* (
   options: DeterminismOptions
 ): Effect.fn.Return<Determinism, never, Scheduler> {

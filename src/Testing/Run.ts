@@ -15,7 +15,6 @@ import { O_CREAT, O_WRONLY } from "../Abi/OpenFlags.ts"
 import { signalName } from "../Abi/Signal.ts"
 import { sysnoNames } from "../Abi/Sysno.ts"
 import * as Kernel from "../Kernel.ts"
-import * as PtracePlatform from "../Platform/PtracePlatform.ts"
 import * as SimulatedPlatform from "../Platform/SimulatedPlatform.ts"
 import type { Program } from "../Platform/SimulatedProcess.ts"
 import * as Sandbox from "../Sentry/Sandbox.ts"
@@ -297,7 +296,7 @@ const runScoped = Effect.fnUntraced(function* (
       ? yield* simulatedKernel({ ...options.programs, main: subject }, determinism, hooks)
       : yield* Sandbox.makeKernel({
           ...hooks,
-          platform: determinism.platform(PtracePlatform.layerWith({ synchronous: true })),
+          platform: determinism.platform(Determinism.ptrace),
           platformName: "ptrace",
           rootfs: options.rootfs ?? "/",
           mounts: options.mounts ?? [],

@@ -21,6 +21,8 @@ import type { Location } from "../Vfs/Mount.ts"
 import { OverlayFs } from "../Vfs/OverlayFs.ts"
 import { PseudoFs } from "../Vfs/PseudoFs.ts"
 import { TmpFs, memoryTypes } from "../Vfs/TmpFs.ts"
+import { firstUserNamespace } from "../Vfs/UserNamespace.ts"
+import { namespacesOf } from "./Namespaces.ts"
 import { makeProcFs } from "./ProcFs.ts"
 import { makeSysFs } from "./SysFs.ts"
 import type { System } from "./System.ts"
@@ -86,11 +88,13 @@ export const mountAll = Effect.fnUntraced(function* (
   const procFs = makeProcFs(system, (session) => devices.terminalOf(session))
   const sysFs = makeSysFs(system)
   // there is one of each of these, however often it is mounted
-  for (const filesystem of [devFs, procFs, sysFs]) {
+  const addOnly = (filesystem: Filesystem, owner: FilesystemType["owner"]): void => {
     vfs.mountInternal(filesystem)
-    const { name } = filesystem
-    addType({ name, isForUsers: name !== "devtmpfs", make: (_, options) => (options === "" ? filesystem : -EINVAL) })
+    addType({ name: filesystem.name, owner, make: (_, options) => (options === "" ? filesystem : -EINVAL) })
   }
+  addOnly(devFs, () => firstUserNamespace)
+  addOnly(procFs, (caller) => namespacesOf(system, caller).pidForChildren.owner)
+  addOnly(sysFs, (caller) => namespacesOf(system, caller).net.owner)
   yield* mountAt(system, caller, "/dev", devFs)
   yield* mountAt(system, caller, "/dev/pts", devFs.pts)
   yield* mountAt(system, caller, "/proc", procFs)

@@ -84,7 +84,7 @@ export class DevPtsFs extends PseudoFs {
 /** devpts for mount(2); `ptmx` is the device number of its master. */
 export const devPtsType = (vfs: Vfs, ptmx: number): FilesystemType => ({
   name: "devpts",
-  isForUsers: true,
+  owner: ({ credentials }) => credentials.userNamespace,
   make: (_, options) => {
     const settings: { -readonly [K in keyof DevPtsSettings]?: DevPtsSettings[K] } = {}
     const number = (key: "uid" | "gid" | "max") => (value: string) => {

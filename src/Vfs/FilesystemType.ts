@@ -5,11 +5,12 @@ import { EINVAL } from "../Abi/Errno.ts"
 import { MS_DIRSYNC, MS_LAZYTIME, MS_MANDLOCK, MS_RDONLY, MS_SYNCHRONOUS } from "../Abi/MountFlags.ts"
 import type { Filesystem } from "./Filesystem.ts"
 import type { Caller } from "./Inode.ts"
+import type { UserNamespace } from "./UserNamespace.ts"
 
 export interface FilesystemType {
   readonly name: string
-  /** Whether who has privileges only in a user namespace of its own may mount it (FS_USERNS_MOUNT). */
-  readonly isForUsers: boolean
+  /** Whose privileges it takes to mount it, and count for what is mounted then: the sandbox's own, or some user's. */
+  owner(caller: Caller): UserNamespace
   /** The filesystem to mount, a new one or the only one there is, for the filesystem's own `options`; or -errno. */
   make(caller: Caller, options: string): Filesystem | number
 }

@@ -27,9 +27,9 @@ import {
   MS_STRICTATIME,
   PROPAGATION_FLAGS
 } from "../Abi/MountFlags.ts"
-import { hasCapability, hasCapabilityIn, hasOwnCapability } from "./Credentials.ts"
+import { hasCapabilityIn } from "./Credentials.ts"
 import type { Filesystem } from "./Filesystem.ts"
-import { type FilesystemType, commonOptions } from "./FilesystemType.ts"
+import { commonOptions } from "./FilesystemType.ts"
 import type { Caller } from "./Inode.ts"
 import { type Location, type Mount, isReachable } from "./Mount.ts"
 import { changeType } from "./Propagation.ts"
@@ -195,20 +195,18 @@ const mountNew = (vfs: Vfs, caller: Caller, target: Location, flags: number, req
   const filesystem = type.make(caller, wanted.options)
   if (typeof filesystem === "number") return filesystem
   const isNew = filesystem.mounts === 0
+  const owner = type.owner(caller)
   const made = vfs.newMount(filesystem, { flags, source: request.source ?? "none" })
   if (isNew) {
     filesystem.flags = wanted.flags
-    filesystem.owner = caller.credentials.userNamespace
+    filesystem.owner = owner
   }
-  const error = mayHave(caller, type) ? checkNew(caller, target, made) : -EPERM
+  const isPermitted = hasCapabilityIn(caller.credentials, owner, CAP_SYS_ADMIN)
+  const error = isPermitted ? checkNew(caller, target, made) : -EPERM
   if (typeof error !== "number") return graft(vfs, made, error)
   vfs.tree.discardTree(made)
   return error
 }
-
-/** Whether `caller` may mount filesystems of `type`. */
-const mayHave = ({ credentials }: Caller, { isForUsers }: FilesystemType): boolean =>
-  isForUsers ? hasOwnCapability(credentials, CAP_SYS_ADMIN) : hasCapability(credentials, CAP_SYS_ADMIN)
 
 /** Where `made` can be mounted, or -errno. */
 const checkNew = (caller: Caller, target: Location, made: Mount): Location | number => {

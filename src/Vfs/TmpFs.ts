@@ -164,7 +164,7 @@ const readRamLimits = (options: string): TmpFsLimits => {
 export const memoryTypes = (vfs: Vfs): ReadonlyArray<FilesystemType> =>
   (["tmpfs", "ramfs"] as const).map((name) => ({
     name,
-    isForUsers: true,
+    owner: ({ credentials }) => credentials.userNamespace,
     make: ({ credentials: { fsgid, fsuid } }, options) => {
       const limits = name === "ramfs" ? readRamLimits(options) : readLimits(options)
       if (typeof limits === "number") return limits

@@ -56,6 +56,18 @@ const toBytes = (text: string | Uint8Array): Uint8Array => (typeof text === "str
 const timespec = (nanos: bigint): Uint8Array => Timespec.encode(timespecOfNanos(nanos))
 
 export class Guest extends SimulatedProcess {
+  /** A call about a structure in memory: its result, and the structure as it is afterwards. */
+  *exchange(
+    structure: Uint8Array,
+    call: (at: number) => Steps<number>
+  ): Steps<readonly [result: number, after: Uint8Array]> {
+    const stack = this.enter()
+    const at = this.push(structure)
+    const result = yield* call(at)
+    this.leave(stack)
+    return [result, this.take(at, structure.length)]
+  }
+
   *#withPath(nr: number, path: string, ...rest: ReadonlyArray<number>): Steps<number> {
     const stack = this.enter()
     const [b, c, d] = rest

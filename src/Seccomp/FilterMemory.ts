@@ -11,6 +11,11 @@ const LIMIT = 64 * 1024 * 1024
 export class FilterMemory {
   #used = 0
 
+  /** What all filters that somebody has take, bytes. */
+  get used(): number {
+    return this.#used
+  }
+
   hasRoom(bytes: number): boolean {
     return this.#used + bytes + OVERHEAD <= LIMIT
   }

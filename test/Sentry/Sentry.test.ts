@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -119,6 +120,22 @@ describe("Sentry", { timeout: 30_000 }, () => {
       let trace = ""
       yield* Sentry.run({ command: "true", strace: { write: (text) => (trace += text), filter: "exit_group" } })
       assert.match(trace, /exit_group\(0\) += \?/)
+    }).pipe(Effect.provide(Sentry.layer()))
+  )
+
+  it.live("reports what the guest's own seccomp filters do, where Linux would log it", () =>
+    Effect.gen(function* () {
+      const actions = new Map<string, number>()
+      const result = yield* Sentry.run({
+        command: fileURLToPath(new URL("../guest/build/seccomp_actions", import.meta.url)),
+        timeout: "25 seconds",
+        onEvent: (event) => {
+          if (event._tag === "SeccompAction") actions.set(event.action, (actions.get(event.action) ?? 0) + 1)
+        }
+      })
+      assert.strictEqual(result.exitCode, 0)
+      // the others are logged only for filters that ask for it
+      assert.deepStrictEqual([...actions.keys()].toSorted(), ["kill_process", "kill_thread", "log"])
     }).pipe(Effect.provide(Sentry.layer()))
   )
 })

@@ -4,6 +4,7 @@
 import { direntType } from "../Abi/FileMode.ts"
 import { EINVAL, EISDIR, ENOENT } from "../Abi/Errno.ts"
 import { SEEK_CUR, SEEK_SET } from "../Abi/At.ts"
+import { O_NOATIME } from "../Abi/OpenFlags.ts"
 import { type Caller, type Inode, type ListedEntry, type OpenRequest, openerOf } from "./Inode.ts"
 import { type Location, pathOf } from "./Mount.ts"
 import { type DirectorySink, OpenFileDescription } from "./OpenFileDescription.ts"
@@ -84,6 +85,7 @@ export class DirectoryFile extends OpenFileDescription {
     if (this.#pass === undefined) {
       const listing = this.#inode.list(this.#caller)
       if (typeof listing === "number") return listing
+      if ((this.statusFlags & O_NOATIME) === 0) this.#inode.accessed(this.#location.mount.flags)
       this.#pass = listing.from(this.#offset)
     }
     for (;;) {

@@ -137,6 +137,9 @@ export abstract class Inode {
     return -ENOTDIR
   }
 
+  /** It was read through a mount with these MS_* flags: its access time moves as mount(2) says. */
+  accessed(_mountFlags: number): void {}
+
   /** Creates a regular file, directory, FIFO, socket or device named `name`, which does not exist. */
   create(_name: string, _node: NewNode): Inode | number {
     return -EPERM

@@ -67,7 +67,6 @@ export class MemoryDirectory extends MemoryNode {
   override list(_caller: Caller): DirectoryListing | number {
     const below = this.lower?.entries() ?? []
     if (typeof below === "number") return below
-    this.accessed()
     const entries = this.#entries
     return {
       *from(offset: number): Generator<ListedEntry> {

@@ -64,7 +64,6 @@ export class MemoryFile extends MemoryNode implements FileData {
 
   readAt(into: Uint8Array, offset: number): number {
     if (this.#content === undefined) return this.#below!.readAt(into, offset)
-    this.accessed()
     return this.#content.read(into, offset)
   }
 

@@ -7,6 +7,7 @@
  */
 import { EEXIST, ENODATA, ENOSPC, EOPNOTSUPP, EPERM, ERANGE } from "../Abi/Errno.ts"
 import { S_IFMT, isDirectory, isRegular } from "../Abi/FileMode.ts"
+import { MS_NOATIME, MS_NODIRATIME, MS_RDONLY, MS_RELATIME } from "../Abi/MountFlags.ts"
 import type { FileClock, FilesystemStatus } from "./Filesystem.ts"
 import { Filesystem } from "./Filesystem.ts"
 import { type AttributeChanges, type Caller, type DirectoryEntry, Inode } from "./Inode.ts"
@@ -232,14 +233,16 @@ export abstract class MemoryNode extends Inode {
     own.mtime = own.ctime = this.filesystem.clock()
   }
 
-  /** A read: moves atime as "relatime" does, mount(8). Never makes attributes own just for that. */
-  accessed(): void {
+  /** Moves atime; never makes attributes own just for that. */
+  override accessed(mountFlags: number): void {
     const own = this.#own
-    if (own === undefined) return
+    const never = MS_RDONLY | MS_NOATIME | (isDirectory(this.mode) ? MS_NODIRATIME : 0)
+    if (own === undefined || (mountFlags & never) !== 0 || this.filesystem.readOnly) return
     const now = this.filesystem.clock()
-    if (!isAfter(own.atime, own.mtime) || !isAfter(own.atime, own.ctime) || now.seconds - own.atime.seconds >= A_DAY) {
-      own.atime = now
-    }
+    const isRecent = isAfter(own.atime, own.mtime) && isAfter(own.atime, own.ctime)
+    // "the previous access time was earlier than the current modify or change time", or it is a day old
+    if ((mountFlags & MS_RELATIME) !== 0 && isRecent && now.seconds - own.atime.seconds < A_DAY) return
+    own.atime = now
   }
 
   /** One name more. */

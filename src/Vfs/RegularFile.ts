@@ -4,9 +4,9 @@
 import { SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET } from "../Abi/At.ts"
 import { CAP_FSETID } from "../Abi/Capability.ts"
 import { EBADF, EFBIG, EINVAL, EOPNOTSUPP } from "../Abi/Errno.ts"
-import { O_APPEND } from "../Abi/OpenFlags.ts"
+import { O_APPEND, O_NOATIME } from "../Abi/OpenFlags.ts"
 import { hasCapability } from "./Credentials.ts"
-import type { OpenRequest } from "./Inode.ts"
+import type { Inode, OpenRequest } from "./Inode.ts"
 import { type Location, pathOf } from "./Mount.ts"
 import { type Mappable, OpenFileDescription } from "./OpenFileDescription.ts"
 import type { Stat } from "./Stat.ts"
@@ -47,6 +47,7 @@ export interface FileData {
 export class RegularFile extends OpenFileDescription {
   readonly #data: FileData
   readonly #location: Location
+  readonly #inode: Inode
   /** The root of who opened it. */
   readonly #root: Location
   /** Differs from Linux: who opened the file counts, not who writes. */
@@ -61,6 +62,7 @@ export class RegularFile extends OpenFileDescription {
     this.#root = request.caller.fs.root
     this.#executes = request.executes ?? false
     const inode = request.location.dentry.inode!
+    this.#inode = inode
     if (this.#executes) inode.executors++
     else if (this.writable) inode.writers++
     this.#clearsPrivileges = !hasCapability(request.caller.credentials, CAP_FSETID)
@@ -83,13 +85,15 @@ export class RegularFile extends OpenFileDescription {
   }
 
   override read(into: Uint8Array): number {
-    const count = this.#data.readAt(into, this.#offset)
+    const count = this.readAt(into, this.#offset)
     if (count > 0) this.#offset += count
     return count
   }
 
   override readAt(into: Uint8Array, offset: number): number {
-    return offset < 0 ? -EINVAL : this.#data.readAt(into, offset)
+    if (offset < 0) return -EINVAL
+    if ((this.statusFlags & O_NOATIME) === 0) this.#inode.accessed(this.#location.mount.flags)
+    return this.#data.readAt(into, offset)
   }
 
   override write(from: Uint8Array): number {
@@ -173,9 +177,8 @@ export class RegularFile extends OpenFileDescription {
   }
 
   protected override onLastClose(): void {
-    const inode = this.#location.dentry.inode!
-    if (this.#executes) inode.executors--
-    else if (this.writable) inode.writers--
+    if (this.#executes) this.#inode.executors--
+    else if (this.writable) this.#inode.writers--
     this.#data.close()
   }
 }

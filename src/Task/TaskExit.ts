@@ -139,7 +139,9 @@ const bequeath = (task: Task, heir: Task): void => {
 
 /** prctl(PR_SET_PDEATHSIG): the parent is the thread that made the child, and its end counts. */
 const sendParentDeathSignals = (child: ThreadGroup, parent: Task): void => {
-  for (const member of child.tasks) {
+  // what a leader that has ended asked for still counts
+  const members = child.leader === undefined ? child.tasks : new Set([child.leader, ...child.tasks])
+  for (const member of members) {
     if (member.parentDeathSignal === 0) continue
     const { credentials, threadGroup } = parent
     const info = {

@@ -178,6 +178,11 @@ export interface AddressSpace {
    * -EFAULT, or -EAGAIN if the guest changed it all the while.
    */
   readonly updateWord?: (address: number, mask: number, flip: number, sum: number) => number
+  /**
+   * A thread of it is traced, and has stopped: from now on the program's code is to be what the program says. Told at each
+   * stop, since it may have to wait until no thread runs. Absent where the platform never changes any.
+   */
+  readonly keepCode?: () => void
   /** As `write`, also into pages the guest cannot write (ptrace POKE, breakpoints). */
   readonly writeForced: (address: number, from: Uint8Array) => number
 }

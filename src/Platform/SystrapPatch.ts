@@ -7,6 +7,8 @@
  * which fork copies together with the patches. A site is patched when it has trapped a few times, when its bytes are in
  * a private mapping of a file that can't be written, and while no other thread of the address space runs.
  *
+ * A traced program is to find its code as it was: its sites are put back and patched no more (`restore`).
+ *
  * Differs from Linux: a program that reads its own code sees the patch, and it can't map anything at the records.
  */
 import { readFileSync } from "node:fs"
@@ -40,6 +42,9 @@ const isProgramText = (pid: number, start: number, end: number): boolean => {
   return false
 }
 
+/** The start of `jmp *record`, whose last two bytes read `syscall`. */
+const jumpTo = (record: number): Uint8Array => Uint8Array.of(0xff, 0x24, 0x25, record & 0xff, (record >> 8) & 0xff)
+
 export class SystrapPatch {
   readonly #tracer: Tracer
   /** By return address. */
@@ -48,6 +53,10 @@ export class SystrapPatch {
   readonly #records: Map<number, { readonly nr: number; readonly record: number }>
   #next = FIRST_RECORD
   #state: "off" | "unmapped" | "mapped"
+  /** No more sites are patched. */
+  #closed = false
+  /** Those that were have been put back. */
+  #restored = false
 
   constructor(tracer: Tracer, enabled: boolean, parent?: SystrapPatch) {
     this.#tracer = tracer
@@ -67,7 +76,7 @@ export class SystrapPatch {
 
   /** A call has been trapped. True if its site is to be patched now. */
   count(returnAddress: number): boolean {
-    if (this.#state === "off") return false
+    if (this.#state === "off" || this.#closed) return false
     const n = (this.#counts.get(returnAddress) ?? 0) + 1
     if (n > THRESHOLD || (n === 1 && this.#counts.size >= MOST)) return false
     this.#counts.set(returnAddress, n)
@@ -89,8 +98,24 @@ export class SystrapPatch {
     if (!isProgramText(pid, site, returnAddress)) return
     const record = this.#record(slot, returnAddress, nr)
     if (record === undefined) return
-    // jmp *record
-    this.#poke(slot, site, Uint8Array.of(0xff, 0x24, 0x25, record & 0xff, (record >> 8) & 0xff))
+    this.#poke(slot, site, jumpTo(record))
+  }
+
+  /**
+   * Patches no more, and puts back what was patched, if no thread of the address space runs: otherwise call it again. The
+   * records stay, as threads that wait may have come by way of them.
+   */
+  restore(pid: number, slot: number, isQuiet: () => boolean): void {
+    this.#closed = true
+    if (this.#restored || !isQuiet()) return
+    this.#restored = true
+    const bytes = new Uint8Array(SITE)
+    for (const [returnAddress, { nr, record }] of this.#records) {
+      const site = returnAddress - SITE
+      if (readGuest(pid, site, bytes, systrapBase) !== SITE) continue // unmapped meanwhile
+      if (!jumpTo(record).every((byte, i) => bytes[i] === byte)) continue // something else is there now
+      this.#poke(slot, site, Uint8Array.of(0xb8, nr & 0xff, (nr >> 8) & 0xff, (nr >> 16) & 0xff, nr >>> 24))
+    }
   }
 
   #poke(slot: number, address: number, bytes: Uint8Array): boolean {

@@ -106,7 +106,7 @@ export class SystrapSpace implements AddressSpace, StopListener {
   }
 
   /** Whether no thread but this one runs. */
-  isQuietBut(inhabitant: Inhabitant): boolean {
+  isQuietBut(inhabitant: Inhabitant | undefined): boolean {
     for (const other of this.contexts) if (other !== inhabitant && other.isRunning()) return false
     return true
   }
@@ -124,6 +124,12 @@ export class SystrapSpace implements AddressSpace, StopListener {
       }
     )
   )
+
+  readonly keepCode = (): void => {
+    if (!this.dead) this.patch.restore(this.pid, this.service, this.#isQuiet)
+  }
+
+  readonly #isQuiet = (): boolean => this.isQuietBut(undefined)
 
   #byWorker(worker: SystrapWorker, changes: ReadonlyArray<MappingChange>): Effect.Effect<number> {
     return Effect.uninterruptible(

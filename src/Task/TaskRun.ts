@@ -103,6 +103,7 @@ const runApp = Effect.fnUntraced(function* (
   task.restoreMask()
   if (task.attention) return App
   const outcome = yield* task.interruptible(task.context.switch(handler))
+  if (task.ptrace.traced) task.context.addressSpace.keepCode?.()
   return outcome === undefined ? App : yield* afterSwitch(task, outcome)
 })
 

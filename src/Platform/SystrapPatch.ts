@@ -9,7 +9,7 @@
  *
  * A traced program is to find its code as it was: its sites are put back and patched no more (`restore`).
  *
- * Differs from Linux: a program that reads its own code sees the patch, and it can't map anything at the records.
+ * Differs from Linux: an untraced program that reads its own code sees the patch, and it can't map anything at the records.
  */
 import { readFileSync } from "node:fs"
 import { sysno } from "../Abi/Sysno.ts"

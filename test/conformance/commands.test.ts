@@ -16,6 +16,8 @@ interface Command {
   /** Programs that must be installed; the line's own are not guessed. */
   readonly needs?: ReadonlyArray<string>
   readonly stdin?: string
+  /** How long it may take, ms, if longer than most. */
+  readonly timeout?: number
 }
 
 const isExecutable = (path: string): boolean => {
@@ -593,6 +595,91 @@ sqlite3 db 'select count(*) from t'; sqlite3 db 'select nonsense'; echo $?`
   }
 ]
 
+/** A program for debuggers; what differs from one run to the next is taken out of what they say. */
+const DEBUGGEE = `cat > t.c <<'X'
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+int counter;
+int add(int a, int b) {
+  counter += a;
+  return a + b;
+}
+int main(void) {
+  int s = 0;
+  for (int i = 0; i < 4; i++)
+    s = add(s, i);
+  char *text = malloc(10);
+  strcpy(text, "hello");
+  puts(text);
+  free(text);
+  fflush(stdout);
+  if (fork() == 0) {
+    add(7, 8);
+    _exit(3);
+  }
+  int status;
+  wait(&status);
+  raise(SIGUSR1);
+  return s;
+}
+X
+gcc -g -O0 -no-pie -o t t.c || exit
+gdb_session() { printf '%s\\n' 'set pagination off' 'set confirm off' 'set debuginfod enabled off' "$@" > script
+  gdb -q -nx -batch -x script ./t 2>&1 | sed -E 's/0x[0-9a-f]+/ADDR/g; s/(LWP|process) [0-9]+/\\1 N/g'; }
+`
+
+/** gdb reads and runs a good deal before it says anything. */
+const GDB_TIMEOUT = 100_000
+
+const debuggers: ReadonlyArray<Command> = [
+  {
+    name: "strace -f of a pipeline",
+    needs: ["strace"],
+    line: `strace -ff -qq -e trace=execve,pipe2,dup2,exit_group,kill -o log sh -c 'echo one two | tr a-z A-Z | wc -w; (exit 3); kill -TERM $$'; echo $?
+      cat log.* | sed -E 's/0x[0-9a-f]+/ADDR/g; s/si_pid=[0-9]+/si_pid=N/; s/kill\\([0-9]+/kill(N/; s/[0-9]+ vars/N vars/; s/ +/ /g' | sort`
+  },
+  {
+    name: "strace of a fault that it injects",
+    needs: ["strace"],
+    line: "strace -qq -o log -e trace=read -e inject=openat:error=ENOMEM:when=3 cat /etc/passwd | head -c 5; echo; strace -c -o log true; echo $?"
+  },
+  {
+    name: "gdb: breakpoint, backtrace, step, finish, a call",
+    needs: ["gdb", "gcc"],
+    timeout: GDB_TIMEOUT,
+    line: `${DEBUGGEE} gdb_session 'break add' run bt 'info args' 'print counter' next step 'info locals' finish delete 'print add(3, 4)' 'print counter' 'info registers cs ss' continue`
+  },
+  {
+    name: "gdb: watchpoint in software, conditional breakpoint, catch syscall",
+    needs: ["gdb", "gcc"],
+    timeout: GDB_TIMEOUT,
+    line: `${DEBUGGEE} gdb_session 'set can-use-hw-watchpoints 0' 'break add if a == 1' run 'watch counter' continue continue delete 'catch syscall exit_group' continue 'print $orig_rax' continue`
+  },
+  {
+    name: "gdb: follows a fork, handles a signal",
+    needs: ["gdb", "gcc"],
+    timeout: GDB_TIMEOUT,
+    line: `${DEBUGGEE} gdb_session 'set follow-fork-mode child' 'break add if a == 7' run 'info args' continue
+      gdb_session 'handle SIGUSR1 stop print nopass' run 'print $_siginfo.si_signo' continue`
+  },
+  {
+    name: "gdb attaches",
+    needs: ["gdb", "gcc"],
+    timeout: GDB_TIMEOUT,
+    line: `${DEBUGGEE} sleep 100 & pid=$!; sleep 0.5
+      gdb -q -nx -batch -p $pid -ex 'set debuginfod enabled off' -ex 'print $orig_rax' -ex detach 2>&1 | grep -c -E '^.1 = 230|Inferior 1'; kill $pid; wait $pid; echo $?`
+  },
+  {
+    name: "ltrace",
+    needs: ["ltrace", "gcc"],
+    line: `${DEBUGGEE} ltrace -e malloc+strcpy+puts+free -o log ./t; echo $?; sed -E 's/0x[0-9a-f]+/ADDR/g; s/ +/ /g' log`
+  }
+]
+
 for (const platform of PLATFORMS) {
   describe.concurrent(`commands on ${platform.name}`, () => {
     for (const command of [
@@ -602,19 +689,20 @@ for (const platform of PLATFORMS) {
       ...applets,
       ...interpreters,
       ...terminals,
-      ...programs
+      ...programs,
+      ...debuggers
     ]) {
       const missing = (command.needs ?? []).filter((program) => !isInstalled(program))
       if (missing.length > 0) {
         test.skip(`${command.name} (not installed: ${missing.join(", ")})`)
         continue
       }
-      test(command.name, () =>
-        expectSame(
-          platform,
-          typeof command.line === "string" ? ["bash", "-c", command.line] : command.line,
-          command.stdin === undefined ? {} : { stdin: command.stdin }
-        )
+      const { line, stdin, timeout } = command
+      test(command.name, { ...(timeout === undefined ? {} : { timeout: 2 * timeout }) }, () =>
+        expectSame(platform, typeof line === "string" ? ["bash", "-c", line] : line, {
+          ...(stdin === undefined ? {} : { stdin }),
+          ...(timeout === undefined ? {} : { timeout })
+        })
       )
     }
   })

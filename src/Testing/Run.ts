@@ -19,6 +19,7 @@ import * as SimulatedPlatform from "../Platform/SimulatedPlatform.ts"
 import type { Program } from "../Platform/SimulatedProcess.ts"
 import * as Sandbox from "../Sentry/Sandbox.ts"
 import { StraceObserver } from "../Syscalls/Strace.ts"
+import * as TraceFilter from "../Syscalls/TraceFilter.ts"
 import type { SyscallObserver } from "../Task/SyscallObserver.ts"
 import type { Task } from "../Task/Task.ts"
 import type { Credentials } from "../Vfs/Credentials.ts"
@@ -81,6 +82,8 @@ export interface RunOptions {
   readonly always?: Readonly<Record<string, (event: CallEvent) => boolean>>
   /** What should hold after some call of some run. */
   readonly sometimes?: Readonly<Record<string, (event: CallEvent) => boolean>>
+  /** Calls, in the language of strace's -e trace=, of which some run should make one. */
+  readonly reachable?: Readonly<Record<string, string>>
 }
 
 /** How a run ended. */
@@ -107,7 +110,7 @@ export interface Run {
   readonly injected: ReadonlyArray<string>
   /** What did not hold, of `always`, with the line of the trace after which it did not. */
   readonly violations: ReadonlyArray<{ readonly name: string; readonly line: number }>
-  /** What held at least once, of `sometimes`. */
+  /** What held at least once, of `sometimes`, and was reached, of `reachable`. */
   readonly seen: ReadonlySet<string>
   readonly steps: number
   /** How often there was a choice of who runs. */
@@ -163,10 +166,17 @@ class Recorder {
   readonly #notes = new Map<number, string>()
   readonly #options: RunOptions
   readonly #now: () => bigint
+  readonly #reachable: ReadonlyArray<readonly [claim: string, filter: TraceFilter.TraceFilter]>
 
+  /** Throws for a bad filter. */
   constructor(options: RunOptions, now: () => bigint) {
     this.#options = options
     this.#now = now
+    this.#reachable = Object.entries(options.reachable ?? {}).map(([claim, calls]) => {
+      const filter = TraceFilter.parse(calls)
+      if (typeof filter !== "function") throw new Error(`reachable: ${filter.reason}`)
+      return [claim, filter] as const
+    })
   }
 
   readonly onInject = (task: Task, words: string): void => {
@@ -205,8 +215,9 @@ class Recorder {
 
   #judge(task: Task, nr: number, result: number): void {
     const { always, sometimes } = this.#options
-    if (always === undefined && sometimes === undefined) return
+    if (always === undefined && sometimes === undefined && this.#reachable.length === 0) return
     const name = sysnoNames[nr] ?? `syscall_${nr}`
+    for (const [claim, filter] of this.#reachable) if (filter(name)) this.seen.add(claim)
     const event: CallEvent = { task: task.tid, program: task.commandName, name, result, time: this.#now() }
     for (const [claim, holds] of Object.entries(always ?? {})) {
       if (!holds(event) && !this.violations.some((one) => one.name === claim))
@@ -285,9 +296,15 @@ const runScoped = Effect.fnUntraced(function* (
     strategy
   )
   const { runQueue, time, turns } = determinism
-  const recorder = new Recorder(options, time.monotonic)
-  const injector = yield* Effect.try({
-    try: () => (plan.faults.length === 0 ? undefined : new FaultInjector(plan.faults, time, recorder.onInject)),
+  const { injector, recorder } = yield* Effect.try({
+    try: () => {
+      const recorder = new Recorder(options, time.monotonic)
+      const { faults } = plan
+      return {
+        recorder,
+        injector: faults.length === 0 ? undefined : new FaultInjector(faults, time, recorder.onInject)
+      }
+    },
     catch: (cause) => new SimulationFailed({ reason: String(cause) })
   })
   const hooks = { observer: recorder.observer, ...(injector === undefined ? {} : { injector }) }

@@ -48,7 +48,7 @@ export interface Report {
   /** All runs, those that made a plan smaller too. */
   readonly runs: number
   readonly failure: Failure | undefined
-  /** What of `sometimes` never held. */
+  /** What of `sometimes` never held, and of `reachable` was never reached. */
   readonly unseen: ReadonlyArray<string>
 }
 
@@ -149,7 +149,8 @@ export const search = Effect.fnUntraced(function* (
     const result = yield* attempt(plan)
     if (wrong(result) !== undefined) return yield* found(plan, result, path)
   }
-  return { runs, failure: undefined, unseen: Object.keys(options.sometimes ?? {}).filter((name) => !seen.has(name)) }
+  const claims = [...Object.keys(options.sometimes ?? {}), ...Object.keys(options.reachable ?? {})]
+  return { runs, failure: undefined, unseen: claims.filter((name) => !seen.has(name)) }
 })
 
 /** Searches, and fails if that finds something: for tests. */

@@ -125,10 +125,11 @@ describe("a search", { timeout: 300_000 }, () => {
         sometimes: {
           "somebody yields": ({ name }) => name === "sched_yield",
           "something is opened": ({ name }) => name === "open"
-        }
+        },
+        reachable: { "a thread is made": "clone", "a name is looked up": "%file" }
       })
     )
-    assert.deepStrictEqual(report.unseen, ["something is opened"])
+    assert.deepStrictEqual(report.unseen, ["something is opened", "a name is looked up"])
   })
 
   it("of a correct program finds nothing", async () => {

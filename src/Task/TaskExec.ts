@@ -204,8 +204,11 @@ const takeOver = Effect.fnUntraced(function* (task: Task) {
     return true
   })
   if (!first) return false
-  // those whose tracer has not waited for them yet still have their ids
-  while (group.tasks.size > 1 || group.unreaped.size > 0) yield* nextExit(group)
+  // those whose tracer has not waited for them yet still have their ids; who knows when it will
+  while (group.tasks.size > 1 || group.unreaped.size > 0) {
+    if (group.tasks.size === 1 && group.exitStatus !== undefined) return false
+    yield* nextExit(group)
+  }
   yield* Mutex.sectionAll([task.system.taskSet.mutex, group.handlers.mutex], () => {
     becomeLeader(task)
     group.execing = undefined

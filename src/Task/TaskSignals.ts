@@ -68,6 +68,8 @@ export const killGroup = (group: ThreadGroup, status: ExitStatus): void => {
   if (group.exitStatus !== undefined) return
   group.exitStatus = status
   group.groupStop = undefined // a stopped process dies without being continued
+  group.taskExits.notify(1) // an execve(2) that waits for others to go
+  for (const task of group.unreaped) task.ptrace.ended = status // what the whole group ends with is theirs, too
   for (const task of group.tasks) killTask(task)
 }
 

@@ -36,7 +36,8 @@ import {
   isReparented,
   isTraceStopped,
   sendToGroup,
-  sendToTask
+  sendToTask,
+  uidSeenBy
 } from "./TaskSignals.ts"
 import type { ThreadGroup } from "./ThreadGroup.ts"
 
@@ -61,7 +62,7 @@ const tellTracer = (task: Task, reason: number, status: number, heeded = SA_NOCL
       signo: SIGCHLD,
       code: reason,
       pid: task.tid,
-      uid: task.credentials.ruid,
+      uid: uidSeenBy(group, task.credentials.ruid),
       status,
       userTicks: 0,
       systemTicks: 0

@@ -162,6 +162,36 @@ static void executing_thread(unsigned long options) {
   await_stop("end", pid);
 }
 
+static void *sleeping_thread(void *argument) {
+  for (;;) pause();
+  return argument;
+}
+
+static int thread_execs_beside(void) {
+  pthread_t sleeping, executing;
+  pthread_create(&sleeping, NULL, sleeping_thread, NULL);
+  pthread_create(&executing, NULL, exec_thread, NULL);
+  pthread_join(executing, NULL);
+  return 1;
+}
+
+/* killed while its execve waits for a tracer to wait for another thread */
+static void unreaped(void) {
+  pid_t pid = traced(thread_execs_beside, PTRACE_O_TRACECLONE);
+  pid_t sleeping = expect_child("clone", pid);
+  trace(PTRACE_CONT, sleeping, 0, 0);
+  pid_t executing = expect_child("clone", pid);
+  trace(PTRACE_CONT, pid, 0, 0);
+  trace(PTRACE_CONT, executing, 0, 0);
+  siginfo_t info;
+  TRY(waitid(P_PID, sleeping, &info, WEXITED | WNOWAIT | __WALL));
+  TRY(waitpid(pid, NULL, WNOHANG | __WALL));
+  kill(pid, SIGKILL);
+  await_stop("executing thread", executing);
+  await_stop("sleeping thread", sleeping);
+  await_stop("process", pid);
+}
+
 /* a tracer that dies: its tracees are killed or let go */
 static void tracer_death(unsigned long options) {
   int ends[2];
@@ -241,6 +271,7 @@ int main(int argc, char **argv) {
   executing(PTRACE_O_TRACEEXEC);
   executing_thread(0);
   executing_thread(PTRACE_O_TRACEEXIT);
+  unreaped();
   tracer_death(0);
   tracer_death(PTRACE_O_EXITKILL);
   two_steps();

@@ -14,6 +14,7 @@ import {
   CLOCK_TAI,
   CLOCK_THREAD_CPUTIME_ID
 } from "../Abi/Time.ts"
+import { findGroup, findTask } from "../Task/PidLookup.ts"
 import type { Task } from "../Task/Task.ts"
 import { groupUsage, taskUsage } from "../Task/ThreadGroup.ts"
 
@@ -57,7 +58,7 @@ export const isCpuClock = (clock: number): boolean =>
 /** Whether it is the clock of the calling thread, by an id that names a thread. */
 export const isOwnThreadClock = (task: Task, clock: number): boolean => {
   const id = ~(clock >> 3)
-  return clock < 0 && (clock & CLOCK_OF_THREAD) !== 0 && (id === 0 || id === task.tid)
+  return clock < 0 && (clock & CLOCK_OF_THREAD) !== 0 && (id === 0 || id === task.ownTid)
 }
 
 /** Bits of the id of a process's or thread's clock, as clock_getcpuclockid(3) makes them: ~pid above them. */
@@ -70,11 +71,10 @@ const CLOCK_KINDS = 3
 const readCpuClock = (task: Task, clock: number): bigint | undefined => {
   const id = ~(clock >> 3)
   if ((clock & CLOCK_KIND) === CLOCK_KINDS) return undefined // a device's clock, by descriptor
-  const { groups, tasks } = task.system.taskSet
   if ((clock & CLOCK_OF_THREAD) !== 0) {
-    const of = id === 0 ? task : tasks.get(id)
+    const of = id === 0 ? task : findTask(task, id)
     return of?.threadGroup === task.threadGroup && task.threadGroup.tasks.has(of) ? taskUsage(of).user : undefined
   }
-  const group = id === 0 ? task.threadGroup : groups.get(id)
+  const group = id === 0 ? task.threadGroup : findGroup(task, id)
   return group === undefined ? undefined : groupUsage(group).user
 }

@@ -7,6 +7,7 @@ import { READABLE } from "../Abi/Poll.ts"
 import * as S from "../Abi/Seccomp.ts"
 import type { NotificationFd } from "../Seccomp/NotificationFd.ts"
 import type { Result } from "../Task/Syscall.ts"
+import { idFor } from "../Task/PidLookup.ts"
 import type { Task } from "../Task/Task.ts"
 import { fileOf, waitForFile } from "./Blocking.ts"
 
@@ -20,7 +21,7 @@ const receive = (task: Task, listener: NotificationFd, pointer: number): Result 
     const notification = notifications.receive(listener.isOrphan)
     if (typeof notification === "number") return notification
     const { data, id } = notification
-    const bytes = S.SeccompNotif.encode({ id, pid: notification.task.tid, flags: 0, data })
+    const bytes = S.SeccompNotif.encode({ id, pid: idFor(task, notification.task.tid), flags: 0, data })
     if (task.memory.copyOut(pointer, bytes) === 0) return 0
     notifications.unreceive(notification)
     return -EFAULT

@@ -5,6 +5,7 @@ import { EBADF, ECONNREFUSED, EFAULT, EINVAL, ENOTSOCK, EPROTOTYPE } from "../Ab
 import { W_OK } from "../Abi/At.ts"
 import { S_IFMT, S_IFSOCK } from "../Abi/FileMode.ts"
 import { AF_UNIX, SOCKADDR_MAX, SOCKADDR_UN_SIZE, SUN_PATH_OFFSET, type Ucred } from "../Abi/Socket.ts"
+import { idFor } from "../Task/PidLookup.ts"
 import type { Task } from "../Task/Task.ts"
 import { NO_ID } from "../Vfs/IdMap.ts"
 import { mayAccess } from "../Vfs/Permission.ts"
@@ -27,11 +28,14 @@ export const credentialsOf = (task: Task): Ucred => ({
 })
 
 /** `sender` as the task sees it. */
-export const credentialsFor = ({ credentials: { userNamespace } }: Task, { gid, pid, uid }: Ucred): Ucred => ({
-  pid,
-  uid: uid === NO_ID ? NO_ID : userNamespace.userTo(uid),
-  gid: gid === NO_ID ? NO_ID : userNamespace.groupTo(gid)
-})
+export const credentialsFor = (task: Task, { gid, pid, uid }: Ucred): Ucred => {
+  const { userNamespace } = task.credentials
+  return {
+    pid: idFor(task, pid),
+    uid: uid === NO_ID ? NO_ID : userNamespace.userTo(uid),
+    gid: gid === NO_ID ? NO_ID : userNamespace.groupTo(gid)
+  }
+}
 
 /** A copied-in address: its family and what follows. */
 export interface Address {

@@ -1,7 +1,7 @@
 /**
  * Control messages of sendmsg(2) and recvmsg(2), cmsg(3), unix(7): descriptors and credentials that travel.
  */
-import { EBADF, EFAULT, EINVAL, ENOBUFS, EPERM, ETOOMANYREFS } from "../Abi/Errno.ts"
+import { EBADF, EFAULT, EINVAL, ENOBUFS, EPERM, ESRCH, ETOOMANYREFS } from "../Abi/Errno.ts"
 import { CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN } from "../Abi/Capability.ts"
 import { RLIMIT_NOFILE } from "../Abi/Resource.ts"
 import {
@@ -14,6 +14,7 @@ import {
   SOL_SOCKET,
   Ucred
 } from "../Abi/Socket.ts"
+import { findTask } from "../Task/PidLookup.ts"
 import type { Task } from "../Task/Task.ts"
 import { hasCapabilityIn, hasOwnCapability } from "../Vfs/Credentials.ts"
 import { NO_ID } from "../Vfs/IdMap.ts"
@@ -29,20 +30,22 @@ const MAX_CONTROL = 131_072
 
 const align = (length: number): number => Math.ceil(length / 8) * 8
 
-/** What the task says that it is, as the sandbox's ids: its own ones, or it has a capability for others'. -EINVAL, -EPERM. */
+/** What the task says that it is, as the sandbox's ids: its own ones, or it has a capability for others'. -EINVAL, -EPERM, -ESRCH. */
 const translateClaim = (task: Task, { gid, pid, uid }: Ucred): Ucred | number => {
   const { userNamespace } = task.credentials
   const claimed = { pid, uid: userNamespace.userFrom(uid), gid: userNamespace.groupFrom(gid) }
   if (claimed.uid === NO_ID || claimed.gid === NO_ID) return -EINVAL
-  return mayClaim(task, claimed) ? claimed : -EPERM
+  if (!mayClaim(task, claimed)) return -EPERM
+  const named = findTask(task, pid)
+  return named === undefined ? -ESRCH : { ...claimed, pid: named.tid }
 }
 
 const mayClaim = (task: Task, claimed: Ucred): boolean => {
   const { credentials } = task
   const { ruid, euid, suid, rgid, egid, sgid } = credentials
   return (
-    (claimed.pid === task.threadGroup.tgid ||
-      hasCapabilityIn(credentials, task.namespaces.pidForChildren.owner, CAP_SYS_ADMIN)) &&
+    (claimed.pid === task.threadGroup.ownTgid ||
+      hasCapabilityIn(credentials, task.threadGroup.pidNamespace.owner, CAP_SYS_ADMIN)) &&
     ([ruid, euid, suid].includes(claimed.uid) || hasOwnCapability(credentials, CAP_SETUID)) &&
     ([rgid, egid, sgid].includes(claimed.gid) || hasOwnCapability(credentials, CAP_SETGID))
   )

@@ -4,6 +4,7 @@
 import { CAP_LAST_CAP, CAP_SETPCAP } from "../Abi/Capability.ts"
 import { EFAULT, EINVAL, EPERM, ESRCH } from "../Abi/Errno.ts"
 import { type Result, address, declare } from "../Task/Syscall.ts"
+import { findTaskOrSelf } from "../Task/PidLookup.ts"
 import type { Task } from "../Task/Task.ts"
 import { hasOwnCapability } from "../Vfs/Credentials.ts"
 
@@ -44,7 +45,7 @@ const capget = (task: Task, header: number, data: number): Result => {
   const id = readPid(task, header)
   if (id === undefined) return -EFAULT
   if (id < 0) return -EINVAL
-  const target = id === 0 ? task : task.system.taskSet.tasks.get(id)
+  const target = findTaskOrSelf(task, id)
   if (target === undefined) return -ESRCH
   const { effective, inheritable, permitted } = target.credentials
   const bytes = new Uint8Array(TRIPLE * triples)
@@ -65,7 +66,7 @@ const capset = (task: Task, header: number, data: number): Result => {
   if (triples < 0) return triples
   const id = readPid(task, header)
   if (id === undefined) return -EFAULT
-  if (id !== 0 && id !== task.tid) return -EPERM
+  if (id !== 0 && id !== task.ownTid) return -EPERM
   const bytes = new Uint8Array(TRIPLE * triples)
   if (task.memory.copyIn(data, bytes) < 0) return -EFAULT
   const view = new DataView(bytes.buffer)

@@ -12,6 +12,7 @@ import { FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX, FIONREAD, IOCTL_NAMES } from "../
 import { NotificationFd } from "../Seccomp/NotificationFd.ts"
 import { declare, fd, flags, oneOf, type Result, size, type Syscall, uint, type NamedValues } from "../Task/Syscall.ts"
 import { followAsyncFlag } from "../Task/SignalDrivenIo.ts"
+import { idFor } from "../Task/PidLookup.ts"
 import type { Task } from "../Task/Task.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import { ownerOrCapable } from "../Vfs/Permission.ts"
@@ -96,9 +97,10 @@ const setFlags = (task: Task, fd: number, file: OpenFileDescription, wanted: num
 
 const setOwner = (task: Task, file: OpenFileDescription, type: number, pid: number): number => {
   if (type !== F.F_OWNER_TID && type !== F.F_OWNER_PID && type !== F.F_OWNER_PGRP) return -EINVAL
-  if (pid === -0x8000_0000) return -ESRCH
+  const owner = pid === 0 ? 0 : task.threadGroup.pidNamespace.toOutside(pid)
+  if (owner !== 0 && !task.system.taskSet.isUsed(owner)) return -ESRCH
   const { ruid, euid } = task.credentials
-  file.asyncOwner = { ...file.asyncOwner, type, pid, uid: ruid, euid }
+  file.asyncOwner = { ...file.asyncOwner, type, pid: owner, uid: ruid, euid }
   return 0
 }
 
@@ -109,7 +111,9 @@ const uidsOf = (file: OpenFileDescription, { userNamespace }: Task["credentials"
 }
 
 const ownerCommand = (task: Task, file: OpenFileDescription, command: number, argument: number): number => {
-  const { type, pid, signal } = file.asyncOwner
+  const { type, pid: owner, signal } = file.asyncOwner
+  // one that is gone is nobody
+  const pid = task.system.taskSet.isUsed(owner) ? idFor(task, owner) : 0
   switch (command) {
     case F.F_GETOWN:
       return type === F.F_OWNER_PGRP ? -pid : pid

@@ -25,6 +25,7 @@ import { Reg } from "../Abi/Registers.ts"
 import { CLOCK_NAMES } from "../Abi/Time.ts"
 import { sameFutex } from "../Task/FutexWaiter.ts"
 import { type Result, address, declare, oneOf, pid, size, struct, uint } from "../Task/Syscall.ts"
+import { findTaskOrSelf } from "../Task/PidLookup.ts"
 import type { Task } from "../Task/Task.ts"
 import { futexLock, futexWait, futexWaitRequeue, futexWaitv, readDeadline, type TimeoutClock } from "./FutexWait.ts"
 
@@ -186,7 +187,7 @@ const futex = (
 const ROBUST_LIST_SIZE = 24
 
 const get_robust_list = (task: Task, id: number, head: number, length: number): Result => {
-  const target = id === 0 ? task : task.system.taskSet.tasks.get(id)
+  const target = findTaskOrSelf(task, id)
   if (target === undefined) return -ESRCH
   if (target.threadGroup !== task.threadGroup && target.credentials.ruid !== task.credentials.euid) return -EPERM
   if (task.memory.writeU64(length, ROBUST_LIST_SIZE) < 0) return -EFAULT

@@ -6,6 +6,7 @@ import { EACCES, EFAULT, EINVAL, EPERM, ESRCH } from "../Abi/Errno.ts"
 import { SECBIT_NO_SETUID_FIXUP } from "../Abi/Prctl.ts"
 import { ProcessGroup, Session } from "../Task/ProcessGroup.ts"
 import { type Result, address, declare, int, pid, size, uint } from "../Task/Syscall.ts"
+import { findGroup, idFor } from "../Task/PidLookup.ts"
 import type { Task } from "../Task/Task.ts"
 import { leaveProcessGroup } from "../Task/TaskExit.ts"
 import type { ThreadGroup } from "../Task/ThreadGroup.ts"
@@ -16,8 +17,7 @@ import { NO_ID } from "../Vfs/IdMap.ts"
 // Process groups and sessions
 // ---------------------------------------------------------------------------------------------------------------------
 
-const groupOf = (task: Task, id: number): ThreadGroup | undefined =>
-  id === 0 ? task.threadGroup : task.system.taskSet.groups.get(id)
+const groupOf = (task: Task, id: number): ThreadGroup | undefined => (id === 0 ? task.threadGroup : findGroup(task, id))
 
 const move = (task: Task, group: ThreadGroup, processGroup: ProcessGroup): void => {
   if (group.processGroup === processGroup) return
@@ -40,7 +40,7 @@ const setpgid = (task: Task, id: number, pgid: number): Result => {
       if (target.hasExeced) return -EACCES
     }
     if (target.processGroup.session.leader === target) return -EPERM
-    const wanted = pgid === 0 ? target.tgid : pgid
+    const wanted = pgid === 0 ? target.tgid : task.threadGroup.pidNamespace.toOutside(pgid)
     if (wanted === target.tgid) {
       move(task, target, taskSet.processGroups.get(wanted) ?? new ProcessGroup(wanted, session))
       return 0
@@ -61,7 +61,7 @@ const setsid = (task: Task): Result => {
     move(task, group, new ProcessGroup(group.tgid, session))
     taskSet.sessions.set(session.id, session)
     group.gaveUpTerminal = false
-    return group.tgid
+    return group.ownTgid
   })
 }
 
@@ -259,16 +259,22 @@ const setgroups = (task: Task, count: number, at: number): Result => {
 }
 
 export const sysIdentity = [
-  declare("getpid", [], (task) => task.threadGroup.tgid),
-  declare("gettid", [], (task) => task.tid),
-  declare("getppid", [], (task) => task.threadGroup.parentTgid),
+  declare("getpid", [], (task) => task.threadGroup.ownTgid),
+  declare("gettid", [], (task) => task.ownTid),
+  declare("getppid", [], ({ threadGroup }) => threadGroup.parentIn(threadGroup.pidNamespace)),
   declare("getuid", [], ({ credentials }) => credentials.userNamespace.userTo(credentials.ruid)),
   declare("geteuid", [], ({ credentials }) => credentials.userNamespace.userTo(credentials.euid)),
   declare("getgid", [], ({ credentials }) => credentials.userNamespace.groupTo(credentials.rgid)),
   declare("getegid", [], ({ credentials }) => credentials.userNamespace.groupTo(credentials.egid)),
-  declare("getpgrp", [], (task) => task.threadGroup.processGroup.id),
-  declare("getpgid", [pid("pid")], (task, id) => groupOf(task, id)?.processGroup.id ?? -ESRCH),
-  declare("getsid", [pid("pid")], (task, id) => groupOf(task, id)?.processGroup.session.id ?? -ESRCH),
+  declare("getpgrp", [], (task) => idFor(task, task.threadGroup.processGroup.id)),
+  declare("getpgid", [pid("pid")], (task, id) => {
+    const group = groupOf(task, id)
+    return group === undefined ? -ESRCH : idFor(task, group.processGroup.id)
+  }),
+  declare("getsid", [pid("pid")], (task, id) => {
+    const group = groupOf(task, id)
+    return group === undefined ? -ESRCH : idFor(task, group.processGroup.session.id)
+  }),
   declare("setpgid", [pid("pid"), pid("pgid")], setpgid),
   declare("setsid", [], setsid),
   declare("setuid", [uint("uid")], setuid),
@@ -285,6 +291,6 @@ export const sysIdentity = [
   declare("setgroups", [size("size"), address("list")], setgroups),
   declare("set_tid_address", [address("tidptr")], (task, at) => {
     task.clearChildTid = at
-    return task.tid
+    return task.ownTid
   })
 ]

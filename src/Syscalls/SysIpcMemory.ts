@@ -37,6 +37,7 @@ import { Attachment, type Segment } from "../Ipc/SharedMemory.ts"
 import { isPageAligned, pageAlign, pageStart } from "../Memory/AddressLayout.ts"
 import { map } from "../Memory/MapRegion.ts"
 import { type Result, address, declare, flags, hex, int, oneOf, size } from "../Task/Syscall.ts"
+import { idFor } from "../Task/PidLookup.ts"
 import type { Task } from "../Task/Task.ts"
 import { hasCapability, hasCapabilityIn } from "../Vfs/Credentials.ts"
 import { memoryFile } from "../Vfs/MemoryFiles.ts"
@@ -140,12 +141,17 @@ const lock = (task: Task, id: number, locks: boolean): number => {
   return 0
 }
 
+const statusFor = (task: Task, segment: Segment): Shmid64Ds => {
+  const status = segment.status(task.credentials.userNamespace)
+  return { ...status, shm_cpid: idFor(task, status.shm_cpid), shm_lpid: idFor(task, status.shm_lpid) }
+}
+
 const status = (task: Task, command: number, id: number, buffer: number): number => {
   const segments = segmentsOf(task)
   const segment = command === IPC_STAT ? segments.find(id) : segments.at(id)
   if (segment === undefined) return -EINVAL
   if (command !== SHM_STAT_ANY && segment.denies(task.credentials, READ)) return -EACCES
-  if (task.memory.copyOut(buffer, Shmid64Ds.encode(segment.status(task.credentials.userNamespace))) < 0) return -EFAULT
+  if (task.memory.copyOut(buffer, Shmid64Ds.encode(statusFor(task, segment))) < 0) return -EFAULT
   return command === IPC_STAT ? 0 : segment.id
 }
 

@@ -27,6 +27,7 @@ import {
 import { obtain, obtainControl } from "../Ipc/IpcIds.ts"
 import type { Message, MessageQueue, Receiver, Wanted } from "../Ipc/MessageQueues.ts"
 import { type Result, address, declare, flags, hex, int, long, oneOf, size, u64 } from "../Task/Syscall.ts"
+import { idFor } from "../Task/PidLookup.ts"
 import type { Task } from "../Task/Task.ts"
 import { hasCapability } from "../Vfs/Credentials.ts"
 import { waitUntil } from "./Blocking.ts"
@@ -106,12 +107,17 @@ const msgrcv = (task: Task, id: number, at: number, limit: number, rawType: bigi
   return message === -ENOMSG && (options & IPC_NOWAIT) === 0 ? receiveLater(task, queue, at, wanted) : message
 }
 
+const statusFor = (task: Task, queue: MessageQueue): Msqid64Ds => {
+  const status = queue.status(task.credentials.userNamespace)
+  return { ...status, msg_lspid: idFor(task, status.msg_lspid), msg_lrpid: idFor(task, status.msg_lrpid) }
+}
+
 const status = (task: Task, command: number, id: number, buffer: number): number => {
   const queues = queuesOf(task)
   const queue = command === IPC_STAT ? queues.find(id) : queues.at(id)
   if (queue === undefined) return -EINVAL
   if (command !== MSG_STAT_ANY && queue.denies(task.credentials, READ)) return -EACCES
-  if (task.memory.copyOut(buffer, Msqid64Ds.encode(queue.status(task.credentials.userNamespace))) < 0) return -EFAULT
+  if (task.memory.copyOut(buffer, Msqid64Ds.encode(statusFor(task, queue))) < 0) return -EFAULT
   return command === IPC_STAT ? 0 : queue.id
 }
 

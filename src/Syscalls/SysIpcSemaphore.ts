@@ -35,6 +35,7 @@ import { Timespec, nanosOfTimespec } from "../Abi/Time.ts"
 import { obtain, obtainControl } from "../Ipc/IpcIds.ts"
 import { SemaphoreCall, type SemaphoreSet, SemaphoreUndo } from "../Ipc/Semaphores.ts"
 import { type Result, address, declare, flags, hex, int, oneOf, size, struct } from "../Task/Syscall.ts"
+import { idFor } from "../Task/PidLookup.ts"
 import type { Task } from "../Task/Task.ts"
 
 const READ = 0o444
@@ -128,7 +129,7 @@ const getOrSet = (task: Task, id: number, index: number, command: number, argume
   const semaphore = index < 0 ? undefined : semaphores[index]
   if (semaphore === undefined) return -EINVAL
   if (command === GETVAL) return semaphore.value
-  if (command === GETPID) return semaphore.pid
+  if (command === GETPID) return idFor(task, semaphore.pid)
   return set.countWaiting(index, command === GETZCNT)
 }
 

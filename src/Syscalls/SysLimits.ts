@@ -20,6 +20,7 @@ import { NANOS_PER_TICK, Tms } from "../Abi/Sysinfo.ts"
 import { lowerStackLimit } from "../Memory/StackLimit.ts"
 import { watchCpuLimit } from "../Task/CpuLimit.ts"
 import { type Result, declare, oneOf, pid, struct } from "../Task/Syscall.ts"
+import { findTaskOrSelf } from "../Task/PidLookup.ts"
 import type { Task } from "../Task/Task.ts"
 import { type Usage, groupUsage, taskUsage } from "../Task/ThreadGroup.ts"
 import { hasCapability, hasCapabilityIn } from "../Vfs/Credentials.ts"
@@ -88,7 +89,7 @@ const mayPrlimit = (task: Task, target: Task): boolean => {
 const prlimit64 = (task: Task, id: number, resource: number, newAt: number, oldAt: number): Result => {
   const limit = newAt === 0 ? undefined : readLimit(task, newAt)
   if (typeof limit === "number") return limit
-  const target = id === 0 ? task : task.system.taskSet.tasks.get(id)
+  const target = findTaskOrSelf(task, id)
   if (target === undefined) return -ESRCH
   if (!mayPrlimit(task, target)) return -EPERM
   if (!isResource(resource)) return -EINVAL

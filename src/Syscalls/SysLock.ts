@@ -7,6 +7,7 @@ import { SEEK_CUR, SEEK_END, SEEK_SET } from "../Abi/At.ts"
 import { EAGAIN, EBADF, EFAULT, EINVAL, EOVERFLOW } from "../Abi/Errno.ts"
 import * as F from "../Abi/Fcntl.ts"
 import { declare, fd, flags, type Result, type Syscall } from "../Task/Syscall.ts"
+import { idFor } from "../Task/PidLookup.ts"
 import type { Task } from "../Task/Task.ts"
 import { type LockRange, MAX_OFFSET, type RecordLock } from "../Vfs/FileLocks.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
@@ -49,7 +50,7 @@ const report = (task: Task, address: number, asked: F.Flock, held: RecordLock | 
             l_whence: SEEK_SET,
             l_start: held.start,
             l_len: held.end === MAX_OFFSET ? 0n : held.end - held.start + 1n,
-            l_pid: held.pid
+            l_pid: held.pid < 0 ? held.pid : idFor(task, held.pid)
           }
     )
   )

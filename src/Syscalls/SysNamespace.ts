@@ -9,6 +9,7 @@ import { NamespaceDescription } from "../Task/NamespaceFiles.ts"
 import { type Namespaces, copyFileContext, copyNamespaces } from "../Task/Namespaces.ts"
 import { NetNamespace } from "../Task/NetNamespace.ts"
 import { PidFd } from "../Task/PidFd.ts"
+import { PidNamespace } from "../Task/PidNamespace.ts"
 import { hasEnded, mayInspectReally } from "../Task/ProcSubject.ts"
 import { type Result, declare, fd, flags, longFlags } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
@@ -81,7 +82,7 @@ const unshare = (task: Task, requested: number): Result => {
   if ((wanted & CLONE_VM) !== 0 && task.memoryManager.users > 1) return -EINVAL
   const credentials = (wanted & CLONE_NEWUSER) === 0 ? task.credentials : credentialsInNew(task)
   if (typeof credentials === "number") return credentials
-  const namespaces = copyNamespaces(task.system, task.namespaces, wanted, credentials)
+  const namespaces = copyNamespaces(task, wanted, credentials)
   if (typeof namespaces === "number") return namespaces
   if ((wanted & CLONE_NEWNS) !== 0 || ((wanted & CLONE_FS) !== 0 && task.fs.shared)) {
     const copy = copyFileContext(task.system, task.fs, wanted, credentials)
@@ -127,6 +128,11 @@ const enter = (task: Task, entry: Entry, namespace: Namespace): Entry | number =
   if (namespace instanceof UtsNamespace) return { ...entry, namespaces: { ...namespaces, uts: namespace } }
   if (namespace instanceof IpcNamespace) return { ...entry, namespaces: { ...namespaces, ipc: namespace } }
   if (namespace instanceof NetNamespace) return { ...entry, namespaces: { ...namespaces, net: namespace } }
+  if (namespace instanceof PidNamespace) {
+    // never up: one's children are not to be seen by whom one can't see
+    if (!task.threadGroup.pidNamespace.contains(namespace)) return -EINVAL
+    return { ...entry, namespaces: { ...namespaces, pidForChildren: namespace } }
+  }
   if (namespace instanceof MountNamespace) {
     if (!hasOwnCapability(credentials, CAP_SYS_CHROOT)) return -EPERM
     return task.fs.shared ? -EINVAL : { ...entry, mounts: namespace }
@@ -148,13 +154,13 @@ const namespacesOfProcess = (task: Task, { group }: PidFd, wanted: number): Read
   if (group.state === "Dead" || target === undefined) return -ESRCH
   if (!mayInspectReally(task, target)) return -EPERM
   if (hasEnded(target)) return -ESRCH
-  const { ipc, net, pidForChildren, uts } = target.namespaces
+  const { ipc, net, uts } = target.namespaces
   const all: ReadonlyArray<Namespace> = [
     target.credentials.userNamespace,
     target.fs.namespace,
     uts,
     ipc,
-    pidForChildren,
+    group.pidNamespace,
     net
   ]
   return all.filter(({ kind }) => (wanted & FLAGS[kind]) !== 0)
@@ -203,6 +209,14 @@ const NS_GET_OWNER_UID = 0xb704
 const visibleFrom = (namespace: UserNamespace | undefined, own: UserNamespace): UserNamespace | number =>
   namespace !== undefined && own.contains(namespace) ? namespace : -EPERM
 
+/** The namespace that `namespace` is nested in. */
+const parentOf = (task: Task, namespace: Namespace): Namespace | number => {
+  if (namespace instanceof UserNamespace) return visibleFrom(namespace.parent, task.credentials.userNamespace)
+  if (!(namespace instanceof PidNamespace)) return -EINVAL
+  const { parent } = namespace
+  return parent !== undefined && task.threadGroup.pidNamespace.contains(parent) ? parent : -EPERM
+}
+
 /** What an ioctl(2) means for the file of a namespace; undefined if nothing. */
 export const namespaceRequest = (
   task: Task,
@@ -217,7 +231,7 @@ export const namespaceRequest = (
     case NS_GET_USERNS:
       return openNamespace(task, visibleFrom(namespace.owner, own))
     case NS_GET_PARENT:
-      return openNamespace(task, namespace.kind === "user" ? visibleFrom(namespace.owner, own) : -EINVAL)
+      return openNamespace(task, parentOf(task, namespace))
     case NS_GET_NSTYPE:
       return FLAGS[namespace.kind]
     case NS_GET_OWNER_UID:

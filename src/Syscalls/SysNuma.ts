@@ -9,6 +9,7 @@ import { PAGE_SIZE } from "../Abi/Mman.ts"
 import { bindRange, setHomeNode } from "../Memory/NumaRegion.ts"
 import { isInterleaved, makePolicy, modeOf, nodesOf, splitMode, THE_NODE } from "../Memory/NumaPolicy.ts"
 import { address, declare, flags, int, longFlags, pid, type Result, size, type Syscall, u64 } from "../Task/Syscall.ts"
+import { findTask } from "../Task/PidLookup.ts"
 import type { Task } from "../Task/Task.ts"
 import { hasCapability } from "../Vfs/Credentials.ts"
 import { mayInspectReally } from "../Task/ProcSubject.ts"
@@ -110,7 +111,7 @@ const set_mempolicy_home_node = (task: Task, at: number, length: number, node: b
 /** The task that a call is about, whose memory the caller may look into. */
 const subjectOf = (task: Task, id: number): Task | number => {
   if (id === 0) return task
-  const target = task.system.taskSet.tasks.get(id)
+  const target = findTask(task, id)
   if (target === undefined) return -ESRCH
   return mayInspectReally(task, target) ? target : -EPERM
 }

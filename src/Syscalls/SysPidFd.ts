@@ -9,6 +9,7 @@ import { CAP_SYS_PTRACE } from "../Abi/Capability.ts"
 import { PIDFD_THREAD, PidFd } from "../Task/PidFd.ts"
 import { TaskDirectory } from "../Task/ProcTask.ts"
 import { type Result, declare, fd, flags, pid, signal, struct, uint } from "../Task/Syscall.ts"
+import { findGroup, findTask, idFor } from "../Task/PidLookup.ts"
 import type { Task } from "../Task/Task.ts"
 import { sendToGroup, sendToTask } from "../Task/TaskSignals.ts"
 import { ThreadGroup } from "../Task/ThreadGroup.ts"
@@ -31,13 +32,12 @@ const PIDFD_NAMES = [
 
 const pidfd_open = (task: Task, id: number, flagBits: number): Result => {
   if ((flagBits & ~(O_NONBLOCK | PIDFD_THREAD)) !== 0 || id <= 0) return -EINVAL
-  const { groups, tasks } = task.system.taskSet
   if ((flagBits & PIDFD_THREAD) !== 0) {
-    const thread = tasks.get(id)
+    const thread = findTask(task, id)
     return thread === undefined ? -ESRCH : openPidFd(task, thread, flagBits)
   }
-  const group = groups.get(id)
-  if (group === undefined) return tasks.has(id) ? -EINVAL : -ESRCH // a thread that leads no group
+  const group = findGroup(task, id)
+  if (group === undefined) return findTask(task, id) !== undefined ? -EINVAL : -ESRCH // a thread that leads no group
   return openPidFd(task, group, flagBits)
 }
 
@@ -64,8 +64,9 @@ const pidfd_send_signal = (task: Task, descriptor: number, signo: number, info: 
   const subject = subjectOf(task, descriptor)
   if (subject === undefined) return -EBADF
   const [group, thread] = subject instanceof ThreadGroup ? [subject, subject.leader] : [subject.threadGroup, subject]
+  if (!task.threadGroup.pidNamespace.contains(group.pidNamespace)) return -EINVAL
   const id = subject instanceof ThreadGroup ? subject.tgid : subject.tid
-  const given = pidFdInfo(task, scope === PIDFD_SIGNAL_PROCESS_GROUP ? 0 : id, signo, info)
+  const given = pidFdInfo(task, scope === PIDFD_SIGNAL_PROCESS_GROUP ? 0 : idFor(task, id), signo, info)
   if (typeof given === "number") return given
   if (scope === PIDFD_SIGNAL_PROCESS_GROUP) {
     const members = task.system.taskSet.processGroups.get(id)?.newestFirst ?? []

@@ -38,7 +38,7 @@ import {
   uint
 } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
-import { sendToGroup } from "../Task/TaskSignals.ts"
+import { sendToGroup, uidSeenBy } from "../Task/TaskSignals.ts"
 import { mayAccess } from "../Vfs/Permission.ts"
 import { attemptOrWait, fileOf, isNonBlocking, type WaitOptions, waitForFile } from "./Blocking.ts"
 import { pathAt } from "./PathArgument.ts"
@@ -201,7 +201,14 @@ const mq_notify = (task: Task, number: number, pointer: number): Result => {
     signo,
     tell: ({ pid, uid }) => {
       if (notify === SIGEV_SIGNAL && signo > 0)
-        sendToGroup(threadGroup, { _tag: "Queue", signo, code: SI_MESGQ, pid, uid, value })
+        sendToGroup(threadGroup, {
+          _tag: "Queue",
+          signo,
+          code: SI_MESGQ,
+          pid: threadGroup.pidNamespace.toInside(pid),
+          uid: uidSeenBy(threadGroup, uid),
+          value
+        })
     }
   }
   return 0

@@ -22,10 +22,9 @@ import {
 } from "../Abi/Sched.ts"
 import { allowsNice, clampNice, isRealTime } from "../Task/Scheduling.ts"
 import { type Result, declare, int, oneOf } from "../Task/Syscall.ts"
+import { findProcessGroup, findTaskOrSelf } from "../Task/PidLookup.ts"
 import type { Task } from "../Task/Task.ts"
 import { hasCapability, hasCapabilityIn } from "../Vfs/Credentials.ts"
-
-const findTask = (task: Task, id: number): Task | undefined => (id === 0 ? task : task.system.taskSet.tasks.get(id))
 
 const isCapable = (task: Task): boolean => hasCapability(task.credentials, CAP_SYS_NICE)
 
@@ -39,7 +38,7 @@ const livingTasks = function* (groups: Iterable<{ readonly tasks: Iterable<Task>
 
 /** The tasks of a process group; 0: the caller's own. */
 const groupTasks = (task: Task, who: number): Iterable<Task> => {
-  const group = who === 0 ? task.threadGroup.processGroup : task.system.taskSet.processGroups.get(who)
+  const group = who === 0 ? task.threadGroup.processGroup : findProcessGroup(task, who)
   return group === undefined ? [] : livingTasks(group.members)
 }
 
@@ -50,7 +49,7 @@ const userTasks = function* (task: Task, who: number): Generator<Task> {
 }
 
 const processTasks = (task: Task, who: number): Iterable<Task> => {
-  const target = findTask(task, who)
+  const target = findTaskOrSelf(task, who)
   return target === undefined ? [] : [target]
 }
 
@@ -125,7 +124,7 @@ const ioTargets = (task: Task, which: number, who: number): Iterable<Task> | und
 const ioprio_get = (task: Task, which: number, who: number): Result => {
   const targets = ioTargets(task, which, who)
   if (targets === undefined) return -EINVAL
-  if (which === IOPRIO_WHO_PROCESS) return findTask(task, who)?.scheduling.ioPriority ?? -ESRCH
+  if (which === IOPRIO_WHO_PROCESS) return findTaskOrSelf(task, who)?.scheduling.ioPriority ?? -ESRCH
   let best = Infinity
   for (const target of targets) best = Math.min(best, effectiveIoPriority(target))
   return best === Infinity ? -ESRCH : best

@@ -4,6 +4,7 @@
 import { EBADF, EFAULT, EINVAL, ENOENT, EPERM, ESRCH } from "../Abi/Errno.ts"
 import { mayInspectReally } from "../Task/ProcSubject.ts"
 import { address, declare, hex, oneOf, pid, type Result, size, type Syscall } from "../Task/Syscall.ts"
+import { findTask } from "../Task/PidLookup.ts"
 import type { Task } from "../Task/Task.ts"
 import { EpollDescription } from "../Vfs/Epoll.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
@@ -21,7 +22,7 @@ const transfer = (
   if (bits !== 0) return -EINVAL
   const own = userVector(task.memory, ...local)
   if (typeof own === "number") return own
-  const target = task.system.taskSet.tasks.get(id)
+  const target = findTask(task, id)
   const theirs = userVector(task.memory, ...remote, (target ?? task).memory)
   if (typeof theirs === "number") return theirs
   if (own.length === 0 || theirs.length === 0) return 0

@@ -63,10 +63,12 @@ import {
 import type { Resumption } from "../Ptrace/PtraceState.ts"
 import { encodeSyscallInfo } from "../Ptrace/SyscallInfo.ts"
 import { Mutex } from "../Sync/Mutex.ts"
+import { findTask } from "../Task/PidLookup.ts"
 import { mayInspectReally } from "../Task/ProcSubject.ts"
 import { declare, hex, oneOf, pid, type Result, type Syscall } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import { isTraceStopped, sendToTask } from "../Task/TaskSignals.ts"
+import { userInfo } from "./SysSignal.ts"
 import { attach, detach, interruptTracee, listen, resume, traceMe } from "../Task/TaskTrace.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -366,15 +368,14 @@ const requestOfStopped = (task: Task, target: Task, request: number, address: nu
 
 const ptrace = (task: Task, request: number, id: number, address: number, data: number): Result => {
   if (request === PTRACE_TRACEME) return becomeTracee(task)
-  const target = task.system.taskSet.tasks.get(id)
+  const target = findTask(task, id)
   if (target === undefined) return -ESRCH
   if (request === PTRACE_ATTACH || request === PTRACE_SEIZE) {
     return becomeTracer(task, target, address, data, request === PTRACE_SEIZE)
   }
   if (target.ptrace.tracer !== task) return -ESRCH
   if (request === PTRACE_KILL) {
-    const { credentials, threadGroup } = task
-    sendToTask(target, { _tag: "Kill", signo: SIGKILL, code: SI_USER, pid: threadGroup.tgid, uid: credentials.ruid })
+    sendToTask(target, userInfo(task, target.threadGroup, SIGKILL, SI_USER))
     return 0
   }
   if (request === PTRACE_INTERRUPT) {

@@ -26,10 +26,9 @@ import { Timespec, timespecOfNanos } from "../Abi/Time.ts"
 import { PAGE_SIZE } from "../Abi/Mman.ts"
 import { affinityOf, allowsNice, clampNice, isRealTime } from "../Task/Scheduling.ts"
 import { type Result, address, declare, oneOf, pid, struct, uint } from "../Task/Syscall.ts"
+import { findTaskOrSelf } from "../Task/PidLookup.ts"
 import type { Task } from "../Task/Task.ts"
 import { hasCapability, hasCapabilityIn } from "../Vfs/Credentials.ts"
-
-const findTask = (task: Task, id: number): Task | undefined => (id === 0 ? task : task.system.taskSet.tasks.get(id))
 
 const isCapable = (task: Task): boolean => hasCapability(task.credentials, CAP_SYS_NICE)
 
@@ -91,7 +90,7 @@ const setScheduler = (task: Task, id: number, policy: number | undefined, param:
   if (param === 0 || id < 0) return -EINVAL
   const priority = readPriority(task, param)
   if (priority === undefined) return -EFAULT
-  const target = findTask(task, id)
+  const target = findTaskOrSelf(task, id)
   if (target === undefined) return -ESRCH
   const { niceness, scheduling } = target
   return setScheduling(task, target, {
@@ -110,7 +109,7 @@ const sched_setparam = (task: Task, id: number, param: number): Result => setSch
 
 const sched_getscheduler = (task: Task, id: number): Result => {
   if (id < 0) return -EINVAL
-  const target = findTask(task, id)
+  const target = findTaskOrSelf(task, id)
   if (target === undefined) return -ESRCH
   const { policy, resetOnFork } = target.scheduling
   return resetOnFork ? policy | SCHED_RESET_ON_FORK : policy
@@ -118,7 +117,7 @@ const sched_getscheduler = (task: Task, id: number): Result => {
 
 const sched_getparam = (task: Task, id: number, param: number): Result => {
   if (param === 0 || id < 0) return -EINVAL
-  const target = findTask(task, id)
+  const target = findTaskOrSelf(task, id)
   return target === undefined ? -ESRCH : task.memory.writeU32(param, target.scheduling.priority)
 }
 
@@ -130,7 +129,7 @@ const bound = (policy: number, realTime: number): number => {
 
 const sched_rr_get_interval = (task: Task, id: number, at: number): Result => {
   if (id < 0) return -EINVAL
-  const target = findTask(task, id)
+  const target = findTaskOrSelf(task, id)
   if (target === undefined) return -ESRCH
   const interval = target.scheduling.policy === SCHED_RR ? ROUND_ROBIN_INTERVAL : 0n
   return task.memory.copyOut(at, Timespec.encode(timespecOfNanos(interval)))
@@ -141,7 +140,7 @@ const baseSlice = (cpuCount: number): number => 700_000 * (1 + Math.floor(Math.l
 
 const sched_getattr = (task: Task, id: number, at: number, size: number, flags: number): Result => {
   if (at === 0 || id < 0 || size > PAGE_SIZE || size < SCHED_ATTR_SIZE_VER0 || flags !== 0) return -EINVAL
-  const target = findTask(task, id)
+  const target = findTaskOrSelf(task, id)
   if (target === undefined) return -ESRCH
   const { policy, priority, resetOnFork, slice } = target.scheduling
   const known = Math.min(size, SchedAttr.size)
@@ -187,7 +186,7 @@ const sched_setattr = (task: Task, id: number, at: number, flags: number): Resul
   if ((attr.sched_policy | 0) < 0 || (attr.sched_flags & ~BigInt(SCHED_FLAG_ALL)) !== 0n) return -EINVAL
   const bits = Number(attr.sched_flags)
   if ((bits & (SCHED_FLAG_UTIL_CLAMP_MIN | SCHED_FLAG_UTIL_CLAMP_MAX)) !== 0) return -EOPNOTSUPP
-  const target = findTask(task, id)
+  const target = findTaskOrSelf(task, id)
   if (target === undefined) return -ESRCH
   const { niceness, scheduling } = target
   const policy = (bits & SCHED_FLAG_KEEP_POLICY) !== 0 ? scheduling.policy : attr.sched_policy
@@ -216,7 +215,7 @@ const maskSize = (cpuCount: number): number => Math.ceil(cpuCount / 64) * 8
 const sched_getaffinity = (task: Task, id: number, length: number, at: number): Result => {
   const { cpuCount } = task.system
   if (length * 8 < cpuCount || length % 8 !== 0) return -EINVAL
-  const target = findTask(task, id)
+  const target = findTaskOrSelf(task, id)
   if (target === undefined) return -ESRCH
   const bytes = new Uint8Array(Math.min(length, maskSize(cpuCount)))
   let mask = affinityOf(target.scheduling, cpuCount)
@@ -228,7 +227,7 @@ const sched_setaffinity = (task: Task, id: number, length: number, at: number): 
   const { cpuCount } = task.system
   const bytes = new Uint8Array(Math.min(length, maskSize(cpuCount)))
   if (task.memory.copyIn(at, bytes) < 0) return -EFAULT
-  const target = findTask(task, id)
+  const target = findTaskOrSelf(task, id)
   if (target === undefined) return -ESRCH
   if (!isOwner(task, target) && !hasCapabilityIn(task.credentials, target.credentials.userNamespace, CAP_SYS_NICE)) {
     return -EPERM

@@ -11,6 +11,7 @@ import { NotificationFd } from "../Seccomp/NotificationFd.ts"
 import { UserNotifications } from "../Seccomp/UserNotifications.ts"
 import { SeccompFilter } from "../Seccomp/SeccompFilter.ts"
 import { address, declare, flags, oneOf, type Result, type Syscall } from "../Task/Syscall.ts"
+import { idFor } from "../Task/PidLookup.ts"
 import type { Task } from "../Task/Task.ts"
 import { setFilter } from "../Task/TaskSeccomp.ts"
 import { controlCounter } from "../Task/TimestampCounter.ts"
@@ -95,7 +96,8 @@ export const setFilterMode = (task: Task, bits: number, pointer: number): number
   if (filter.sizeError < 0) return filter.sizeError
   if ((bits & S.SECCOMP_FILTER_FLAG_TSYNC) !== 0) {
     const obstacle = findUnsynchronised(task)
-    if (obstacle !== undefined) return (bits & S.SECCOMP_FILTER_FLAG_TSYNC_ESRCH) === 0 ? obstacle.tid : -ESRCH
+    if (obstacle !== undefined)
+      return (bits & S.SECCOMP_FILTER_FLAG_TSYNC_ESRCH) === 0 ? idFor(task, obstacle.tid) : -ESRCH
     synchronise(task, filter)
   }
   setFilter(task, filter)

@@ -29,6 +29,7 @@ import {
 import { Timespec, nanosOfTimespec } from "../Abi/Time.ts"
 import { disabledSignalStack, isOnStack, toStackT } from "../Signals/SignalStack.ts"
 import { type Result, declare, oneOf, pid, signal, size, struct } from "../Task/Syscall.ts"
+import { findGroup, findProcessGroup, findTask, idFor } from "../Task/PidLookup.ts"
 import type { Task } from "../Task/Task.ts"
 import { returnFromHandler } from "../Task/TaskDelivery.ts"
 import {
@@ -140,26 +141,36 @@ export const mayKill = (task: Task, target: ThreadGroup, signo: number): boolean
   )
 }
 
+/** Whether `target` can see the task: not if that is further up in the tree of PID namespaces. */
+const isVisibleTo = ({ threadGroup }: Task, { pidNamespace }: ThreadGroup): boolean =>
+  pidNamespace.toInside(threadGroup.tgid) !== 0
+
 /** What `target` is told of a signal that the task sends. */
 export const userInfo = (task: Task, target: ThreadGroup, signo: number, code: number): SigInfo => ({
   _tag: "Kill",
   signo,
   code,
-  pid: task.threadGroup.tgid,
+  pid: isVisibleTo(task, target) ? task.threadGroup.ownTgid : 0,
   uid: uidSeenBy(target, task.credentials.ruid)
 })
 
-/** What the guest composed, as `target` is told it: a user id is called what it is called there. */
+/** What the guest composed, as `target` is told it: an id is called what it is called there. */
 export const toldTo = (task: Task, target: ThreadGroup, info: SigInfo): SigInfo => {
   if (info._tag !== "Raw" || info.code === SI_TIMER || info.code === SI_SIGIO) return info // nobody's id is in it
   const rest = info.rest.slice()
   const view = new DataView(rest.buffer)
   const uid = task.credentials.userNamespace.userFrom(view.getUint32(SENDER_UID, true))
   view.setUint32(SENDER_UID, uidSeenBy(target, uid), true)
+  if (!isVisibleTo(task, target)) {
+    // nobody sees what came with these; who sent them decides what becomes of an init
+    if (info.signo === SIGKILL || info.signo === SIGSTOP) return userInfo(task, target, info.signo, info.code)
+    view.setInt32(SENDER_PID, 0, true)
+  }
   return { ...info, rest }
 }
 
-/** Where si_uid is in `rest`. */
+/** Where si_pid and si_uid are in `rest`. */
+const SENDER_PID = 4
 const SENDER_UID = 8
 
 /** The number of the signal is looked at only once there is somebody to send it to. */
@@ -189,25 +200,21 @@ export const killMany = (task: Task, targets: Iterable<ThreadGroup>, signo: numb
 }
 
 /** The process that an id, of it or of one of its threads, stands for. */
-const groupOf = (task: Task, id: number): ThreadGroup | undefined => {
-  const { groups, tasks } = task.system.taskSet
-  return groups.get(id) ?? tasks.get(id)?.threadGroup
-}
+const groupOf = (task: Task, id: number): ThreadGroup | undefined =>
+  findGroup(task, id) ?? findTask(task, id)?.threadGroup
 
 const kill = (task: Task, id: number, signo: number): Result => {
-  const { groups, processGroups } = task.system.taskSet
   if (id > 0) {
     const target = groupOf(task, id)
     return target === undefined ? -ESRCH : sent(target, killOne(task, target, signo))
   }
   if (id === -1) {
-    return killMany(
-      task,
-      [...groups.values()].filter((group) => group !== task.threadGroup),
-      signo
+    const others = [...task.system.taskSet.groups.values()].filter(
+      (group) => group !== task.threadGroup && idFor(task, group.tgid) > 1
     )
+    return killMany(task, others, signo)
   }
-  const processGroup = id === 0 ? task.threadGroup.processGroup : processGroups.get(-id)
+  const processGroup = id === 0 ? task.threadGroup.processGroup : findProcessGroup(task, -id)
   return processGroup === undefined ? -ESRCH : sent(task.threadGroup, killMany(task, processGroup.newestFirst, signo))
 }
 
@@ -217,8 +224,9 @@ const sendToThread = (
   tid: number,
   infoFor: (target: ThreadGroup) => SigInfo
 ): Result => {
-  const target = task.system.taskSet.tasks.get(tid)
-  if (target === undefined || (tgid !== undefined && target.threadGroup.tgid !== tgid)) return -ESRCH
+  const target = findTask(task, tid)
+  if (target === undefined) return -ESRCH
+  if (tgid !== undefined && idFor(task, target.threadGroup.tgid) !== tgid) return -ESRCH
   const info = infoFor(target.threadGroup)
   if (info.signo !== 0 && !isSignal(info.signo)) return -EINVAL
   if (!mayKill(task, target.threadGroup, info.signo)) return -EPERM
@@ -244,7 +252,7 @@ export const readInfo = (task: Task, id: number, signo: number, at: number): Sig
   if (task.memory.copyIn(at, bytes) < 0) return -EFAULT
   const info = decodeSigInfo(signo, bytes)
   if (info === undefined) return -E2BIG
-  if ((info.code >= 0 || info.code === SI_TKILL) && id !== task.tid) return -EPERM
+  if ((info.code >= 0 || info.code === SI_TKILL) && id !== task.ownTid) return -EPERM
   return info
 }
 

@@ -12,6 +12,7 @@ import { RLIMIT_NOFILE } from "../Abi/Resource.ts"
 import { SIGTTIN, SIGTTOU } from "../Abi/Signal.ts"
 import * as T from "../Abi/Termios.ts"
 import type { Result } from "../Task/Syscall.ts"
+import { findProcessGroup, idFor } from "../Task/PidLookup.ts"
 import type { Task } from "../Task/Task.ts"
 import { checkForeground, controllingTerminal, giveUpTerminal, takeTerminal } from "../Task/Terminal.ts"
 import { hasCapability } from "../Vfs/Credentials.ts"
@@ -47,10 +48,10 @@ const setForeground = (task: Task, tty: TtyOwner, pointer: number): number => {
   const id = new DataView(raw.buffer).getInt32(0, true)
   if (id < 0) return -EINVAL
   const { session } = task.threadGroup.processGroup
-  const group = task.system.taskSet.processGroups.get(id)
+  const group = findProcessGroup(task, id)
   if (group === undefined) return -ESRCH
   if (group.session !== session) return -EPERM
-  tty.foreground = id
+  tty.foreground = group.id
   return 0
 }
 
@@ -102,10 +103,10 @@ export const terminalRequest = (
   switch (request) {
     case T.TIOCGPGRP:
       // the master may ask about the session on its slave
-      return isControlling || isMaster ? task.memory.writeU32(argument, tty.foreground) : -ENOTTY
+      return isControlling || isMaster ? task.memory.writeU32(argument, idFor(task, tty.foreground)) : -ENOTTY
     case T.TIOCGSID:
       return (isControlling || isMaster) && tty.session !== undefined
-        ? task.memory.writeU32(argument, tty.session)
+        ? task.memory.writeU32(argument, idFor(task, tty.session))
         : -ENOTTY
     case T.TIOCSPGRP:
       return isControlling ? setForeground(task, tty, argument) : -ENOTTY

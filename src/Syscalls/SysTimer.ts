@@ -18,6 +18,7 @@ import {
 import { ClockTimer, type TimerClock, type TimerState } from "../Task/ClockTimer.ts"
 import { type Notification, PosixTimer } from "../Task/PosixTimer.ts"
 import { type Result, address, declare, flags, int, oneOf, struct, uint } from "../Task/Syscall.ts"
+import { findTask } from "../Task/PidLookup.ts"
 import type { Task } from "../Task/Task.ts"
 import { sendToGroup } from "../Task/TaskSignals.ts"
 import { refusesTimer } from "../Task/UserLimits.ts"
@@ -110,9 +111,9 @@ const readNotification = (task: Task, at: number, id: number): Notification | nu
     case SIGEV_THREAD:
       return { _tag: "Process", signo: sigev_signo, value: sigev_value }
     case SIGEV_SIGNAL | SIGEV_THREAD_ID: {
-      const target = task.system.taskSet.tasks.get(sigev_tid)
-      if (target?.threadGroup !== task.threadGroup) return -EINVAL
-      return { _tag: "Thread", signo: sigev_signo, value: sigev_value, tid: sigev_tid }
+      const target = findTask(task, sigev_tid)
+      if (target === undefined || target.threadGroup !== task.threadGroup) return -EINVAL
+      return { _tag: "Thread", signo: sigev_signo, value: sigev_value, tid: target.tid }
     }
     default:
       return -EINVAL

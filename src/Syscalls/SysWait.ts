@@ -27,22 +27,23 @@ import {
 import { PidFd } from "../Task/PidFd.ts"
 import { type Result, address, declare, flags, oneOf, pid, struct } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
+import type { ThreadGroup } from "../Task/ThreadGroup.ts"
 import { type WaitResult, type WaitSelector, wait } from "../Task/TaskWait.ts"
 import { rusageOf } from "./ResourceUsage.ts"
 
 const WAIT4_OPTIONS = WNOHANG | WUNTRACED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL
 const WAITID_OPTIONS = WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL
 
-const selectorOfPid = (pid: number): WaitSelector => {
+const selectorOfPid = (pid: number, { pidNamespace }: ThreadGroup): WaitSelector => {
   if (pid === -1) return { _tag: "All" }
-  if (pid > 0) return { _tag: "Pid", pid }
-  return { _tag: "ProcessGroup", id: -pid }
+  if (pid > 0) return { _tag: "Pid", pid: pidNamespace.toOutside(pid) }
+  return { _tag: "ProcessGroup", id: pid === 0 ? 0 : pidNamespace.toOutside(-pid) }
 }
 
 const wait4 = (task: Task, pid: number, status: number, options: number, usage: number): Result => {
   if ((options & ~WAIT4_OPTIONS) !== 0) return -EINVAL
   if (pid === -0x8000_0000) return -ESRCH
-  return Effect.map(wait(task, selectorOfPid(pid), options | WEXITED), (result) => {
+  return Effect.map(wait(task, selectorOfPid(pid, task.threadGroup), options | WEXITED), (result) => {
     if (result === undefined) return 0
     if (typeof result === "number") return result
     if (status !== 0 && task.memory.writeU32(status, result.status) < 0) return -EFAULT
@@ -52,13 +53,15 @@ const wait4 = (task: Task, pid: number, status: number, options: number, usage: 
 }
 
 const selectorOfId = (task: Task, type: number, id: number): WaitSelector | number => {
+  const { pidNamespace } = task.threadGroup
   switch (type) {
     case P_ALL:
       return { _tag: "All" }
     case P_PID:
-      return id > 0 ? { _tag: "Pid", pid: id } : -EINVAL
+      return id > 0 ? { _tag: "Pid", pid: pidNamespace.toOutside(id) } : -EINVAL
     case P_PGID:
-      return id >= 0 ? { _tag: "ProcessGroup", id } : -EINVAL
+      if (id < 0) return -EINVAL
+      return { _tag: "ProcessGroup", id: id === 0 ? 0 : pidNamespace.toOutside(id) }
     case P_PIDFD: {
       const file = task.fds.get(id)
       if (!(file instanceof PidFd)) return id < 0 ? -EINVAL : -EBADF

@@ -85,12 +85,13 @@ export const makeFirstTask = Effect.fnUntraced(function* (
 })
 
 /** A group that leads a process group and a session. Guarded by: TaskSet mutex. */
-const makeGroup = ({ taskSet, timekeeper }: System, limits: ResourceLimits): ThreadGroup => {
-  const tgid = taskSet.allocateId()
+const makeGroup = ({ namespaces, taskSet, timekeeper }: System, limits: ResourceLimits): ThreadGroup => {
+  const tgid = taskSet.allocateId(namespaces.pidForChildren)
   const session = new Session(tgid)
   const processGroup = new ProcessGroup(tgid, session)
   const group = new ThreadGroup({
     tgid,
+    pidNamespace: namespaces.pidForChildren,
     parent: undefined,
     processGroup,
     handlers: new SignalHandlers(),

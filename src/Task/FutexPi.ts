@@ -11,6 +11,7 @@ import { EAGAIN, EDEADLK, EFAULT, EINVAL, EPERM, ESRCH } from "../Abi/Errno.ts"
 import { FUTEX_BITSET_MATCH_ANY, FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS } from "../Abi/Futex.ts"
 import type { FutexTable } from "./FutexTable.ts"
 import { type FutexKey, FutexWaiter, type PiState, sameFutex } from "./FutexWaiter.ts"
+import { findTask } from "./PidLookup.ts"
 import type { Task } from "./Task.ts"
 
 /** Owners that are followed in search of a deadlock: Linux's max_lock_depth. */
@@ -46,22 +47,22 @@ export class FutexPi {
    * the word says that there are waiters. `setsWaiters`: it says so in any case.
    */
   attempt(caller: Task, address: number, key: FutexKey, task: Task, setsWaiters: boolean): Attempt {
-    const { memory, system } = caller
+    const { memory } = caller
     for (let tries = 0; tries < MAX_TRIES; tries++) {
       const word = memory.readU32(address)
       if (word < 0) return -EFAULT
-      if (ownerOf(word) === task.tid) return -EDEADLK
+      if (ownerOf(word) === task.ownTid) return -EDEADLK
       const first = this.#futexes.first(key)
       if (first !== undefined) return attach(word, first.pi)
       const free = ownerOf(word) === 0
       const next = free
-        ? (word & FUTEX_OWNER_DIED) | task.tid | (setsWaiters ? FUTEX_WAITERS : 0)
+        ? (word & FUTEX_OWNER_DIED) | task.ownTid | (setsWaiters ? FUTEX_WAITERS : 0)
         : word | FUTEX_WAITERS
       const found = memory.compareExchange(address, word, next >>> 0)
       if (found < 0) return -EFAULT
       if (found !== word) continue
       if (free) return acquired
-      const owner = system.taskSet.tasks.get(ownerOf(word))
+      const owner = findTask(task, ownerOf(word))
       return owner === undefined || !isAlive(owner) ? -ESRCH : { _tag: "Busy", state: { key, owner } }
     }
     return -EAGAIN
@@ -91,13 +92,13 @@ export class FutexPi {
     for (let tries = 0; tries < MAX_TRIES; tries++) {
       const word = memory.readU32(address)
       if (word < 0) return -EFAULT
-      if (ownerOf(word) !== task.tid) return -EPERM
+      if (ownerOf(word) !== task.ownTid) return -EPERM
       const key = this.#futexes.key(memoryManager, address, isPrivate, true)
       if (typeof key === "number") return key
       const heir = this.#futexes.first(key)
       if (heir !== undefined && heir.pi?.owner !== task) return -EINVAL
       // Linux keeps FUTEX_WAITERS while it has state, even if the heir is the last one
-      const next = heir === undefined ? 0 : (FUTEX_WAITERS | heir.task.tid) >>> 0
+      const next = heir === undefined ? 0 : (FUTEX_WAITERS | heir.task.ownTid) >>> 0
       const found = memory.compareExchange(address, word, next)
       if (found < 0) return -EFAULT
       if (found === word) {
@@ -115,7 +116,7 @@ export class FutexPi {
     for (const state of this.#owned.get(task) ?? []) {
       const heir = this.#futexes.first(state.key)
       if (heir === undefined) continue
-      const mark = FUTEX_OWNER_DIED | FUTEX_WAITERS | heir.task.tid
+      const mark = FUTEX_OWNER_DIED | FUTEX_WAITERS | heir.task.ownTid
       this.#handOver(heir, Math.min(0, heir.task.memory.update(heir.address, 0, mark, 0)))
     }
     this.#owned.delete(task)
@@ -197,5 +198,5 @@ export class FutexPi {
 const attach = (word: number, state: PiState | undefined): Attempt => {
   if (state === undefined) return -EINVAL
   if ((word & FUTEX_OWNER_DIED) !== 0 && ownerOf(word) === 0) return { _tag: "Busy", state }
-  return ownerOf(word) === state.owner.tid ? { _tag: "Busy", state } : -EINVAL
+  return ownerOf(word) === state.owner.ownTid ? { _tag: "Busy", state } : -EINVAL
 }

@@ -23,7 +23,7 @@ import { PseudoFs } from "../Vfs/PseudoFs.ts"
 import { TmpFs, memoryTypes } from "../Vfs/TmpFs.ts"
 import { firstUserNamespace } from "../Vfs/UserNamespace.ts"
 import { namespacesOf } from "./Namespaces.ts"
-import { makeProcFs } from "./ProcFs.ts"
+import { ProcFilesystems } from "./ProcFs.ts"
 import { makeSysFs } from "./SysFs.ts"
 import type { System } from "./System.ts"
 import { sendToGroup } from "./TaskSignals.ts"
@@ -85,7 +85,7 @@ export const mountAll = Effect.fnUntraced(function* (
   const addType = (type: FilesystemType): void => void vfs.filesystemTypes.set(type.name, type)
   for (const type of [...memoryTypes(vfs), devPtsType(vfs, DEVICE.ptmx)]) addType(type)
   const devFs = new DevFs({ device: vfs.newDevice(), ptsDevice: vfs.newDevice(), clock: vfs.clock, devices })
-  const procFs = makeProcFs(system, (session) => devices.terminalOf(session))
+  const procs = new ProcFilesystems(system, (session) => devices.terminalOf(session))
   const sysFs = makeSysFs(system)
   // there is one of each of these, however often it is mounted
   const addOnly = (filesystem: Filesystem, owner: FilesystemType["owner"]): void => {
@@ -93,11 +93,15 @@ export const mountAll = Effect.fnUntraced(function* (
     addType({ name: filesystem.name, owner, make: (_, options) => (options === "" ? filesystem : -EINVAL) })
   }
   addOnly(devFs, () => firstUserNamespace)
-  addOnly(procFs, (caller) => namespacesOf(system, caller).pidForChildren.owner)
+  addType({
+    name: "proc",
+    owner: (caller) => procs.namespaceOf(caller).owner,
+    make: (caller, options) => (options === "" ? procs.of(procs.namespaceOf(caller)) : -EINVAL)
+  })
   addOnly(sysFs, (caller) => namespacesOf(system, caller).net.owner)
   yield* mountAt(system, caller, "/dev", devFs)
   yield* mountAt(system, caller, "/dev/pts", devFs.pts)
-  yield* mountAt(system, caller, "/proc", procFs)
+  yield* mountAt(system, caller, "/proc", procs.of(system.namespaces.pidForChildren))
   yield* mountAt(system, caller, "/sys", sysFs)
   yield* mountAt(system, caller, "/dev/shm", new TmpFs({ device: vfs.newDevice(), clock: vfs.clock, heap: vfs.heap }))
   for (const bind of plan.binds) {

@@ -12,7 +12,7 @@ import {
   CLONE_NEWUTS
 } from "../Abi/Clone.ts"
 import { CAP_SYS_ADMIN } from "../Abi/Capability.ts"
-import { EINVAL, EPERM } from "../Abi/Errno.ts"
+import { EINVAL, ENOSPC, EPERM } from "../Abi/Errno.ts"
 import { IpcNamespace } from "../Ipc/IpcNamespace.ts"
 import type { Actor } from "../Ipc/SharedMemory.ts"
 import type { Timekeeper } from "../Time/Timekeeper.ts"
@@ -24,6 +24,7 @@ import { firstUserNamespace } from "../Vfs/UserNamespace.ts"
 import { NetNamespace } from "./NetNamespace.ts"
 import { PidNamespace } from "./PidNamespace.ts"
 import type { System } from "./System.ts"
+import type { Task } from "./Task.ts"
 import { UtsNamespace } from "./UtsNamespace.ts"
 
 /** Immutable: unshare(2) and setns(2) give a task another value. */
@@ -60,16 +61,18 @@ export const namespacesOf = ({ namespaces, taskSet }: System, { tid }: Caller): 
 /** Flags of clone(2) and unshare(2) that ask for a new namespace of those in `Namespaces`. */
 const KINDS = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWCGROUP | CLONE_NEWTIME
 
+/** "The kernel limits the maximum nesting depth for PID namespaces to 32." */
+const MAX_LEVEL = 31
+
 /** What isn't there, and is refused. */
-const MISSING = CLONE_NEWPID | CLONE_NEWCGROUP | CLONE_NEWTIME
+const MISSING = CLONE_NEWCGROUP | CLONE_NEWTIME
 
 /**
- * The namespaces of a child, or of who calls unshare(2): `old`, but new ones of the kinds in `flags`, which belong to the
- * user namespace of `credentials`. -errno.
+ * The namespaces of a child, or of who calls unshare(2): the task's, but new ones of the kinds in `flags`, which belong to
+ * the user namespace of `credentials`. -errno.
  */
 export const copyNamespaces = (
-  system: System,
-  old: Namespaces,
+  { namespaces: old, system, threadGroup }: Task,
   flags: number,
   credentials: Credentials
 ): Namespaces | number => {
@@ -78,8 +81,16 @@ export const copyNamespaces = (
   if (!hasCapabilityIn(credentials, owner, CAP_SYS_ADMIN)) return -EPERM
   if ((flags & MISSING) !== 0) return -EINVAL
   const identity = (): NamespaceIdentity => ({ ino: system.namespaceNumbers.next(), owner })
+  let { pidForChildren } = old
+  if ((flags & CLONE_NEWPID) !== 0) {
+    // one that was made and is waiting for its first process can't be nested in
+    if (pidForChildren !== threadGroup.pidNamespace || !pidForChildren.owner.contains(owner)) return -EINVAL
+    if (pidForChildren.level > MAX_LEVEL) return -ENOSPC
+    pidForChildren = new PidNamespace(identity(), pidForChildren)
+  }
   return {
     ...old,
+    pidForChildren,
     uts: (flags & CLONE_NEWUTS) === 0 ? old.uts : new UtsNamespace(identity(), old.uts),
     ipc: (flags & CLONE_NEWIPC) === 0 ? old.ipc : new IpcNamespace(identity(), system.timekeeper, system.actor),
     net: (flags & CLONE_NEWNET) === 0 ? old.net : new NetNamespace(identity())

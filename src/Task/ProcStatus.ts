@@ -28,6 +28,7 @@ import { seccompDepth, seccompMode } from "../Seccomp/SeccompFilter.ts"
 import type { Caller } from "../Vfs/Inode.ts"
 import { type Subject, hasEnded, mayInspect } from "./ProcSubject.ts"
 import { bitmap, bitmapList, escape, set64, sizeLine } from "./ProcText.ts"
+import type { PidNamespace } from "./PidNamespace.ts"
 import { affinityOf, isRealTime } from "./Scheduling.ts"
 import type { Task } from "./Task.ts"
 import { type Usage, groupUsage, taskUsage } from "./ThreadGroup.ts"
@@ -131,8 +132,19 @@ const memoryLines = (memory: MemoryManager): string => {
   ].join("")
 }
 
+/** What the sandbox's `id` is called in `viewer` and in each namespace on the way down to `innermost`. */
+const idsBelow = (innermost: PidNamespace, viewer: PidNamespace, id: number): ReadonlyArray<number> => {
+  const ids: Array<number> = []
+  for (let at: PidNamespace | undefined = innermost; at !== undefined; at = at.parent) {
+    ids.unshift(at.toInside(id))
+    if (at === viewer) break
+  }
+  return ids
+}
+
 export const status = (subject: Subject, caller: Caller): string => {
-  const { group, memory, task } = subject
+  const { group, memory, task, viewer: ids } = subject
+  const inEach = (id: number): string => idsBelow(group.pidNamespace, ids, id).join("\t")
   const { credentials, scheduling } = task
   const { effective, inheritable, permitted, bounding, ambient } = credentials
   const { egid, euid, fsgid, fsuid, rgid, ruid, sgid, suid } = credentials
@@ -145,13 +157,14 @@ export const status = (subject: Subject, caller: Caller): string => {
     `Name:\t${escape(task.commandName, "\n\\")}\n`,
     ended ? "" : `Umask:\t${task.fs.umask.toString(8).padStart(4, "0")}\n`,
     `State:\t${stateOf(task, caller)}\n`,
-    `Tgid:\t${group.tgid}\nNgid:\t0\nPid:\t${task.tid}\nPPid:\t${group.parentTgid}\nTracerPid:\t${task.ptrace.tracer?.tid ?? 0}\n`,
+    `Tgid:\t${ids.toInside(group.tgid)}\nNgid:\t0\nPid:\t${ids.toInside(task.tid)}\nPPid:\t${group.parentIn(ids)}\n` +
+      `TracerPid:\t${task.ptrace.tracer === undefined ? 0 : ids.toInside(task.ptrace.tracer.tid)}\n`,
     `Uid:\t${[ruid, euid, suid, fsuid].map((uid) => viewer.userTo(uid)).join("\t")}\n`,
     `Gid:\t${[rgid, egid, sgid, fsgid].map((gid) => viewer.groupTo(gid)).join("\t")}\n`,
     `FDSize:\t${ended ? 0 : task.fds.capacity}\n`,
     `Groups:\t${credentials.groups.map((gid) => `${viewer.groupTo(gid)} `).join("") || " "}\n`,
-    `NStgid:\t${group.tgid}\nNSpid:\t${task.tid}\n`,
-    `NSpgid:\t${group.processGroup.id}\nNSsid:\t${group.processGroup.session.id}\nKthread:\t0\n`,
+    `NStgid:\t${inEach(group.tgid)}\nNSpid:\t${inEach(task.tid)}\n`,
+    `NSpgid:\t${inEach(group.processGroup.id)}\nNSsid:\t${inEach(group.processGroup.session.id)}\nKthread:\t0\n`,
     memory === undefined ? "" : memoryLines(memory),
     `Threads:\t${threads}\n`,
     `SigQ:\t${queuedSignals(task)}/${group.limits.get(RLIMIT_SIGPENDING).rlim_cur}\n`,
@@ -191,7 +204,7 @@ export interface ControllingTerminal {
 
 /** `terminal`: the controlling terminal of the process's session. */
 export const stat = (subject: Subject, caller: Caller, terminal: ControllingTerminal | undefined): string => {
-  const { group, memory, task, whole } = subject
+  const { group, memory, task, viewer: ids, whole } = subject
   const { niceness, scheduling, system } = task
   const { caught, ignored } = group.handlers.summary()
   const usage = usageOf(subject)
@@ -203,14 +216,14 @@ export const stat = (subject: Subject, caller: Caller, terminal: ControllingTerm
   const code = memory === undefined ? 0 : 1
   const flags = PF_RANDOMIZE | (group.hasExeced ? 0 : PF_FORKNOEXEC) | (ended ? PF_EXITING | PF_POSTCOREDUMP : 0)
   const fields = [
-    task.tid,
+    ids.toInside(task.tid),
     `(${task.commandName})`,
     state[0],
-    group.parentTgid,
-    group.processGroup.id,
-    group.processGroup.session.id,
+    group.parentIn(ids),
+    ids.toInside(group.processGroup.id),
+    ids.toInside(group.processGroup.session.id),
     terminal?.rdev ?? 0,
-    terminal?.foreground ?? -1,
+    terminal === undefined ? -1 : ids.toInside(terminal.foreground),
     flags,
     0, // minflt
     0, // cminflt

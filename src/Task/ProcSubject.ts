@@ -6,6 +6,7 @@ import type { MemoryManager } from "../Memory/MemoryManager.ts"
 import { type AccessBy, mayAccess } from "../Ptrace/PtraceAccess.ts"
 import type { Caller } from "../Vfs/Inode.ts"
 import { GeneratedFile, type PseudoAttributes, type PseudoFs } from "../Vfs/PseudoFs.ts"
+import type { PidNamespace } from "./PidNamespace.ts"
 import type { Task } from "./Task.ts"
 import type { ThreadGroup } from "./ThreadGroup.ts"
 
@@ -14,11 +15,14 @@ export class Subject {
   readonly group: ThreadGroup
   /** Its figures are the whole group's. */
   readonly whole: boolean
+  /** In whose terms the ids are told: the PID namespace that this /proc shows. */
+  readonly viewer: PidNamespace
   readonly #thread: Task | undefined
 
-  constructor(group: ThreadGroup, thread: Task | undefined, whole: boolean) {
+  constructor(group: ThreadGroup, thread: Task | undefined, whole: boolean, viewer: PidNamespace) {
     this.group = group
     this.whole = whole
+    this.viewer = viewer
     this.#thread = thread
   }
 

@@ -17,7 +17,7 @@ const uptime = ({ bootTime, timekeeper }: System): bigint => timekeeper.monotoni
 const busyTime = (system: System): bigint => {
   let total = 0n
   for (const group of system.taskSet.groups.values()) {
-    const { user, system } = usageOf(new Subject(group, undefined, true))
+    const { user, system } = usageOf(new Subject(group, undefined, true, group.pidNamespace))
     total += user + system
   }
   return total

@@ -17,6 +17,7 @@ import { MemoryInode, auxv, checkInspect, checkMemory, cmdline, environ } from "
 import { checkMounts, mountinfo, mounts, mountstats } from "./ProcMounts.ts"
 import { netDirectory } from "./ProcNet.ts"
 import { namespaceDirectory } from "./ProcNamespaces.ts"
+import type { PidNamespace } from "./PidNamespace.ts"
 import { type ControllingTerminal, limits, stat, stateOf, statm, status, usageOf } from "./ProcStatus.ts"
 import {
   type Report,
@@ -103,8 +104,8 @@ const io: Report = (subject, caller) => {
   )
 }
 
-const children: Report = ({ group, task }) =>
-  task.isLeader ? [...group.children].map((child) => `${child.tgid} `).join("") : ""
+const children: Report = ({ group, task, viewer }) =>
+  task.isLeader ? [...group.children].map((child) => `${viewer.toInside(child.tgid)} `).join("") : ""
 
 const onlyInspector =
   (text: (task: Task) => string): Report =>
@@ -254,10 +255,10 @@ export class TaskDirectories {
     return known
   }
 
-  #thread(task: Task): Inode {
+  #thread(task: Task, viewer: PidNamespace): Inode {
     let known = this.#threads.get(task)
     if (known === undefined) {
-      known = this.#directory(new Subject(task.threadGroup, task, false), [...COMMON, ...THREAD])
+      known = this.#directory(new Subject(task.threadGroup, task, false, viewer), [...COMMON, ...THREAD])
       this.#threads.set(task, known)
     }
     return known
@@ -299,7 +300,7 @@ export class TaskDirectories {
 
   /** /proc/[pid]/task. */
   #tasks(subject: Subject): Inode {
-    const { group } = subject
+    const { group, viewer } = subject
     const tasks = (): ReadonlyArray<Task> => {
       const all = new Set(group.tasks)
       if (group.leader !== undefined && group.state !== "Dead") all.add(group.leader)
@@ -310,10 +311,15 @@ export class TaskDirectories {
       {
         lookup: (name) => {
           const tid = parseNumber(name)
-          const task = tasks().find((each) => each.tid === tid)
-          return task === undefined ? undefined : this.#thread(task)
+          const task = tasks().find((each) => viewer.toInside(each.tid) === tid)
+          return task === undefined ? undefined : this.#thread(task, viewer)
         },
-        list: () => tasks().map((task) => ({ name: `${task.tid}`, ino: this.#thread(task).ino, type: DT_DIR }))
+        list: () =>
+          tasks().map((task) => ({
+            name: `${viewer.toInside(task.tid)}`,
+            ino: this.#thread(task, viewer).ino,
+            type: DT_DIR
+          }))
       },
       { owner: () => userOf(subject.task) }
     )

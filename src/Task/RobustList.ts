@@ -56,7 +56,7 @@ const markDead = (task: Task, address: number, inherits: boolean, isPending: boo
       wakeOne(task, address) // it was about to wake the next one
       return true
     }
-    if (owner !== task.tid) return true
+    if (owner !== task.ownTid) return true
     const found = memory.compareExchange(address, word, ((word & FUTEX_WAITERS) | FUTEX_OWNER_DIED) >>> 0)
     if (found < 0) return false
     if (found !== word) continue

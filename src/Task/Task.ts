@@ -61,6 +61,8 @@ export class Task {
   readonly system: System
   /** Changes only when a non-leader executes execve(2) and takes the leader's id. Guarded by: TaskSet mutex. */
   tid: number
+  /** What it calls itself: its number in its own PID namespace, gettid(2). Guarded by: TaskSet mutex. */
+  ownTid: number
   readonly threadGroup: ThreadGroup
 
   // What the application runs in. Owner: task fiber; replaced by execve(2).
@@ -167,6 +169,7 @@ export class Task {
     this.system = options.system
     this.tid = options.tid
     this.threadGroup = options.threadGroup
+    this.ownTid = options.threadGroup.pidNamespace.toInside(options.tid)
     this.context = options.context
     this.memoryManager = options.memoryManager
     this.fds = options.fds
@@ -297,7 +300,7 @@ export class Task {
       _tag: "Kill",
       signo,
       code: SI_USER,
-      pid: this.threadGroup.tgid,
+      pid: this.threadGroup.ownTgid,
       uid: this.credentials.userNamespace.userTo(this.credentials.ruid)
     })
   }

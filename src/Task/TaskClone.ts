@@ -32,6 +32,8 @@ import { noSignalStack } from "../Signals/SignalStack.ts"
 import { watchCpuLimit } from "./CpuLimit.ts"
 import { orRefused } from "./HostRefusal.ts"
 import { copyFileContext, copyNamespaces } from "./Namespaces.ts"
+import { idFor } from "./PidLookup.ts"
+import type { PidNamespace } from "./PidNamespace.ts"
 import { inheritScheduling } from "./Scheduling.ts"
 import { Task } from "./Task.ts"
 import { inheritSeccomp } from "./TaskSeccomp.ts"
@@ -60,10 +62,13 @@ export interface CloneRequest {
 type Standing = Pick<Task, "credentials" | "namespaces">
 
 /** 0, or -EINVAL for a combination that clone(2) refuses. */
-const validate = ({ flags }: CloneRequest): number => {
+const validate = ({ namespaces, threadGroup }: Task, { flags }: CloneRequest): number => {
   if ((flags & CLONE_FS) !== 0 && (flags & (CLONE_NEWNS | CLONE_NEWUSER)) !== 0) return -EINVAL
   if ((flags & CLONE_THREAD) !== 0 && (flags & CLONE_SIGHAND) === 0) return -EINVAL
   if ((flags & CLONE_SIGHAND) !== 0 && (flags & CLONE_VM) === 0) return -EINVAL
+  // its sibling would be nobody's to reap
+  if ((flags & CLONE_PARENT) !== 0 && threadGroup.shielded) return -EINVAL
+  if ((flags & CLONE_THREAD) !== 0 && namespaces.pidForChildren !== threadGroup.pidNamespace) return -EINVAL
   if ((flags & CLONE_PIDFD) !== 0 && (flags & (CLONE_THREAD | CLONE_DETACHED)) !== 0) return -EINVAL
   if ((flags & CLONE_THREAD) !== 0 && (flags & (CLONE_NEWUSER | CLONE_NEWPID)) !== 0) return -EINVAL
   return 0
@@ -74,13 +79,13 @@ export const clone = Effect.fnUntraced(function* (
   parent: Task,
   request: CloneRequest
 ): Effect.fn.Return<number, PlatformFailed> {
-  const invalid = validate(request)
+  const invalid = validate(parent, request)
   if (invalid < 0) return invalid
   const { flags } = request
   const credentials = (flags & CLONE_NEWUSER) === 0 ? parent.credentials : credentialsInNew(parent)
   if (typeof credentials === "number") return credentials
   if (refusesProcess(parent)) return -EAGAIN
-  const namespaces = copyNamespaces(parent.system, parent.namespaces, flags, credentials)
+  const namespaces = copyNamespaces(parent, flags, credentials)
   if (typeof namespaces === "number") return namespaces
   // what operations undo belongs to an IPC namespace
   if ((flags & CLONE_NEWIPC) !== 0 && (flags & CLONE_SYSVSEM) !== 0) return -EINVAL
@@ -93,8 +98,8 @@ export const clone = Effect.fnUntraced(function* (
   const child = yield* Mutex.sectionAll([taskSet.mutex, parent.threadGroup.handlers.mutex], () => {
     // one that came meanwhile, for the whole process group: it must find the child there, or no child yet
     if (hasDeliverableSignal(parent)) return -ERESTARTNOINTR
-    const tid = taskSet.allocateId()
-    return tid < 0 ? -EAGAIN : makeTask(parent, request, tid, memory, { credentials, namespaces })
+    const tid = taskSet.allocateId(namespaces.pidForChildren)
+    return tid < 0 ? tid : makeTask(parent, request, tid, memory, { credentials, namespaces })
   })
   if (typeof child === "number") {
     memoryManager.leave()
@@ -108,13 +113,13 @@ export const clone = Effect.fnUntraced(function* (
     const descriptor = request.openPidFd(child.threadGroup)
     if (descriptor >= 0) parent.memory.writeU32(request.pidFdAddress, descriptor)
   }
-  if ((flags & CLONE_PARENT_SETTID) !== 0) parent.memory.writeU32(request.parentTid, child.tid)
+  if ((flags & CLONE_PARENT_SETTID) !== 0) parent.memory.writeU32(request.parentTid, idFor(parent, child.tid))
   if ((flags & CLONE_VFORK) !== 0) child.vforkParent = parent
   if (!noteClone(parent, child.tid, flags, exitSignal) && (flags & CLONE_VFORK) !== 0) {
     parent.stops.beginInternal({ _tag: "VforkStop", childTid: child.tid })
   }
   parent.system.startTask(child)
-  return child.tid
+  return idFor(parent, child.tid)
 })
 
 interface ChildMemory {
@@ -152,7 +157,8 @@ const makeTask = (
   const { system } = parent
   const fs = (flags & CLONE_FS) !== 0 ? parent.fs.share() : copyFileContext(system, parent.fs, flags, credentials)
   if (typeof fs === "number") return fs
-  const threadGroup = (flags & CLONE_THREAD) !== 0 ? parent.threadGroup : makeGroup(parent, request, tid)
+  const threadGroup =
+    (flags & CLONE_THREAD) !== 0 ? parent.threadGroup : makeGroup(parent, request, tid, namespaces.pidForChildren)
   const child = new Task({
     system,
     tid,
@@ -173,11 +179,17 @@ const makeTask = (
   return child
 }
 
-const makeGroup = (parent: Task, { exitSignal, flags }: CloneRequest, tgid: number): ThreadGroup => {
+const makeGroup = (
+  parent: Task,
+  { exitSignal, flags }: CloneRequest,
+  tgid: number,
+  pidNamespace: PidNamespace
+): ThreadGroup => {
   const from = parent.threadGroup
   const handlers = (flags & CLONE_SIGHAND) !== 0 ? from.handlers : from.handlers.copy()
   const group = new ThreadGroup({
     tgid,
+    pidNamespace,
     parent: (flags & CLONE_PARENT) !== 0 ? from.parent : from,
     parentTask: (flags & CLONE_PARENT) !== 0 ? from.parentTask : parent,
     processGroup: from.processGroup,
@@ -190,6 +202,10 @@ const makeGroup = (parent: Task, { exitSignal, flags }: CloneRequest, tgid: numb
   group.dumpable = from.dumpable
   group.gaveUpTerminal = from.gaveUpTerminal
   group.oomScoreAdj = from.oomScoreAdj
+  if (pidNamespace.parent !== undefined && pidNamespace.init === undefined) {
+    pidNamespace.init = group
+    group.shielded = true
+  }
   watchCpuLimit(group, parent.system)
   group.parent?.children.add(group)
   group.processGroup.members.add(group)
@@ -218,6 +234,6 @@ const prepareChild = (parent: Task, child: Task, request: CloneRequest): void =>
     parent.semaphoreUndo ??= new SemaphoreUndo()
     child.semaphoreUndo = parent.semaphoreUndo.share()
   }
-  if ((flags & CLONE_CHILD_SETTID) !== 0) child.memory.writeU32(request.childTid, child.tid)
+  if ((flags & CLONE_CHILD_SETTID) !== 0) child.memory.writeU32(request.childTid, child.ownTid)
   if ((flags & CLONE_CHILD_CLEARTID) !== 0) child.clearChildTid = request.childTid
 }

@@ -137,6 +137,7 @@ const act = (task: Task, info: SigInfo): Taken => {
   const isCaught = group.handlers.catches(signo)
   const action = isCaught ? "Catch" : defaultAction(signo)
   if (action === "Ignore" || action === "Continue") return ignored
+  if (action !== "Catch" && group.shielded && signo !== SIGKILL && signo !== SIGSTOP) return ignored
   // nobody would continue it
   if (action === "Stop" && signo !== SIGSTOP && isOrphaned(group.processGroup)) return ignored
   task.system.observer?.signal(task, info)

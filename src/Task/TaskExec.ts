@@ -237,9 +237,12 @@ const becomeLeader = (task: Task): void => {
   if (task.isLeader) return
   const { taskSet } = task.system
   const group = task.threadGroup
-  taskSet.tasks.delete(task.tid)
+  const former = task.tid
+  taskSet.tasks.delete(former)
+  taskSet.releaseId(former)
   if (group.leader !== undefined) forgetLeader(group.leader)
   task.tid = group.tgid
+  task.ownTid = group.ownTgid
   taskSet.tasks.set(task.tid, task)
   group.leader = task
 }

@@ -5,13 +5,14 @@
  *     Alive ──last task exits──▶ Zombie ──waited for──▶ Dead
  */
 import * as Effect from "effect/Effect"
-import { NSIG, SA_NOCLDWAIT, SIGCHLD, SI_USER, CLD_EXITED, CLD_KILLED, CLD_DUMPED } from "../Abi/Signal.ts"
+import { NSIG, SA_NOCLDWAIT, SIGCHLD, SIGKILL, SI_USER, CLD_EXITED, CLD_KILLED, CLD_DUMPED } from "../Abi/Signal.ts"
 import { SIG_IGN } from "../Abi/SigAction.ts"
 import { POLLIN } from "../Abi/Poll.ts"
-import { type ExitStatus, exited } from "../Abi/Wait.ts"
+import { type ExitStatus, exited, signaled } from "../Abi/Wait.ts"
 import { invariant } from "../Sync/Invariant.ts"
 import { Mutex } from "../Sync/Mutex.ts"
 import { hangUpAfterAdoption, hangUpAfterExit } from "./JobControl.ts"
+import type { PidNamespace } from "./PidNamespace.ts"
 import { releaseRobustList } from "./RobustList.ts"
 import type { Result } from "./Syscall.ts"
 import type { Task } from "./Task.ts"
@@ -51,12 +52,58 @@ export const exitTask = Effect.fnUntraced(function* (task: Task) {
   yield* task.context.release
   const { mutex } = system.taskSet
   const parent = threadGroup.parent?.handlers ?? threadGroup.handlers
-  yield* Mutex.sectionAll([mutex, threadGroup.handlers.mutex, parent.mutex], () => {
+  const isOver = yield* Mutex.sectionAll([mutex, threadGroup.handlers.mutex, parent.mutex], () => {
     addUsage(threadGroup.usage, used)
     system.observer?.exited(task, threadGroup.exitStatus ?? task.exitStatus)
-    leaveGroup(task)
+    return leaveGroup(task)
   })
+  if (!isOver) yield* endWithNamespace(task)
 })
+
+/** The init of a PID namespace ends when everybody else in it is gone. */
+const endWithNamespace = Effect.fnUntraced(function* (last: Task) {
+  const { system, threadGroup } = last
+  while (hasOthers(threadGroup, last)) yield* nextDeparture(last)
+  const parent = threadGroup.parent?.handlers ?? threadGroup.handlers
+  yield* Mutex.sectionAll([system.taskSet.mutex, threadGroup.handlers.mutex, parent.mutex], () =>
+    endGroup(threadGroup, last)
+  )
+})
+
+const nextDeparture = ({ system, threadGroup }: Task): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => {
+    const { departures } = threadGroup.pidNamespace
+    const waiter = {
+      events: 1,
+      wake: () => {
+        departures.remove(waiter)
+        // through the run queue: whoever departs holds mutexes
+        system.runQueue.schedule(() => resume(Effect.void))
+      }
+    }
+    departures.add(waiter)
+    return Effect.sync(() => departures.remove(waiter))
+  })
+
+/** Whether there is another process than its init in the PID namespace of `init`, or below it. */
+const hasOthers = (init: ThreadGroup, { system }: Task): boolean => {
+  for (const group of system.taskSet.groups.values())
+    if (group !== init && init.pidNamespace.contains(group.pidNamespace)) return true
+  return false
+}
+
+/** Nobody comes to the namespace any more, all in it are killed, and who waits to be reaped is. Guarded by: TaskSet mutex. */
+const closeNamespace = (init: ThreadGroup, last: Task): void => {
+  const { pidNamespace } = init
+  pidNamespace.closed = true
+  for (const group of last.system.taskSet.groups.values()) {
+    if (group === init || !pidNamespace.contains(group.pidNamespace)) continue
+    group.handlers.mutex.runSoon(() => killGroup(group, signaled(SIGKILL, false)))
+  }
+  for (const child of [...init.children]) if (child.state === "Zombie") reap(child, last)
+}
+
+const isClosing = (group: ThreadGroup): boolean => group.pidNamespace.closed && group.pidNamespace.init === group
 
 /** The last thread to leave decides what the group ends with, if nobody has said. Guarded by: signal mutex. */
 const beginExit = (task: Task): void => {
@@ -83,24 +130,37 @@ export const releaseMemory = (task: Task): void => {
   task.vforkParent = undefined
 }
 
-/** Guarded by: TaskSet mutex, signal mutexes of the group and its parent. */
-const leaveGroup = (task: Task): void => {
+/** False if the group still has to wait for its PID namespace. Guarded by: TaskSet mutex, signal mutexes of the group and its parent. */
+const leaveGroup = (task: Task): boolean => {
   const group = task.threadGroup
-  const { taskSet } = task.system
   if (group.signalTarget === task) group.signalTarget = ringOf(group, task)[1]
   group.tasks.delete(task)
   abandonTracees(task, (tracee) => releaseTracee(tracee, task))
   if (task.ptrace.traced) leaveTracer(task)
   // the leader's id stays taken until the group is waited for, a traced thread's until its tracer has
-  else if (!task.isLeader) taskSet.tasks.delete(task.tid)
+  else if (!task.isLeader) forgetThread(task)
   if (group.tasks.size > 0) {
     if (group.groupStop !== undefined && task.joinedStop !== group.groupStop) completeGroupStop(group, 1, task)
     retarget(task, ~task.blocked)
   }
   group.taskExits.notify(1)
   const [heir] = group.tasks
-  if (heir === undefined) endGroup(group, task)
-  else bequeath(task, heir)
+  if (heir !== undefined) {
+    bequeath(task, heir)
+    return true
+  }
+  if (group.pidNamespace.init === group) {
+    closeNamespace(group, task)
+    if (hasOthers(group, task)) return false
+  }
+  endGroup(group, task)
+  return true
+}
+
+/** The id of a thread that is not the leader becomes free. Guarded by: TaskSet mutex. */
+const forgetThread = ({ system, tid }: Task): void => {
+  system.taskSet.tasks.delete(tid)
+  system.taskSet.releaseId(tid)
 }
 
 /** A traced task has ended: its tracer is told before anybody else. Guarded by: TaskSet mutex, signal mutex. */
@@ -118,7 +178,7 @@ export const releaseTracee = (task: Task, by: Task): void => {
   const group = task.threadGroup
   unlink(task)
   if (!task.isLeader) {
-    task.system.taskSet.tasks.delete(task.tid)
+    forgetThread(task)
     group.unreaped.delete(task)
     group.taskExits.notify(1)
   }
@@ -147,7 +207,7 @@ const sendParentDeathSignals = (child: ThreadGroup, parent: Task): void => {
     const info = {
       _tag: "Kill",
       code: SI_USER,
-      pid: threadGroup.tgid,
+      pid: child.pidNamespace.toInside(threadGroup.tgid),
       uid: uidSeenBy(child, credentials.ruid)
     } as const
     sendToGroup(child, { ...info, signo: member.parentDeathSignal }, member)
@@ -191,7 +251,7 @@ const tellParent = (group: ThreadGroup, status: ExitStatus, last: Task): void =>
   // another program than the one that asked for a signal of its own does not expect it
   const exitSignal = group.parentExecs !== parent.execs ? SIGCHLD : group.exitSignal
   const { sa_flags, sa_handler } = parent.handlers.get(SIGCHLD)
-  const ignored = exitSignal === SIGCHLD && sa_handler === SIG_IGN
+  const ignored = (exitSignal === SIGCHLD && sa_handler === SIG_IGN) || isClosing(parent)
   // clone(2) takes any number: what is no signal tells nothing
   if (exitSignal !== 0 && exitSignal <= NSIG && !ignored) {
     sendToGroup(parent, { ...childSigInfo(group, ...exitCodes(status)), signo: exitSignal }, parentTask)
@@ -201,11 +261,17 @@ const tellParent = (group: ThreadGroup, status: ExitStatus, last: Task): void =>
   parent.childChanges.notify(1)
 }
 
-/** An orphan goes to the nearest subreaper among its ancestors, else to the kernel. Guarded by: TaskSet mutex. */
+/** The nearest subreaper among the ancestors of the same PID namespace, else its init, or the kernel. */
+const reaperFor = ({ parent, pidNamespace }: ThreadGroup): ThreadGroup | undefined => {
+  for (let at = parent; at?.pidNamespace.level === pidNamespace.level; at = at.parent)
+    if (at.isSubreaper && at.tasks.size > 0) return at
+  return pidNamespace.init
+}
+
+/** An orphan gets another parent. Guarded by: TaskSet mutex. */
 const giveAway = (child: ThreadGroup, last: Task): void => {
   const former = last.threadGroup
-  let ancestor = former.parent
-  while (ancestor !== undefined && !(ancestor.isSubreaper && ancestor.tasks.size > 0)) ancestor = ancestor.parent
+  const ancestor = reaperFor(former)
   former.children.delete(child)
   child.parent = ancestor
   child.parentTask = ancestor === undefined ? undefined : [...ancestor.tasks][0]
@@ -225,6 +291,9 @@ export const reap = (group: ThreadGroup, reaper: Task): void => {
   if (group.leader !== undefined) taskSet.tasks.delete(group.leader.tid)
   group.parent?.children.delete(group)
   leaveProcessGroup(group, reaper)
+  taskSet.releaseId(group.tgid)
+  for (let at: PidNamespace | undefined = group.pidNamespace; at?.parent !== undefined; at = at.parent)
+    at.departures.notify(1)
 }
 
 /** Guarded by: TaskSet mutex. */
@@ -234,8 +303,10 @@ export const leaveProcessGroup = (group: ThreadGroup, by: Task): void => {
   processGroup.members.delete(group)
   if (processGroup.members.size > 0) return
   taskSet.processGroups.delete(processGroup.id)
+  taskSet.releaseId(processGroup.id)
   for (const other of taskSet.processGroups.values()) if (other.session === processGroup.session) return
   taskSet.sessions.delete(processGroup.session.id)
+  taskSet.releaseId(processGroup.session.id)
 }
 
 /** exit_group(2). */

@@ -4,12 +4,10 @@
 import { EAGAIN } from "../Abi/Errno.ts"
 import { Mutex } from "../Sync/Mutex.ts"
 import { Identities } from "./Identities.ts"
+import { PID_MAX, type PidNamespace } from "./PidNamespace.ts"
 import type { ProcessGroup, Session } from "./ProcessGroup.ts"
 import type { Task } from "./Task.ts"
 import type { ThreadGroup } from "./ThreadGroup.ts"
-
-/** PID_MAX_LIMIT of a default kernel. */
-const PID_MAX = 4_194_304
 
 /** Id 1 is the kernel's own, the parent of the first program and of orphans. */
 export const INIT_PID = 1
@@ -23,16 +21,49 @@ export class TaskSet {
   readonly groups = new Map<number, ThreadGroup>()
   readonly processGroups = new Map<number, ProcessGroup>()
   readonly sessions = new Map<number, Session>()
+  /** The innermost PID namespaces of ids that have, or had, a number in another than the first. */
+  readonly #nested = new Map<number, PidNamespace>()
   #lastId = INIT_PID
 
-  /** An id that no task, process group or session uses; -EAGAIN if all are taken. */
-  allocateId(): number {
+  /**
+   * An id that no task, process group or session uses, with a number in `namespace` and those above it; -EAGAIN if all
+   * are taken, -ENOMEM if the namespace has ended.
+   */
+  allocateId(namespace: PidNamespace): number {
     for (let tries = 0; tries < PID_MAX; tries++) {
       this.#lastId = this.#lastId + 1 >= PID_MAX ? INIT_PID + 1 : this.#lastId + 1
       const id = this.#lastId
-      if (!this.tasks.has(id) && !this.groups.has(id) && !this.processGroups.has(id) && !this.sessions.has(id))
-        return id
+      if (!this.isUsed(id))
+        return namespace.parent === undefined && this.#nested.size === 0 ? id : this.#enroll(id, namespace)
     }
     return -EAGAIN
+  }
+
+  /** `id` may be in use no more: a task, process group or session went that had it. */
+  releaseId(id: number): void {
+    if (this.#nested.size === 0 || this.isUsed(id)) return
+    for (let at = this.#nested.get(id); at !== undefined; at = at.parent) at.release(id)
+  }
+
+  /** Whether a task, process group or session has `id`. */
+  isUsed(id: number): boolean {
+    return this.tasks.has(id) || this.groups.has(id) || this.processGroups.has(id) || this.sessions.has(id)
+  }
+
+  #enroll(id: number, namespace: PidNamespace): number {
+    for (let at = this.#nested.get(id); at !== undefined; at = at.parent) at.forget(id)
+    this.#nested.delete(id)
+    for (let at: PidNamespace | undefined = namespace; at?.parent !== undefined; at = at.parent) {
+      const error = at.add(id)
+      if (error < 0) {
+        for (let done: PidNamespace | undefined = namespace; done !== at && done !== undefined; done = done.parent) {
+          done.release(id)
+          done.forget(id)
+        }
+        return error
+      }
+    }
+    if (namespace.parent !== undefined) this.#nested.set(id, namespace)
+    return id
   }
 }

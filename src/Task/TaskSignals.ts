@@ -10,6 +10,8 @@ import {
   SIGCHLD,
   SIGCONT,
   SIGKILL,
+  SIGSTOP,
+  SI_KERNEL,
   STOP_SIGNALS,
   CLD_CONTINUED,
   CLD_STOPPED,
@@ -44,7 +46,7 @@ export const sendToGroup = (group: ThreadGroup, info: SigInfo, preferred?: Task)
 
 /** Sends a POSIX timer's signal; false if it was ignored. Guarded by: signal mutex. */
 export const sendTimerSignal = (group: ThreadGroup, task: Task | undefined, info: SigInfo): boolean => {
-  if (isIgnored(group, task ?? group.leader, info.signo)) return false
+  if (isIgnored(group, task ?? group.leader, info)) return false
   send(group, task, info)
   return true
 }
@@ -58,6 +60,7 @@ export const forceSignal = (task: Task, info: SigInfo): Effect.Effect<void> => {
       handlers.set(info.signo, { sa_handler: SIG_DFL, sa_flags: 0, sa_restorer: 0, sa_mask: 0n })
       task.blocked &= ~bit
     }
+    if (handlers.get(info.signo).sa_handler === SIG_DFL) task.threadGroup.shielded = false
     task.pending.enqueue(info)
     task.interrupt()
   })
@@ -87,7 +90,7 @@ const send = (group: ThreadGroup, task: Task | undefined, info: SigInfo, preferr
   if (signo === SIGCONT) continueGroup(group)
   else if (hasSignal(STOP_SIGNALS, signo)) discardEverywhere(group, signalBit(SIGCONT))
   const addressee = task ?? preferred
-  if (isIgnored(group, addressee, signo)) return
+  if (isIgnored(group, addressee, info)) return
   const queue = task === undefined ? group.pending : task.pending
   const hasRoom = info._tag === "Timer" || addressee === undefined || !refusesQueueing(addressee, info)
   if (!hasRoom && signo >= SIGRTMIN && info.code !== SI_USER) return
@@ -106,17 +109,28 @@ const send = (group: ThreadGroup, task: Task | undefined, info: SigInfo, preferr
  * A blocked signal is kept even if ignored now: the action may change before it is unblocked. So is what a tracer is to
  * see.
  */
-const isIgnored = (group: ThreadGroup, addressee: Task | undefined, signo: number): boolean => {
-  if (!group.handlers.ignores(signo)) return false
+const isIgnored = (group: ThreadGroup, addressee: Task | undefined, info: SigInfo): boolean => {
+  const { signo } = info
+  if (!group.handlers.ignores(signo) && !isWardedOff(group, info)) return false
   if (addressee === undefined) return true
   return !hasSignal(addressee.blocked, signo) && (signo === SIGKILL || !addressee.ptrace.traced)
+}
+
+/**
+ * "Signals … for which the init process has established a signal handler" alone reach one from within its PID namespace,
+ * pid_namespaces(7); from outside, and from the kernel, SIGKILL and SIGSTOP do too.
+ */
+const isWardedOff = (group: ThreadGroup, info: SigInfo): boolean => {
+  if (!group.shielded || group.handlers.get(info.signo).sa_handler !== SIG_DFL) return false
+  const isOutsiders = info.code === SI_KERNEL || (info._tag === "Kill" && info.pid === 0)
+  return !isOutsiders || (info.signo !== SIGKILL && info.signo !== SIGSTOP)
 }
 
 /** Whether sending `addressee` a signal fails with EAGAIN: what came with it must not be lost, and there is no room. */
 export const lacksRoom = (addressee: Task, info: SigInfo): boolean =>
   info.signo >= SIGRTMIN &&
   info.code !== SI_USER &&
-  !isIgnored(addressee.threadGroup, addressee, info.signo) &&
+  !isIgnored(addressee.threadGroup, addressee, info) &&
   refusesQueueing(addressee, info)
 
 /** Whether a signal that `receiver` is about to take ends the group without further ado. */
@@ -124,6 +138,7 @@ const isFatal = (group: ThreadGroup, receiver: Task, signo: number): boolean =>
   group.handlers.get(signo).sa_handler === SIG_DFL &&
   defaultAction(signo) === "Terminate" &&
   (signo === SIGKILL || !receiver.ptrace.traced) &&
+  (!group.shielded || signo === SIGKILL) &&
   !hasSignal(receiver.blocked, signo) // blocked and awaited: it may be taken by sigtimedwait
 
 const wants = (task: Task, signo: number): boolean => {
@@ -287,7 +302,7 @@ export const childSigInfo = (group: ThreadGroup, code: number, status: number): 
     _tag: "Child",
     signo: SIGCHLD,
     code,
-    pid: group.tgid,
+    pid: group.parent === undefined ? group.tgid : group.parent.pidNamespace.toInside(group.tgid),
     uid: group.parent === undefined ? 0 : uidSeenBy(group.parent, group.leader?.credentials.ruid ?? 0),
     status,
     userTicks: Number(user / NANOS_PER_TICK),

@@ -28,6 +28,7 @@ import {
   syscallStop,
   trapStop
 } from "../Ptrace/PtraceStop.ts"
+import { idFor } from "./PidLookup.ts"
 import { isRestartCode } from "./Restart.ts"
 import type { Task } from "./Task.ts"
 import {
@@ -44,7 +45,10 @@ import type { ThreadGroup } from "./ThreadGroup.ts"
 /** EFLAGS.TF. */
 const TRAP_FLAG = 0x100n
 
-const stopperOf = (task: Task): Stopper => ({ tid: task.tid, uid: task.credentials.ruid })
+const stopperOf = (task: Task): Stopper => ({
+  tid: task.ownTid,
+  uid: task.credentials.userNamespace.userTo(task.credentials.ruid)
+})
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Telling the tracer
@@ -61,7 +65,7 @@ const tellTracer = (task: Task, reason: number, status: number, heeded = SA_NOCL
       _tag: "Child",
       signo: SIGCHLD,
       code: reason,
-      pid: task.tid,
+      pid: idFor(tracer, task.tid),
       uid: uidSeenBy(group, task.credentials.ruid),
       status,
       userTicks: 0,
@@ -238,13 +242,17 @@ export const traceChild = (parent: Task, child: Task, flags: number, exitSignal:
   child.interrupt()
 }
 
+/** What the sandbox's `id` is called to whoever traces `task`. */
+const idForTracer = ({ ptrace: { tracer } }: Task, id: number): number =>
+  tracer === undefined ? id : idFor(tracer, id)
+
 /**
  * What a clone(2) by a traced task still has to tell and to wait for; false if nobody traces it. Owner: task fiber.
  */
 export const noteClone = (parent: Task, childTid: number, flags: number, exitSignal: number): boolean => {
   const { afterCall } = parent.ptrace
   if (!parent.ptrace.traced) return false
-  const message = BigInt(childTid)
+  const message = BigInt(idForTracer(parent, childTid))
   const event = cloneEvent(parent.ptrace, flags, exitSignal)
   if (event !== 0) afterCall.push({ _tag: "Event", event, message })
   if ((flags & CLONE_VFORK) !== 0) {
@@ -257,7 +265,7 @@ export const noteClone = (parent: Task, childTid: number, flags: number, exitSig
 export const noteExec = (task: Task, formerTid: number): void => {
   const { afterCall, seized, traced } = task.ptrace
   if (task.ptrace.reports(PTRACE_EVENT_EXEC)) {
-    afterCall.push({ _tag: "Event", event: PTRACE_EVENT_EXEC, message: BigInt(formerTid) })
+    afterCall.push({ _tag: "Event", event: PTRACE_EVENT_EXEC, message: BigInt(idForTracer(task, formerTid)) })
   } else if (traced && !seized) task.raise(SIGTRAP)
 }
 

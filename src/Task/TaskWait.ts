@@ -28,6 +28,7 @@ import {
   waitStatus
 } from "../Abi/Wait.ts"
 import { Mutex } from "../Sync/Mutex.ts"
+import { idFor } from "./PidLookup.ts"
 import type { Task } from "./Task.ts"
 import { reap, releaseTracee } from "./TaskExit.ts"
 import { isReparented, isTraceStopped, ringOf } from "./TaskSignals.ts"
@@ -177,7 +178,7 @@ const commonOf = (task: Task, { credentials, threadGroup, tid }: Task) => {
   // getrusage(2)'s RUSAGE_BOTH: children it has waited for count too
   const usage = groupUsage(threadGroup)
   addUsage(usage, threadGroup.childUsage)
-  return { pid: tid, uid: task.credentials.userNamespace.userTo(credentials.ruid), usage }
+  return { pid: idFor(task, tid), uid: task.credentials.userNamespace.userTo(credentials.ruid), usage }
 }
 
 const statusOf = ({ exitStatus, isLeader, ptrace, threadGroup }: Task): ExitStatus =>

@@ -7,6 +7,7 @@ import { PendingSignals } from "../Signals/PendingSignals.ts"
 import type { SignalHandlers } from "../Signals/SignalHandlers.ts"
 import { WaitQueue } from "../Sync/WaitQueue.ts"
 import type { ClockTimer } from "./ClockTimer.ts"
+import type { PidNamespace } from "./PidNamespace.ts"
 import { PosixTimers } from "./PosixTimer.ts"
 import type { ProcessGroup } from "./ProcessGroup.ts"
 import type { ResourceLimits } from "./ResourceLimits.ts"
@@ -33,7 +34,14 @@ export interface Usage extends TaskAccounts {
 }
 
 export class ThreadGroup {
+  /** In the sandbox: its number in the first PID namespace. */
   readonly tgid: number
+  /** Where its ids were given out. */
+  readonly pidNamespace: PidNamespace
+  /** What it calls itself: its number in its own PID namespace, getpid(2). */
+  readonly ownTgid: number
+  /** The init of a PID namespace: signals that it has no handler for do nothing to it. Atomic. */
+  shielded = false
   /** Guarded by: TaskSet mutex. Changes when another thread executes execve(2). */
   leader: Task | undefined
   /** Living tasks. Guarded by: TaskSet mutex. */
@@ -111,6 +119,7 @@ export class ThreadGroup {
 
   constructor(options: {
     readonly tgid: number
+    readonly pidNamespace: PidNamespace
     readonly parent: ThreadGroup | undefined
     readonly parentTask?: Task | undefined
     readonly processGroup: ProcessGroup
@@ -120,6 +129,8 @@ export class ThreadGroup {
     readonly startTime: bigint
   }) {
     this.tgid = options.tgid
+    this.pidNamespace = options.pidNamespace
+    this.ownTgid = options.pidNamespace.toInside(options.tgid)
     this.parent = options.parent
     this.parentTask = options.parentTask
     this.processGroup = options.processGroup
@@ -129,9 +140,10 @@ export class ThreadGroup {
     this.startTime = options.startTime
   }
 
-  /** getppid(2): 1 for an orphan and the first program. */
-  get parentTgid(): number {
-    return this.parent?.tgid ?? 1
+  /** The parent as it is called in `namespace`: 1 for an orphan and the first program, 0 where it can't be seen. */
+  parentIn(namespace: PidNamespace): number {
+    if (this.parent === undefined) return namespace.parent === undefined ? 1 : 0
+    return namespace.toInside(this.parent.tgid)
   }
 }
 

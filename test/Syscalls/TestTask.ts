@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import { UserMemory } from "../../src/Memory/UserMemory.ts"
 import { RunQueue } from "../../src/Sync/RunQueue.ts"
+import { PidNamespace } from "../../src/Task/PidNamespace.ts"
 import { ResourceLimits } from "../../src/Task/ResourceLimits.ts"
 import type { Result, Syscall } from "../../src/Task/Syscall.ts"
 import { Task } from "../../src/Task/Task.ts"
@@ -11,6 +12,7 @@ import { hostTimekeeper } from "../../src/Time/Timekeeper.ts"
 import { Timers } from "../../src/Time/Timers.ts"
 import { AnonymousFiles } from "../../src/Vfs/AnonymousFiles.ts"
 import { FdTable } from "../../src/Vfs/FdTable.ts"
+import { firstUserNamespace } from "../../src/Vfs/UserNamespace.ts"
 
 /** Guest memory: bytes at addresses 0x1000 up to its end; everything else faults. */
 export class FakeMemory {
@@ -35,6 +37,7 @@ export class FakeMemory {
 }
 
 const root = { ruid: 0, euid: 0, suid: 0, fsuid: 0, rgid: 0, egid: 0, sgid: 0, fsgid: 0, groups: [] }
+const firstPidNamespace = new PidNamespace({ ino: 1, owner: firstUserNamespace }, undefined)
 const noCapabilities = { effective: 0n, permitted: 0n, inheritable: 0n, bounding: 0n, ambient: 0n }
 
 /** What the tasks of one test share. */
@@ -55,7 +58,7 @@ export class TestSystem {
     const task = new Task({
       system: this,
       tid,
-      threadGroup: { tgid: tid, limits: new ResourceLimits() },
+      threadGroup: { tgid: tid, ownTgid: tid, pidNamespace: firstPidNamespace, limits: new ResourceLimits() },
       context: { registers: undefined },
       memoryManager: { memory },
       fds,

@@ -127,7 +127,7 @@ export const sysProcess = [
         pidFdAddress: parentTid
       })
     },
-    { partial: "namespaces are refused" }
+    { partial: "cgroup namespaces are refused" }
   ),
   declare(
     "clone3",
@@ -138,7 +138,7 @@ export const sysProcess = [
       const request = clone3Request(task, args)
       return typeof request === "number" ? request : cloneWith(task, request)
     },
-    { partial: "namespaces, set_tid and cgroup are refused" }
+    { partial: "cgroup and time namespaces, set_tid and cgroup are refused" }
   ),
   declare("fork", [], (task) => cloneWith(task, { ...nothing, flags: 0, exitSignal: SIGCHLD })),
   declare("vfork", [], (task) => cloneWith(task, { ...nothing, flags: CLONE_VM | CLONE_VFORK, exitSignal: SIGCHLD })),

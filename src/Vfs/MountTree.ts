@@ -106,8 +106,10 @@ export class MountTree {
    */
   graft(top: Mount, point: Location): number {
     const target = point.mount
-    const places = receivers(target, point.dentry)
-    if (!this.#hasRoom(places.length * [...top.subtree()].length)) return -ENOSPC
+    // the tree itself is no place for it, though its mounts may be peers of the target
+    const own = new Set(top.subtree())
+    const places = new Set(receivers(target, point.dentry).filter((mount) => !own.has(mount)))
+    if (!this.#hasRoom(places.size * own.size)) return -ENOSPC
     if (target.group !== undefined) {
       for (const mount of top.subtree()) if (mount.group === undefined) this.groups.make().add(mount)
     }
@@ -115,26 +117,26 @@ export class MountTree {
     top.locked = false
     top.attach(point)
     enter(top, target.namespace)
-    if (target.group !== undefined) this.#propagate(target.group, top, target, point.dentry)
+    if (target.group !== undefined) this.#propagate(target.group, top, target, point.dentry, places)
     return 0
   }
 
   /** Copies `source`, just mounted on `dentry` of `origin`, to the members of `group`, to its slaves, to their slaves. */
-  #propagate(group: PeerGroup, source: Mount, origin: Mount, dentry: Dentry): void {
+  #propagate(group: PeerGroup, source: Mount, origin: Mount, dentry: Dentry, places: ReadonlySet<Mount>): void {
     const left = [{ group, source, origin }]
     for (let at = left.pop(); at !== undefined; at = left.pop()) {
       const { origin, source } = at
       for (const member of [...at.group.members(origin.group === at.group ? origin : undefined)]) {
-        if (member !== origin && dentry.isBelow(member.root)) this.#place(source, "Peer", member, dentry, origin)
+        if (member !== origin && places.has(member)) this.#place(source, "Peer", member, dentry, origin)
       }
       const groups = new Set<PeerGroup>()
       for (const slave of [...at.group.slaves]) {
         if (slave.group !== undefined) groups.add(slave.group)
-        else if (dentry.isBelow(slave.root)) this.#place(source, "Slave", slave, dentry, origin)
+        else if (places.has(slave)) this.#place(source, "Slave", slave, dentry, origin)
       }
       for (const group of groups) {
         // one copy is what the others of the slaves' own group are made from
-        const first = [...group.members()].find((member) => dentry.isBelow(member.root))
+        const first = [...group.members()].find((member) => places.has(member))
         const copy = first === undefined ? source : this.#place(source, "SharedSlave", first, dentry, origin)
         left.push({ group, source: copy, origin: first ?? origin })
       }
@@ -185,9 +187,16 @@ export class MountTree {
   /** Adds the mounts that go because those in `going` do. */
   #addPropagated(going: Set<Mount>): void {
     const candidates = new Set<Mount>()
+    const done = new Map<PeerGroup, Set<Dentry>>()
     for (const mount of going) {
       const { point } = mount
-      if (point === undefined) continue
+      const group = point?.mount.group
+      if (point === undefined || group === undefined) continue
+      // all members of a group have the same receivers
+      const dentries = done.get(group) ?? new Set()
+      done.set(group, dentries)
+      if (dentries.has(point.dentry)) continue
+      dentries.add(point.dentry)
       for (const receiver of receivers(point.mount, point.dentry)) {
         const same = receiver.mountedOn(point.dentry)
         if (same !== undefined && !going.has(same) && !same.locked) candidates.add(same)

@@ -59,14 +59,20 @@ static int await_stop(struct tracer *t, pid_t tid, int wanted)
 /* Registers that any thread can run with; no system call of the guest's to restart. */
 static const struct user_regs_struct neutral = {.orig_rax = ~0ull, .cs = 0x33, .ss = 0x2b, .eflags = 0x202};
 
+/* Where stubs have a piece of the stub code. */
+static uint64_t code_address(const struct tracer *t, const char *piece)
+{
+	return t->stub_base + (STUB_CODE - STUB_BASE) + (uint64_t)(piece - stub_code);
+}
+
 static int start(struct tracer *t, pid_t tid, const struct order *orders, uint32_t count)
 {
 	struct user_regs_struct regs = neutral;
 
 	if (count == 0 || count > ORDER_MAX)
 		return -EINVAL;
-	regs.rip = STUB_CODE + (uint64_t)(stub_run - stub_code);
-	regs.r15 = STUB_ORDERS;
+	regs.rip = code_address(t, stub_run);
+	regs.r15 = t->stub_base + (STUB_ORDERS - STUB_BASE);
 	regs.r14 = count;
 	memcpy(t->orders, orders, count * sizeof *orders);
 	if (ptrace(PTRACE_SETREGS, tid, 0, &regs) < 0 || ptrace(PTRACE_CONT, tid, 0, 0) < 0)
@@ -106,10 +112,10 @@ int inject_exchange(struct tracer *t, struct block *b)
 	uint32_t values[3];
 	int result;
 
-	if (b->address > STUB_BASE - sizeof values[0] || b->address % sizeof values[0] != 0)
+	if (b->address > t->stub_base - sizeof values[0] || b->address % sizeof values[0] != 0)
 		return -EFAULT;
 	memcpy(values, b->data, sizeof values);
-	regs.rip = STUB_CODE + (uint64_t)((b->flags ? stub_update : stub_exchange) - stub_code);
+	regs.rip = code_address(t, b->flags ? stub_update : stub_exchange);
 	regs.rdi = b->address;
 	regs.rax = regs.rsi = values[0];
 	regs.rcx = regs.rdx = values[1];
@@ -129,11 +135,11 @@ int inject_exchange(struct tracer *t, struct block *b)
 
 /* Starts exit(2) in the thread and doesn't wait: it is reaped when it is gone. So it can't use the order page, which
  * the next injection overwrites. */
-void inject_exit(pid_t tid)
+void inject_exit(const struct tracer *t, pid_t tid)
 {
 	struct user_regs_struct regs = neutral;
 
-	regs.rip = STUB_CODE + (uint64_t)(stub_syscall - stub_code);
+	regs.rip = code_address(t, stub_syscall);
 	regs.rax = SYS_exit;
 	if (ptrace(PTRACE_SETREGS, tid, 0, &regs) == 0)
 		ptrace(PTRACE_CONT, tid, 0, 0);
@@ -162,14 +168,14 @@ struct message {
 _Static_assert(sizeof(struct message) == 256, "StubCalls.ts counts on it");
 _Static_assert(FD_MAX * sizeof(struct message) <= STUB_PAGE, "the scratch page is one page");
 
-static int write_messages(pid_t tid, uint32_t count)
+static int write_messages(const struct tracer *t, pid_t tid, uint32_t count)
 {
 	struct message messages[FD_MAX];
-	struct iovec local = {messages, count * sizeof *messages}, remote = {(void *)STUB_SCRATCH, local.iov_len};
+	struct iovec local = {messages, count * sizeof *messages}, remote = {(void *)t->stub_base, local.iov_len};
 
 	memset(messages, 0, sizeof messages);
 	for (uint32_t i = 0; i < count; i++) {
-		uintptr_t there = STUB_SCRATCH + i * sizeof *messages;
+		uintptr_t there = t->stub_base + i * sizeof *messages;
 
 		messages[i].header.msg_iov = (struct iovec *)(there + offsetof(struct message, iov));
 		messages[i].header.msg_iovlen = 1;
@@ -220,7 +226,7 @@ int inject_request(struct tracer *t, struct block *b)
 {
 	const struct slot *s = &t->control->slots[b->slot];
 	uint32_t fds = b->fd_count > FD_MAX ? FD_MAX : b->fd_count;
-	int64_t result = fds > 0 ? write_messages((pid_t)s->tid, fds) : 0;
+	int64_t result = fds > 0 ? write_messages(t, (pid_t)s->tid, fds) : 0;
 
 	for (uint32_t i = 0; i < fds && result == 0; i++)
 		result = send_descriptor(t, b->fds[i]);

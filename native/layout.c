@@ -53,6 +53,5 @@ int main(void)
 	SHOW("count.orders", ORDER_MAX);
 	SHOW("count.fds", FD_MAX);
 	SHOW("count.data", DATA_SIZE);
-	SHOW("stub.base", STUB_BASE);
 	return 0;
 }

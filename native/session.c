@@ -96,7 +96,7 @@ static int start_thread(struct tracer *t)
 /*
  * Starts a tracer. `cpu`: where it and its stubs run, or -1. out: address and size of struct control, the tracer's
  * handle, its stage if that failed, xstate size, the read end of the pipe that wakes JS, which is the caller's, the
- * address of the calling thread's CPU number or 0, and that of the order page. 0 or -errno.
+ * address of the calling thread's CPU number or 0, that of the order page, and where stubs begin. 0 or -errno.
  */
 EXPORT int sentry_tracer_start(const char *stub_path, int cpu, int spinning, int trap_counter, uint64_t *out)
 {
@@ -142,6 +142,7 @@ EXPORT int sentry_tracer_start(const char *stub_path, int cpu, int spinning, int
 	out[5] = (uint64_t)t->wake_read_fd;
 	out[6] = affinity_own_cpu();
 	out[7] = (uint64_t)t->orders;
+	out[8] = t->stub_base;
 	return 0;
 }
 

@@ -197,6 +197,7 @@ int spawn_zygote(struct tracer *t)
 		return -errno;
 	if (regs.rax != 0)
 		return (int)regs.rax; /* munmap of everything else */
+	t->stub_base = regs.rbx;
 	return measure_xstate(t);
 }
 

@@ -72,12 +72,38 @@ static void map(int step, uintptr_t address, int protection, int flags, int fd)
 	must(step, call(SYS_mmap, (long)address, STUB_PAGE, protection, flags | MAP_FIXED, fd, 0));
 }
 
+/* Whether `address` is in user space. Unmaps the page there: nothing up there is needed any more. */
+static int is_user_space(uintptr_t address)
+{
+	return call(SYS_munmap, (long)address, STUB_PAGE, 0, 0, 0, 0) == 0;
+}
+
+/* Where the stub goes so that it ends where user space ends. */
+static uintptr_t find_base(void)
+{
+	uintptr_t inside = STUB_LOWEST, outside = STUB_END;
+
+	if (is_user_space(STUB_END - STUB_PAGE))
+		return STUB_BASE;
+	while (outside - inside > STUB_PAGE) {
+		uintptr_t middle = inside + (outside - inside) / 2 / STUB_PAGE * STUB_PAGE;
+
+		if (is_user_space(middle))
+			inside = middle;
+		else
+			outside = middle;
+	}
+	return outside - (STUB_END - STUB_BASE);
+}
+
 __attribute__((noreturn, used)) static void stub_main(const long *initial)
 {
 	uint64_t no_signals = 0;
 	struct rlimit no_core = {0, 0};
 	struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
 	const char *name = (const char *)initial[1];
+	int traps_counter = initial[0] > 1;
+	uintptr_t base;
 
 	must(1, call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0, 0));
 	must(2, call(SYS_rt_sigprocmask, SIG_SETMASK, (long)&no_signals, 0, sizeof no_signals, 0, 0));
@@ -90,18 +116,19 @@ __attribute__((noreturn, used)) static void stub_main(const long *initial)
 			call(SYS_pause, 0, 0, 0, 0, 0, 0);
 	}
 	/* From here on this may overwrite the initial stack (where addresses aren't randomised); ours is in .bss. */
-	map(4, STUB_SCRATCH, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
-	map(5, STUB_ORDERS, PROT_READ, MAP_SHARED, STUB_FD_ORDERS);
-	map(6, STUB_CODE, PROT_READ | PROT_EXEC, MAP_PRIVATE, STUB_FD_CODE);
+	base = find_base();
+	map(4, base, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	map(5, base + (STUB_ORDERS - STUB_BASE), PROT_READ, MAP_SHARED, STUB_FD_ORDERS);
+	map(6, base + (STUB_CODE - STUB_BASE), PROT_READ | PROT_EXEC, MAP_PRIVATE, STUB_FD_CODE);
 	close_descriptors();
-	if (initial[0] > 1)
+	if (traps_counter)
 		must(7, call(SYS_prctl, PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0, 0));
 	call(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0, 0, 0, 0); /* its copies inherit that */
 	must(8, call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0));
 	/* SPEC_ALLOW: the default would slow every guest down to protect against itself. */
 	if (call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, (long)&program, 0, 0, 0) < 0)
 		must(9, call(SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, (long)&program, 0, 0, 0));
-	((void (*)(void))STUB_CODE)();
+	((void (*)(uintptr_t))(base + (STUB_CODE - STUB_BASE)))(base);
 	__builtin_unreachable();
 }
 

@@ -1,6 +1,7 @@
 /*
- * Where the stub lives in every guest's address space: the topmost pages of user space.
- * Shared by C and assembly. src/Platform/StubCalls.ts knows STUB_BASE and STUB_SCRATCH.
+ * Where the stub lives in every guest's address space: the topmost pages of user space. Below a kernel that keeps the
+ * top for itself (ours is one) the ptrace platform's stub sits lower, at the same distances from its base.
+ * Shared by C and assembly.
  */
 #ifndef SENTRY_STUB_H
 #define SENTRY_STUB_H
@@ -10,6 +11,7 @@
 #define STUB_ORDERS 0x7fffffffd000  /* read-only, shared with the sentry: system calls to make */
 #define STUB_CODE 0x7fffffffe000    /* read-execute, sealed */
 #define STUB_END 0x7ffffffff000     /* TASK_SIZE_MAX */
+#define STUB_LOWEST 0x7ff000000000  /* no lower end of user space is looked for */
 #define STUB_PAGE 0x1000
 
 /* clone(2) flags of the only two kinds of clone that the filter lets through: a guest thread, a guest process. */

@@ -1,7 +1,8 @@
 /*
- * The code that stays in every guest's address space, at STUB_CODE. Position fixed, no stack, no data.
+ * The code that stays in every guest's address space, at STUB_CODE. No stack, no data.
  *
- * stub_code:  the zygote jumps here when it has installed its filter; drops everything below the stub, and parks.
+ * stub_code:  the zygote jumps here when it has installed its filter, with the stub's base in rdi; drops everything
+ *             below that, and parks with the base in rbx.
  * stub_run:   makes r14 system calls from the order list at r15, up to the first that fails, and parks.
  * stub_exchange: puts ecx in place of eax in the word at rdi, if that holds eax, and parks; eax holds what was there.
  * stub_update: puts ((old & esi) ^ edx) + r8d in place of the word at rdi, in at most r9d tries, and parks; eax holds the
@@ -17,9 +18,10 @@
 	.globl stub_code, stub_run, stub_syscall, stub_exchange, stub_update, stub_code_end
 	.hidden stub_code, stub_run, stub_syscall, stub_exchange, stub_update, stub_code_end
 stub_code:
-	mov $11, %eax			/* munmap(0, STUB_BASE) */
+	mov %rdi, %rbx
+	mov $11, %eax			/* munmap(0, base) */
 	xor %edi, %edi
-	movabs $STUB_BASE, %rsi
+	mov %rbx, %rsi
 	syscall
 	int3
 	ud2

@@ -92,7 +92,7 @@ static int start_thread(struct tracer *t, struct block *b)
 		return (int)result;
 	result = inject_orders(t, tid, orders, sizeof orders / sizeof *orders);
 	if (result < 0)
-		inject_exit(tid);
+		inject_exit(t, tid);
 	if (result < 0)
 		return (int)result;
 	regs.rip = SYSTRAP_CODE + SYSTRAP_AT_BIRTH;

@@ -16,6 +16,7 @@ _start:
 	movabs $(SYSTRAP_CODE + SYSTRAP_CODE_SIZE), %rdi
 	mov $(STUB_BASE - SYSTRAP_CODE - SYSTRAP_CODE_SIZE), %esi
 	syscall
+	movabs $STUB_BASE, %rbx
 	int3
 	ud2
 

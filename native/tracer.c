@@ -294,7 +294,7 @@ static int release(struct tracer *t, struct block *b)
 	if (b->flags)
 		kill((pid_t)s->pid, SIGKILL);
 	else
-		inject_exit((pid_t)s->tid);
+		inject_exit(t, (pid_t)s->tid);
 	return 0;
 }
 

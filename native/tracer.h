@@ -48,6 +48,7 @@ struct tracer {
 	struct order *orders; /* its writable mapping */
 
 	int cpu; /* -1: not pinned */
+	uint64_t stub_base; /* where the stub is in every address space: in place of STUB_BASE */
 	int trap_counter; /* guests can't read the time-stamp counter */
 	pid_t js_tid; /* the thread that started us, whose rings these are */
 	char *stub_path;
@@ -71,7 +72,7 @@ int64_t inject_orders(struct tracer *, pid_t tid, const struct order *, uint32_t
 int inject_request(struct tracer *, struct block *);
 int inject_exchange(struct tracer *, struct block *);
 int inject_thread(struct tracer *, pid_t from, uint64_t clone_flags, pid_t *tid);
-void inject_exit(pid_t tid);
+void inject_exit(const struct tracer *, pid_t tid);
 void inject_drain(struct tracer *);
 
 /* affinity.c */

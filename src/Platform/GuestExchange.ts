@@ -19,7 +19,7 @@ const change = (
   flags: number,
   address: number,
   values: Uint32Array,
-  limit: number | undefined
+  limit: number
 ): number => {
   if (address % WORD !== 0 || clip(address, WORD, limit) < WORD) return -EFAULT
   let data = new Uint8Array(values.buffer)
@@ -40,7 +40,7 @@ export const exchangeGuest = (
   address: number,
   expected: number,
   desired: number,
-  limit?: number
+  limit: number
 ): number => change(tracer, slot, 0, address, Uint32Array.of(expected, desired), limit)
 
 /** `AddressSpace.updateWord` by the thread of `slot`. */
@@ -51,5 +51,5 @@ export const updateGuest = (
   mask: number,
   flip: number,
   sum: number,
-  limit?: number
+  limit: number
 ): number => change(tracer, slot, UPDATE, address, Uint32Array.of(mask, flip, sum), limit)

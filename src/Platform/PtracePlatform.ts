@@ -42,7 +42,7 @@ import {
   type SyscallHandler
 } from "./Platform.ts"
 import { AfterBatch, SharedPump } from "./Pump.ts"
-import { control, count, Request, slot, Stop, stubBase } from "./Slots.ts"
+import { control, count, Request, slot, Stop } from "./Slots.ts"
 import { startFailure } from "./StartFailure.ts"
 import { type Block, startTracer, type StopListener, Tracer } from "./Tracer.ts"
 import { failed, request, type TracerHost } from "./TracerRequest.ts"
@@ -58,6 +58,8 @@ const noWorker = (): PlatformFailed =>
 
 class PtraceAddressSpace implements AddressSpace {
   readonly #host: TracerHost
+  /** Where the stub begins. */
+  readonly #limit: number
   /** Atomic: the contexts' constructor and release. Those that are alive. */
   readonly contexts = new Set<PtraceContext>()
   /** The context that stopped last: very likely it still is. */
@@ -65,6 +67,7 @@ class PtraceAddressSpace implements AddressSpace {
 
   constructor(host: TracerHost) {
     this.#host = host
+    this.#limit = host.tracer.stubBase
   }
 
   /** The host thread through which memory is reached; any living one will do. 0: none. */
@@ -85,7 +88,7 @@ class PtraceAddressSpace implements AddressSpace {
 
   #changeFrom(changes: ReadonlyArray<MappingChange>, from: number): Effect.Effect<number, PlatformFailed> {
     return Effect.suspend(() => {
-      const refused = checkChange(changes[from]!)
+      const refused = checkChange(changes[from]!, this.#limit)
       if (refused !== 0) return Effect.succeed(-refused)
       if (this.#tid() === 0) return Effect.succeed(-ESRCH)
       let worker: PtraceContext | undefined
@@ -94,7 +97,7 @@ class PtraceAddressSpace implements AddressSpace {
         // Chosen now, not earlier: a request may have to wait for a block, and threads come and go meanwhile.
         worker = this.#worker()
         block.start(Request.orders, worker?.slot ?? count.slots)
-        if (worker !== undefined) next = encodeChanges(changes, from, block)
+        if (worker !== undefined) next = encodeChanges(changes, from, block, this.#limit, this.#limit)
       }).pipe(
         Effect.flatMap((result) => {
           if (worker === undefined && result !== -ESRCH) return Effect.fail(noWorker())
@@ -106,28 +109,32 @@ class PtraceAddressSpace implements AddressSpace {
 
   readonly read = (address: number, into: Uint8Array): number => {
     const tid = this.#tid()
-    return tid === 0 ? 0 : readGuest(tid, address, into)
+    return tid === 0 ? 0 : readGuest(tid, address, into, this.#limit)
   }
 
   readonly residentSet = (): ResidentSet => residentSet(this.#tid())
 
   readonly write = (address: number, from: Uint8Array): number => {
     const tid = this.#tid()
-    return tid === 0 ? 0 : writeGuest(tid, address, from)
+    return tid === 0 ? 0 : writeGuest(tid, address, from, this.#limit)
   }
 
   readonly compareExchange = (address: number, expected: number, desired: number): number => {
     const worker = this.#worker()
-    return worker === undefined ? -EFAULT : exchangeGuest(this.#host.tracer, worker.slot, address, expected, desired)
+    return worker === undefined
+      ? -EFAULT
+      : exchangeGuest(this.#host.tracer, worker.slot, address, expected, desired, this.#limit)
   }
 
   readonly updateWord = (address: number, mask: number, flip: number, sum: number): number => {
     const worker = this.#worker()
-    return worker === undefined ? -EFAULT : updateGuest(this.#host.tracer, worker.slot, address, mask, flip, sum)
+    return worker === undefined
+      ? -EFAULT
+      : updateGuest(this.#host.tracer, worker.slot, address, mask, flip, sum, this.#limit)
   }
 
   readonly writeForced = (address: number, from: Uint8Array): number => {
-    const size = clip(address, from.length)
+    const size = clip(address, from.length, this.#limit)
     let done = 0
     while (done < size) {
       const context = [...this.contexts].find((c) => !c.dead)
@@ -453,7 +460,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
 
   return Platform.of({
     name: "ptrace",
-    taskSize: stubBase,
+    taskSize: host.tracer.stubBase,
     extendedState: { size: host.extendedStateSize, features },
     makeContext,
     counter,

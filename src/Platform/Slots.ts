@@ -89,6 +89,3 @@ export const stages = [
   "set up a stub process",
   "read the extended state"
 ] as const
-
-/** First byte of the stub's pages, where guest memory ends; and the page its message headers are in. */
-export const stubBase = 0x7fff_ffff_c000

@@ -1,12 +1,12 @@
 /**
  * Mapping changes as the host system calls that a stub makes for them.
  *
- * Nothing here may touch the stub's own pages at the top of user space: every range is checked against `stubBase`.
+ * Nothing here may touch the stub's own pages at the top of user space: every range is checked against the limit of guest memory.
  */
 import { EINVAL, ENOMEM } from "../Abi/Errno.ts"
 import { sysno } from "../Abi/Sysno.ts"
 import type { MappingChange } from "./Platform.ts"
-import { count, stubBase } from "./Slots.ts"
+import { count } from "./Slots.ts"
 import type { Block } from "./Tracer.ts"
 
 const MAP_SHARED = 0x01
@@ -36,20 +36,22 @@ const checkRange = (address: number, length: number, limit: number): number => {
 }
 
 /** 0, or the errno, positive, for a change that must not be made: it reaches beyond guest memory, to `limit`. */
-export const checkChange = (change: MappingChange, limit: number = stubBase): number => {
+export const checkChange = (change: MappingChange, limit: number): number => {
   if (change._tag !== "Remap") return checkRange(change.address, change.length, limit)
   return checkRange(change.address, change.oldLength, limit) || checkRange(change.newAddress, change.newLength, limit)
 }
 
 /**
  * Writes changes from index `from` on into `block`: as many as fit and `checkChange` allows, and at least the first.
- * The index of the first that isn't in it.
+ * The index of the first that isn't in it. `limit`: where guest memory ends; `scratch`: the stub's page of message
+ * headers.
  */
 export const encodeChanges = (
   changes: ReadonlyArray<MappingChange>,
   from: number,
   block: Block,
-  limit: number = stubBase
+  limit: number,
+  scratch: number
 ): number => {
   let openFd = -1
   let next = from
@@ -61,7 +63,7 @@ export const encodeChanges = (
       if (fd >= 0 && block.fdCount === count.fds) break
       if (openFd >= 0) block.addOrder(sysno.close, STUB_FD)
       if (fd >= 0) {
-        block.addOrder(sysno.recvmsg, STUB_SOCKET, stubBase + block.fdCount * messageSize, MSG_DONTWAIT)
+        block.addOrder(sysno.recvmsg, STUB_SOCKET, scratch + block.fdCount * messageSize, MSG_DONTWAIT)
         block.addFd(fd)
       }
       openFd = fd

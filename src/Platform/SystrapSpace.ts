@@ -91,7 +91,7 @@ export class SystrapSpace implements AddressSpace, StopListener {
       let next = from
       return request(this.host, (block) => {
         block.start(Request.orders, this.service)
-        next = encodeChanges(changes, from, block, systrapBase)
+        next = encodeChanges(changes, from, block, systrapBase, this.host.tracer.stubBase)
       }).pipe(
         Effect.flatMap((result) =>
           result < 0 || next === changes.length ? Effect.succeed(result) : this.#changeFrom(changes, next)
@@ -219,7 +219,9 @@ const mapRegion = (host: Host, service: number, fd: number): Effect.Effect<numbe
         }
       ],
       0,
-      block
+      block,
+      host.tracer.stubBase,
+      host.tracer.stubBase
     )
   })
 

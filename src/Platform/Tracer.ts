@@ -113,6 +113,8 @@ export interface TracerHandle {
   readonly cpuAddress: bigint
   /** The page that every stub sees at STUB_ORDERS. */
   readonly ordersAddress: bigint
+  /** First byte of the stub's pages in every address space, the page of its message headers. */
+  readonly stubBase: number
 }
 
 /**
@@ -125,7 +127,7 @@ export const startTracer = (
   stub = "stub",
   counter: "native" | "trapped" = "trapped"
 ): { readonly started: TracerHandle } | { readonly errno: number; readonly stage: number } => {
-  const out = new BigUint64Array(8)
+  const out = new BigUint64Array(9)
   const path = Buffer.from(`${nativeDirectory()}/${stub}\0`, "utf8")
   const result = startNative(path, cpu, spinning ? 1 : 0, counter === "trapped" ? 1 : 0, out)
   if (result !== 0) return { errno: -result, stage: Number(out[3]) }
@@ -136,13 +138,15 @@ export const startTracer = (
       wakeFd: Number(out[5]),
       extendedStateSize: Number(out[4]),
       cpuAddress: out[6]!,
-      ordersAddress: out[7]!
+      ordersAddress: out[7]!,
+      stubBase: Number(out[8])
     }
   }
 }
 
 export class Tracer implements EventSource {
   readonly #handle: bigint
+  readonly stubBase: number
   readonly memory: ArrayBuffer
   readonly #words: Int32Array
   #cpu: Int32Array | undefined
@@ -166,6 +170,7 @@ export class Tracer implements EventSource {
 
   constructor(started: TracerHandle) {
     this.#handle = started.handle
+    this.stubBase = started.stubBase
     this.memory = view(started.address, control.size)
     this.#words = new Int32Array(this.memory)
     if (started.cpuAddress !== 0n) this.#cpu = new Int32Array(view(started.cpuAddress, 4))

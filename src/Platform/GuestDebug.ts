@@ -1,7 +1,7 @@
 /** The debug registers of guest threads that the tracer holds. */
 import { EINVAL } from "../Abi/Errno.ts"
 import type { DebugRegisters } from "./Platform.ts"
-import { Request, stubBase } from "./Slots.ts"
+import { Request } from "./Slots.ts"
 import type { Tracer } from "./Tracer.ts"
 
 /** DR0 to DR3 hold addresses. */
@@ -30,7 +30,7 @@ export const debugRegistersOf = (tracer: Tracer, slot: number): DebugRegisters =
     },
     write: (index, value) => {
       // the stub's own code and data are not the guest's to watch
-      if (index < ADDRESSES && value > BigInt(stubBase) - WATCHED) return -EINVAL
+      if (index < ADDRESSES && value > BigInt(tracer.stubBase) - WATCHED) return -EINVAL
       return transfer(index, new Uint8Array(BigUint64Array.of(value).buffer))
     }
   }

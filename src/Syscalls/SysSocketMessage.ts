@@ -51,6 +51,7 @@ import type { Task } from "../Task/Task.ts"
 import type { Received } from "../Vfs/SocketMessage.ts"
 import type { Outgoing, UnixSocket } from "../Vfs/SocketUnix.ts"
 import { holding, isNonBlocking, type Source, waitForFile, waitUntil, withTimeout } from "./Blocking.ts"
+import { hostSocketAt, receiveFromHost, sendToHost } from "./HostSocketMessage.ts"
 import { readControl, writeControl } from "./SocketControl.ts"
 import { credentialsOf, encodeName, findSocket, nameOf, readAddress, socketOf, writeAddress } from "./SocketAddress.ts"
 import { TRANSFER_SIZE, transferBuffer, userBuffer, type UserVector, userVector } from "./UserVector.ts"
@@ -171,6 +172,8 @@ export const sendto = declare(
   (task, fdNumber, buf, length, flagBits, pointer, addressLength): Result => {
     const vector = userBuffer(task.memory, buf, length)
     if (typeof vector === "number") return vector
+    const stream = hostSocketAt(task, fdNumber)
+    if (stream !== undefined) return sendToHost(task, stream, vector, flagBits, pointer !== 0)
     const socket = socketOf(task, fdNumber)
     if (typeof socket === "number") return socket
     if ((flagBits & MSG_OOB) !== 0) return -EOPNOTSUPP
@@ -313,6 +316,8 @@ export const recvfrom = declare(
   (task, fdNumber, buf, length, flagBits, pointer, lengthPointer): Result => {
     const vector = userBuffer(task.memory, buf, length)
     if (typeof vector === "number") return vector
+    const stream = hostSocketAt(task, fdNumber)
+    if (stream !== undefined) return receiveFromHost(task, stream, vector, flagBits)
     const socket = socketOf(task, fdNumber)
     if (typeof socket === "number") return socket
     return receiveAll(task, socket, vector, flagBits, (received, result) => {

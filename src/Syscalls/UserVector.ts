@@ -139,13 +139,22 @@ export class WriteTransfer {
   readonly #file: OpenFileDescription
   readonly #vector: UserVector
   readonly #offset: number | undefined
+  readonly #signals: boolean
   /** Bytes written so far. */
   #done = 0
   /** RLIMIT_FSIZE. */
   readonly #sizeLimit: number
 
-  constructor(task: Task, file: OpenFileDescription, vector: UserVector, offset?: number) {
+  /** `signals`: whether writing with nobody at the other end may raise SIGPIPE. */
+  constructor(
+    task: Task,
+    file: OpenFileDescription,
+    vector: UserVector,
+    offset?: number,
+    signals = file.raisesSigpipe
+  ) {
     this.#task = task
+    this.#signals = signals
     this.#sizeLimit = task.threadGroup.limits.soft(RLIMIT_FSIZE)
     this.#file = file
     this.#vector = vector
@@ -179,7 +188,7 @@ export class WriteTransfer {
       const count = offset === undefined ? file.write(source) : file.writeAt(source, offset + this.#done)
       if (count < 0) {
         if (count === -EAGAIN) return count
-        if (count === -EPIPE && file.raisesSigpipe) this.#task.raise(SIGPIPE)
+        if (count === -EPIPE && this.#signals) this.#task.raise(SIGPIPE)
         return this.settle(count)
       }
       this.#done += count

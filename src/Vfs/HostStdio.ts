@@ -210,6 +210,10 @@ export class HostStdio extends OpenFileDescription {
       : T.KernelTermios.decode(raw)
   }
 
+  get isSocket(): boolean {
+    return this.#access === "socket"
+  }
+
   override get pollable(): boolean {
     return this.#access !== "file"
   }

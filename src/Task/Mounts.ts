@@ -17,7 +17,7 @@ import type { FilesystemType } from "../Vfs/FilesystemType.ts"
 import { FsContext } from "../Vfs/FsContext.ts"
 import { HostFs } from "../Vfs/HostFs.ts"
 import type { Caller } from "../Vfs/Inode.ts"
-import type { Location } from "../Vfs/Mount.ts"
+import type { Location, Mount } from "../Vfs/Mount.ts"
 import { OverlayFs } from "../Vfs/OverlayFs.ts"
 import { PseudoFs } from "../Vfs/PseudoFs.ts"
 import { TmpFs, memoryTypes } from "../Vfs/TmpFs.ts"
@@ -107,7 +107,10 @@ export const mountAll = Effect.fnUntraced(function* (
   for (const bind of plan.binds) {
     const source = HostFs.open(bind.source, { writable: !bind.readOnly, volatile: true })
     if (typeof source === "number") return yield* new MountFailed({ path: bind.source, errno: -source })
-    yield* mountAt(system, caller, bind.target, source, bind.readOnly)
+    const mount = yield* mountAt(system, caller, bind.target, source, bind.readOnly)
+    // what whoever runs the sandbox has covered stays covered, and read-only if it is
+    mount.locked = true
+    if (bind.readOnly) mount.lockedFlags |= MS_RDONLY
   }
   caller.fs.leave()
   return devFs
@@ -135,7 +138,7 @@ const mountAt = Effect.fnUntraced(function* (
   path: string,
   filesystem: Parameters<System["vfs"]["mount"]>[0],
   readOnly = false
-): Effect.fn.Return<void, MountFailed> {
+): Effect.fn.Return<Mount, MountFailed> {
   const point = makePoint(system, caller, path, isDirectory(filesystem.root.mode))
   if (typeof point !== "number" && filesystem instanceof PseudoFs) {
     const covered = point.dentry.inode?.stat()
@@ -145,7 +148,7 @@ const mountAt = Effect.fnUntraced(function* (
     typeof point === "number"
       ? point
       : system.vfs.mount(filesystem, point, readOnly ? { flags: MS_RDONLY | MS_RELATIME } : {})
-  if (typeof mounted === "number") return yield* new MountFailed({ path, errno: -mounted })
+  return typeof mounted === "number" ? yield* new MountFailed({ path, errno: -mounted }) : mounted
 })
 
 /** The place at `path`; directories that are missing on the way, and the place itself, are made. */

@@ -23,9 +23,32 @@ import type { Stat } from "./Stat.ts"
  */
 const PROC_SUPER_MAGIC = 0x9fa0
 
-const isProc = (directory: number): boolean => {
+/**
+ * f_type of what else shows the host itself rather than files: sysfs, devpts, debugfs, tracefs, securityfs, cgroup,
+ * cgroup2, bpf, efivarfs, mqueue, binfmt_misc, configfs, pstore. Not entered either, where it is mounted within what is
+ * shown: the sandbox has its own in their usual places, but these can be unmounted there.
+ */
+const KERNEL_MAGIC: ReadonlySet<number> = new Set([
+  PROC_SUPER_MAGIC,
+  0x6265_6572,
+  0x1cd1,
+  0x6462_6720,
+  0x7472_6163,
+  0x7363_6673,
+  0x27_e0eb,
+  0x6367_7270,
+  0xcafe_4a11,
+  0xde5e_81e4,
+  0x1980_0202,
+  0x4249_4e4d,
+  0x6265_6570,
+  0x6165_676c
+])
+
+/** f_type of the filesystem of a directory; 0 if it cannot be told. */
+const typeOf = (directory: number): number => {
   const status = Host.statfs(directory)
-  return typeof status !== "number" && status.type === PROC_SUPER_MAGIC
+  return typeof status === "number" ? 0 : status.type
 }
 
 /** Descriptors of directories kept open, at most. */
@@ -91,7 +114,7 @@ export class HostFs extends Filesystem {
     if (top < 0) return top
     let error = Host.stat(top)
     const root = Host.lastStat()
-    if (error === 0 && isProc(top)) error = -EPERM
+    if (error === 0 && typeOf(top) === PROC_SUPER_MAGIC) error = -EPERM
     if (error === 0 && name !== undefined) error = Host.statAt(top, name)
     if (error < 0) {
       Host.close(top)
@@ -129,7 +152,7 @@ export class HostFs extends Filesystem {
         Host.close(fd)
         return -ESTALE
       }
-      if (next.attributes.dev !== next.parent?.attributes.dev && isProc(fd)) {
+      if (next.attributes.dev !== next.parent?.attributes.dev && KERNEL_MAGIC.has(typeOf(fd))) {
         Host.close(fd)
         return -EACCES
       }

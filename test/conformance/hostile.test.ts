@@ -136,6 +136,16 @@ for (const platform of PLATFORMS) {
           expect(execFileSync("ls", [`${directory}/outside`], { encoding: "utf8" })).toBe("secret\n")
         }))
 
+      test.skipIf(process.getuid?.() !== 0)(
+        "behind the kernel's own mounts there is nothing of the host's",
+        async () => {
+          const script =
+            "umount -l /sys; umount -l /proc; ls /sys; ls /proc; cat /proc/version; cd /; ls sys/kernel; echo end"
+          const { stdout } = await run(platform.command(["sh", "-c", script]))
+          expect(stdout).toBe("end\n")
+        }
+      )
+
       test("a host process that swaps a directory for a link does not open the way out", () =>
         withScratch(async (directory) => {
           for (const name of ["root", "rw", "rw/real", "outside"]) mkdirSync(`${directory}/${name}`)

@@ -73,8 +73,18 @@ int main(int argc, char **argv) {
   struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "host_socket"};
   say("host_socket: %s", connect(socket(AF_UNIX, SOCK_STREAM, 0), (void *)&address, sizeof address) == 0 ? "LEAK" : "no");
   static const char *const types[] = {"proc", "sysfs", "tmpfs", "devtmpfs", "bind", "ext4", "overlay", "cgroup2"};
+  enum { OWN = 4 }; /* the first are the sandbox's own, and show nothing of the host */
   mkdir("/tmp/m", 0755);
-  for (size_t i = 0; i < sizeof types / sizeof *types; i++) say("mount %s: %s", types[i], mount(types[i], "/tmp/m", types[i], i == 4 ? MS_BIND : 0, NULL) == 0 ? "LEAK" : "no");
+  for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+    bool mounted = mount(types[i], "/tmp/m", types[i], i == OWN ? MS_BIND : 0, NULL) == 0;
+    snprintf(path, sizeof path, "/tmp/m/%d/environ", (int)sentry);
+    bool leaks = mounted && (i >= OWN || open(path, O_RDONLY) != -1 || open("/tmp/m/kmsg", O_RDONLY) != -1 || open("/tmp/m/sda", O_RDONLY) != -1);
+    say("mount %s: %s", types[i], leaks ? "LEAK" : "no");
+    if (mounted) umount("/tmp/m");
+  }
+  /* what whoever started us has covered */
+  say("uncovered: %s", umount2("/rw", MNT_DETACH) == 0 || umount2("/ro", MNT_DETACH) == 0 ? "LEAK" : "no");
+  say("bound beside what covers: %s", mount("/", "/tmp/m", NULL, MS_BIND, NULL) == 0 ? "LEAK" : "no");
   /* the host's processes */
   for (int i = 0; i < 2; i++) {
     static const char *const names[] = {"environ", "mem", "root/etc/passwd", "fd/0", "maps", "cwd", "status"};

@@ -20,6 +20,8 @@
 #include <linux/in6.h>
 #include <linux/msg.h>
 #include <linux/openat2.h>
+#include <linux/mqueue.h>
+#include <linux/ptrace.h>
 #include <linux/resource.h>
 #include <linux/sched.h>
 #include <linux/sched/types.h>

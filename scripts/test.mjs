@@ -23,7 +23,7 @@ const status = run(
   node,
   [vitest, "run", "--root", root, "--reporter=default", "--reporter=json", `--outputFile.json=${results}`, ...rest],
   {
-    timeout: nightly ? 4 * 3_600_000 : 1_020_000,
+    timeout: nightly ? 4 * 3_600_000 : 1_320_000,
     env: { ...process.env, ...(nightly ? { SENTRY_TEST_NIGHTLY: "1" } : {}) }
   }
 )

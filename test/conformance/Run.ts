@@ -25,7 +25,7 @@ export interface Outcome {
 }
 
 /** Milliseconds that a run may take. */
-export const RUN_TIMEOUT = 20_000
+export const RUN_TIMEOUT = 40_000
 
 /** The environment of every run, native or not: nothing of the developer's own. */
 export const ENVIRONMENT: Readonly<Record<string, string>> = {

@@ -10,6 +10,9 @@ import { expectSame } from "./Compare.ts"
 import { PLATFORMS } from "./Platforms.ts"
 import { ENVIRONMENT } from "./Run.ts"
 
+/** For commands that walk as many files as the machine happens to have. */
+const TREE_TIMEOUT = 100_000
+
 interface Command {
   readonly name: string
   readonly line: string | ReadonlyArray<string>
@@ -83,8 +86,8 @@ const tools: ReadonlyArray<Command> = [
   { name: "sort", line: ["sort", "-n"], stdin: manyLines },
   { name: "sort in parallel", line: "sort --parallel=2 -S 1M -k2 | md5sum", stdin: manyLines },
   { name: "grep -r", line: `${FILES} grep -rn needle tree; grep -rc file tree | sort; grep -r absent tree` },
-  { name: "grep -r over headers", line: "grep -rl 'define EAGAIN' /usr/include | sort" },
-  { name: "find by name", line: "find /usr/share -name '*.h' | sort | head -50" },
+  { name: "grep -r over headers", line: "grep -rl 'define EAGAIN' /usr/include | sort", timeout: TREE_TIMEOUT },
+  { name: "find by name", line: "find /usr/share -name '*.h' | sort | head -50", timeout: TREE_TIMEOUT },
   {
     name: "find with conditions",
     line: `${FILES} find tree -type f -newermt '2001-01-01' -printf '%p %s %m\\n' | sort`

@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config"
 // One worker per core of the smallest machine we support: a guest is several host processes of its own.
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
+    include: ["test/**/*.test.ts", "examples/**/*.test.ts"],
     globalSetup: ["test/conformance/setup.ts"],
     pool: "forks",
     maxWorkers: 2,

@@ -7,7 +7,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { signalOf } from "../Testing/Fault.ts"
-import { explain, search, type SearchOptions } from "../Testing/Search.ts"
+import { explain, type Phase, search, type SearchOptions } from "../Testing/Search.ts"
 import { load, replay } from "../Testing/SavedRun.ts"
 import type { Run, SimulationFailed } from "../Testing/Run.ts"
 import { describe } from "../Testing/Plan.ts"
@@ -65,14 +65,18 @@ export const replayCommand = ({ file, strace, straceLog }: ReplayArguments): Pro
 const BAR = 30
 
 /** A progress bar where there is a terminal. */
-const progress = (budget: number): { readonly onRun: (runs: number) => void; readonly end: () => void } => {
+const progress = (
+  budget: number
+): { readonly onRun: (runs: number, phase: Phase) => void; readonly end: () => void } => {
   if (!process.stderr.isTTY) return { onRun: () => {}, end: () => {} }
+  const show = (text: string): void => void process.stderr.write(`\r\x1b[K${text}`)
   return {
-    onRun: (runs) => {
+    onRun: (runs, phase) => {
       const done = Math.min(BAR, Math.round((runs / budget) * BAR))
-      process.stderr.write(`\r[${"#".repeat(done)}${" ".repeat(BAR - done)}] ${runs} runs`)
+      if (phase === "Searching") show(`[${"#".repeat(done)}${" ".repeat(BAR - done)}] ${runs} of ${budget} runs`)
+      else show(`found: ${phase === "Shrinking" ? "making the plan smaller" : "trying it again"}, ${runs} runs`)
     },
-    end: () => process.stderr.write("\r\x1b[K")
+    end: () => show("")
   }
 }
 
@@ -95,7 +99,9 @@ export const testCommand = (options: TestArguments): Promise<number> =>
       )
       bar.end()
       if (report.failure === undefined) {
-        print(`nothing found in ${report.runs} runs\n`)
+        const spun =
+          report.unreliable === 0 ? "" : `, ${report.unreliable} of which depended on the host: a thread span`
+        print(`nothing found in ${report.runs} runs${spun}\n`)
         return 0
       }
       print(`${explain(report.failure)}\n`)

@@ -263,6 +263,16 @@ const nanosOf = (start: string): Effect.Effect<bigint, SimulationFailed> => {
     : Effect.fail(new SimulationFailed({ reason: `the plan's start '${start}' is no time since 1970` }))
 }
 
+/** In what `again` is not `first`, in words. */
+export const differenceOf = (first: Run, again: Run): string | undefined => {
+  const at = first.lines.findIndex((line, index) => again.lines[index] !== line)
+  if (at >= 0 || again.lines.length !== first.lines.length) {
+    const line = at < 0 ? first.lines.length : at
+    return `differs at line ${line + 1}: '${again.lines[line] ?? ""}', not '${first.lines[line] ?? ""}'`
+  }
+  return again.stdout !== first.stdout || again.stderr !== first.stderr ? "has other output" : undefined
+}
+
 /** Runs `subject` to its end. */
 export const run = (subject: Subject, options: RunOptions = {}): Effect.Effect<Run, SimulationFailed> =>
   Effect.scoped(runScoped(subject, options)).pipe(

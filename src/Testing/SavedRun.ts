@@ -9,6 +9,9 @@ import * as Schema from "effect/Schema"
 import { Plan } from "./Plan.ts"
 import { run, type Run, type RunOptions, SimulationFailed, type Subject } from "./Run.ts"
 
+/** Where failures are saved, relative to the working directory. */
+export const DEFAULT_DIRECTORY = ".effect-sentry/failures"
+
 const Strings = Schema.Array(Schema.String)
 
 export const SavedRun = Schema.Struct({
@@ -72,12 +75,12 @@ export const savedRun = (name: string, subject: Subject, options: RunOptions, pl
 /** Names in file names. */
 const plain = (name: string): string => name.replace(/[^A-Za-z0-9_.-]+/g, "-")
 
-/** Writes it below `directory`, under a name that its contents give: the file. */
-export const save = (directory: string, saved: SavedRun): string => {
+/** Writes it below `directory`, under its name and one that its contents give, or `place`: the file. */
+export const save = (directory: string, saved: SavedRun, place?: string): string => {
   const text = `${JSON.stringify(saved, undefined, 2)}\n`
-  const hash = createHash("sha256").update(text).digest("hex").slice(0, 8)
   mkdirSync(directory, { recursive: true })
-  const file = join(directory, `${plain(saved.name)}-${hash}.json`)
+  const suffix = place ?? createHash("sha256").update(text).digest("hex").slice(0, 8)
+  const file = join(directory, `${plain(saved.name)}-${suffix}.json`)
   writeFileSync(file, text)
   return file
 }
@@ -89,8 +92,8 @@ export const load = (file: string): Effect.Effect<SavedRun, SimulationFailed> =>
     catch: (cause) => new SimulationFailed({ reason: `${file}: ${String(cause).split("\n", 1)[0] ?? ""}` })
   })
 
-/** The plans saved for `name`, those that can be read. */
-export const savedPlans = (directory: string, name: string): ReadonlyArray<Plan> => {
+/** The plans saved for `name`, those that can be read: examples for a property. */
+export const savedPlans = (name: string, directory = DEFAULT_DIRECTORY): ReadonlyArray<Plan> => {
   let files: Array<string>
   try {
     files = readdirSync(directory).filter((file) => file.startsWith(`${plain(name)}-`) && file.endsWith(".json"))

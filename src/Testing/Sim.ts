@@ -8,11 +8,11 @@
  * docs/testing.md is a tutorial.
  */
 import * as Effect from "effect/Effect"
-import { type Run, run, type RunOptions, SimulationFailed, type Subject } from "./Run.ts"
+import { differenceOf, type Run, run, type RunOptions, SimulationFailed, type Subject } from "./Run.ts"
 
 export { describe as describeFault, Fault, FdKind, Selector } from "./Fault.ts"
 export type { Handler, Program, Steps } from "../Platform/SimulatedProcess.ts"
-export type { Guest } from "../Platform/SimulatedGuest.ts"
+export type { Guest, Thread } from "../Platform/SimulatedGuest.ts"
 export { type Bounds, Exploration } from "./Exploration.ts"
 export { describe as describePlan, Plan, Schedule, uneventful } from "./Plan.ts"
 export { plan } from "./PlanArbitrary.ts"
@@ -27,18 +27,26 @@ export {
   SimulationFailed,
   type Subject
 } from "./Run.ts"
-export { replay, SavedRun } from "./SavedRun.ts"
+export { replay, SavedRun, savedPlans } from "./SavedRun.ts"
 export { type Point, Scheduler, type Strategy } from "./Scheduler.ts"
+export { ProcessScript, type ScriptFrame } from "./ProcessScript.ts"
+export * as Errno from "../Abi/Errno.ts"
+export * as OpenFlags from "../Abi/OpenFlags.ts"
+export * as Signal from "../Abi/Signal.ts"
 export * as Schedulers from "./Schedulers.ts"
 export {
   check,
   explain,
   type Failure,
   Falsified,
+  type Finding,
+  type JudgeOptions,
+  type Phase,
   type Report,
   search,
   type SearchOptions,
-  suspicion
+  suspicion,
+  verify
 } from "./Search.ts"
 
 /** Runs `subject` so many times with the same plan. Fails if any run differs from the first in its trace or output. */
@@ -49,13 +57,8 @@ export const verifyDeterminism = Effect.fnUntraced(function* (
   const first = yield* run(subject, options)
   for (let count = 1; count < (options.runs ?? 10); count++) {
     const again = yield* run(subject, options)
-    const at = first.lines.findIndex((line, index) => again.lines[index] !== line)
-    if (at >= 0 || again.lines.length !== first.lines.length)
-      return yield* new SimulationFailed({
-        reason: `run ${count + 1} differs at line ${at + 1}: '${again.lines[at] ?? ""}', not '${first.lines[at] ?? ""}'`
-      })
-    if (again.stdout !== first.stdout || again.stderr !== first.stderr)
-      return yield* new SimulationFailed({ reason: `run ${count + 1} has other output` })
+    const difference = differenceOf(first, again)
+    if (difference !== undefined) return yield* new SimulationFailed({ reason: `run ${count + 1} ${difference}` })
   }
   return first
 })

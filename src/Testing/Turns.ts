@@ -13,7 +13,7 @@
  * Time is the sandbox's own. A step costs STEP_TIME, on the clock and of the thread's cpu time; when nobody is ready it
  * jumps to the next deadline. A thread that computes for long without a step makes no time pass; one that spins, waiting
  * for what only another could do, would do so for ever. So after SPIN_LIMIT of the host's time it is stopped if anybody
- * else waits for a turn or for a time, and `onSpin` told: from then on the run depends on the host.
+ * else waits for a turn or for a time, and `onSpin` told; others come first then. From then on the run depends on the host.
  *
  * Not controlled: what the host does to files that the sandbox shows, and when bytes come in on its streams.
  */
@@ -70,6 +70,8 @@ export class Turns {
   /** Whether it has made its step. */
   #stepped = false
   #last = 0
+  /** The task whose turn ended because it span: others come first now. */
+  #spun = 0
   #total = 0
   #watch: NodeJS.Timeout | undefined
   /** Set once the kernel is there, before its first program starts. */
@@ -136,7 +138,9 @@ export class Turns {
   }
 
   #choose(): number {
-    const ready = [...this.#ready.keys()].sort((a, b) => a - b)
+    const all = [...this.#ready.keys()].sort((a, b) => a - b)
+    const ready = all.length > 1 ? all.filter((task) => task !== this.#spun) : all
+    this.#spun = 0
     if (ready.length === 1) return ready[0]!
     const next = this.#scheduler.next({ ready, last: this.#last, step: this.#steps.get(this.#last) ?? 0 })
     if (!this.#ready.has(next)) throw new Error(`the scheduler chose task ${next}, which can't run`)
@@ -179,6 +183,7 @@ export class Turns {
       total = this.#total
       if (!isSpinning || (this.#ready.size === 0 && !this.#time.awaited)) return
       this.#onSpin(thread.task)
+      this.#spun = thread.task
       this.#time.pass(SPIN_TIME)
       thread.used += SPIN_TIME
       this.threads?.interrupt(thread.task)

@@ -8,9 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as fc from "fast-check"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { EPIPE } from "../../src/Abi/Errno.ts"
-import type { Guest } from "../../src/Platform/SimulatedGuest.ts"
-import type { Program, Steps } from "../../src/Platform/SimulatedProcess.ts"
+import type { Program } from "../../src/Platform/SimulatedProcess.ts"
 import * as Sim from "../../src/Testing/Sim.ts"
 import { CLI, IS_SANDBOX, REPOSITORY } from "../conformance/Platforms.ts"
 import { run } from "../conformance/Run.ts"
@@ -107,7 +105,8 @@ describe("a search", { timeout: 300_000 }, () => {
 
     const again = await Effect.runPromise(Sim.search(lostUpdate, { ...options, seed: 4, shrinkRuns: 0 }))
     assert.strictEqual(again.failure?.path, "saved")
-    assert.strictEqual(again.runs, 2) // the uneventful run, and the saved one
+    assert.strictEqual(again.runs, 5) // the uneventful run, the saved one, and three to see whether it always fails
+    assert.deepStrictEqual(again.failure?.replays, { runs: 3, same: 3 })
   })
 
   it("says what must always hold and does not, and what never held", async () => {
@@ -130,6 +129,17 @@ describe("a search", { timeout: 300_000 }, () => {
       })
     )
     assert.deepStrictEqual(report.unseen, ["something is opened", "a name is looked up"])
+  })
+
+  it("says of a failure whether it always comes out", async () => {
+    let runs = 0
+    const moody: Program = function* (sys) {
+      yield* sys.getpid()
+      return runs++ % 4
+    }
+    const error = await Effect.runPromise(Effect.flip(Sim.check(moody, { wrong, directory: undefined })))
+    assert.strictEqual(error._tag, "Falsified")
+    assert.match(error.message, /^an update is lost\n.*\nnot reliable: [012] of 3 replays were the same\nthe plan:/)
   })
 
   it("of a correct program finds nothing", async () => {
@@ -166,66 +176,6 @@ describe("a run", { timeout: 300_000 }, () => {
     const error = await Effect.runPromise(Effect.flip(Sim.verifyDeterminism(program)))
     assert.match(error.message, /differs at line 2/)
   })
-
-  it("is what model-based tests are made of: commands for several processes that write to a pipe", async () => {
-    interface Step {
-      readonly who: number
-      readonly bytes: number
-    }
-    /** How many bytes each process has written. */
-    type Model = [number, number, number]
-    class Write implements fc.Command<Model, Array<Step>> {
-      readonly step: Step
-      constructor(step: Step) {
-        this.step = step
-      }
-      check = ({ [this.step.who]: written = 0 }: Model): boolean => written < 100
-      run = (model: Model, script: Array<Step>): void => {
-        model[this.step.who]! += this.step.bytes
-        script.push(this.step)
-      }
-      toString = (): string => `process ${this.step.who} writes ${this.step.bytes} bytes`
-    }
-    const write = fc
-      .record({ who: fc.integer({ min: 0, max: 2 }), bytes: fc.integer({ min: 1, max: 50 }) })
-      .map((step) => new Write(step))
-    const program = (steps: ReadonlyArray<Step>): Program =>
-      function* (sys) {
-        const ends = yield* sys.pipe()
-        if (typeof ends === "number") return 1
-        for (const who of [0, 1, 2])
-          yield* sys.fork(function* (sys): Steps<number> {
-            yield* sys.close(ends[0])
-            for (const step of steps.filter((one) => one.who === who))
-              if ((yield* sys.write(ends[1], String(who).repeat(step.bytes))) !== step.bytes) return EPIPE
-            return 0
-          })
-        yield* sys.close(ends[1])
-        return yield* copy(sys, ends[0])
-      }
-    const copy = function* (sys: Guest, from: number): Steps<number> {
-      while (true) {
-        const bytes = yield* sys.read(from, 64)
-        if (typeof bytes === "number") return 2
-        if (bytes.length === 0) return 0
-        yield* sys.write(1, bytes)
-      }
-    }
-    await fc.assert(
-      fc.asyncProperty(fc.commands([write], { maxCommands: 8 }), Sim.plan({ length: 30 }), async (commands, plan) => {
-        const model: Model = [0, 0, 0]
-        const script: Array<Step> = []
-        fc.modelRun(() => ({ model, real: script }), commands)
-        const { exit, stdout } = await Effect.runPromise(Sim.run(program(script), { plan }))
-        assert.deepStrictEqual(exit, { _tag: "Exited", code: 0 })
-        assert.deepStrictEqual(
-          model.map((_, who) => stdout.split(String(who)).length - 1),
-          [...model]
-        )
-      }),
-      { seed: 1, numRuns: 50 }
-    )
-  })
 })
 
 describe.runIf(IS_SANDBOX)("of real programs", { timeout: 300_000 }, () => {
@@ -254,6 +204,24 @@ describe.runIf(IS_SANDBOX)("of real programs", { timeout: 300_000 }, () => {
     assert.match(again.stderr, /ended: Stuck; it was saved because: everybody waits for ever\n$/)
     assert.match(again.stderr, /futex\(/)
     assert.strictEqual(again.status, 124)
+  })
+
+  it("the command line shows how far it is at a terminal, and nothing elsewhere", async () => {
+    const words = [...CLI, "test", "--runs", "4", "--", "true"]
+    const script = `import pty, sys; sys.exit(pty.spawn(${JSON.stringify(words)}) >> 8)`
+    const shown = await run(["/usr/bin/python3", "-c", script], { cwd: directory, timeout: 60_000 })
+    assert.strictEqual(shown.status, 0)
+    assert.include(shown.stdout, `[${"#".repeat(15)}${" ".repeat(15)}] 2 of 4 runs`)
+    assert.isTrue(shown.stdout.endsWith("\r\u001b[Knothing found in 4 runs\r\n"), shown.stdout)
+    const quiet = await run(words, { cwd: directory, timeout: 60_000 })
+    assert.deepStrictEqual([quiet.stdout, quiet.stderr], ["nothing found in 4 runs\n", ""])
+  })
+
+  it("the command line says that a thread span, and the host decided", async () => {
+    const program = `${REPOSITORY}test/planted/build/spin`
+    const outcome = await run([...CLI, "test", "--runs", "1", "--", program], { cwd: directory, timeout: 120_000 })
+    assert.deepStrictEqual([outcome.status, outcome.stderr], [0, ""])
+    assert.strictEqual(outcome.stdout, "nothing found in 1 runs, 1 of which depended on the host: a thread span\n")
   })
 
   it("the command line injects faults, and says what it does not understand", async () => {

@@ -17,6 +17,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
@@ -126,6 +127,85 @@ EXPORT int sentry_file_readlink_at(int dir, const char *name, uint8_t *into, int
 EXPORT int sentry_file_getdents(int fd, uint8_t *into, int size)
 {
 	return (int)result(syscall(SYS_getdents64, fd, into, size));
+}
+
+/* Since Linux 6.13; the numbers are the same on all architectures. */
+#define NR_setxattrat 463
+#define NR_getxattrat 464
+#define NR_listxattrat 465
+#define NR_removexattrat 466
+
+struct attribute_value {
+	uint64_t value;
+	uint32_t size;
+	uint32_t flags;
+};
+
+static int too_old(int64_t value)
+{
+	return value < 0 && (errno == ENOSYS || errno == EPERM);
+}
+
+/* For hosts without the calls above: `name`, open, if it is a file whose opening has no effects. */
+static int open_for_attributes(int dir, const char *name)
+{
+	struct stat s;
+	if (fstatat(dir, name, &s, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	if (!S_ISREG(s.st_mode) && !S_ISDIR(s.st_mode))
+		return -EOPNOTSUPP;
+	int fd = openat(dir, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+EXPORT int sentry_file_getxattr_at(int dir, const char *name, const char *attribute, uint8_t *into, int size)
+{
+	if (!component(name))
+		return -EINVAL;
+	struct attribute_value args = { (uintptr_t)into, size, 0 };
+	int64_t got = syscall(NR_getxattrat, dir, name, AT_SYMLINK_NOFOLLOW, attribute, &args, sizeof args);
+	if (!too_old(got))
+		return (int)result(got);
+	int fd = open_for_attributes(dir, name);
+	if (fd < 0)
+		return fd;
+	got = result(fgetxattr(fd, attribute, into, size));
+	close(fd);
+	return (int)got;
+}
+
+EXPORT int sentry_file_listxattr_at(int dir, const char *name, uint8_t *into, int size)
+{
+	if (!component(name))
+		return -EINVAL;
+	int64_t got = syscall(NR_listxattrat, dir, name, AT_SYMLINK_NOFOLLOW, into, (size_t)size);
+	if (!too_old(got))
+		return (int)result(got);
+	int fd = open_for_attributes(dir, name);
+	if (fd < 0)
+		return fd;
+	got = result(flistxattr(fd, (char *)into, size));
+	close(fd);
+	return (int)got;
+}
+
+/* A negative size removes the attribute. */
+EXPORT int sentry_file_setxattr_at(int dir, const char *name, const char *attribute, const uint8_t *value, int size,
+				   int flags)
+{
+	if (!component(name))
+		return -EINVAL;
+	struct attribute_value args = { (uintptr_t)value, size, flags };
+	int64_t done = size < 0 ? syscall(NR_removexattrat, dir, name, AT_SYMLINK_NOFOLLOW, attribute)
+				: syscall(NR_setxattrat, dir, name, AT_SYMLINK_NOFOLLOW, attribute, &args, sizeof args);
+	if (!too_old(done))
+		return (int)result(done);
+	int fd = open_for_attributes(dir, name);
+	if (fd < 0)
+		return fd;
+	done = result(size < 0 ? fremovexattr(fd, attribute) : fsetxattr(fd, attribute, value, size, flags));
+	close(fd);
+	return (int)done;
 }
 
 EXPORT int64_t sentry_file_seek(int fd, int64_t offset, int whence)

@@ -20,6 +20,7 @@ export const ALL_PERMISSIONS = 0o7777
 
 export const isDirectory = (mode: number): boolean => (mode & S_IFMT) === S_IFDIR
 export const isRegular = (mode: number): boolean => (mode & S_IFMT) === S_IFREG
+export const isSocket = (mode: number): boolean => (mode & S_IFMT) === S_IFSOCK
 export const isSymlink = (mode: number): boolean => (mode & S_IFMT) === S_IFLNK
 /** Devices, FIFOs and sockets. */
 export const isSpecial = (mode: number): boolean => !isDirectory(mode) && !isRegular(mode) && !isSymlink(mode)

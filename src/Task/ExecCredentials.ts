@@ -1,6 +1,6 @@
 /**
  * What execve(2) makes of who a task acts as: set-user-ID and set-group-ID programs, and capabilities(7),
- * "Transformation of capabilities during execve()". No file has capabilities of its own here.
+ * "Transformation of capabilities during execve()". Capabilities of files are not honoured.
  */
 import { R_OK } from "../Abi/At.ts"
 import { CAP_LAST_CAP, CAP_SETUID } from "../Abi/Capability.ts"

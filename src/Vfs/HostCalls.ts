@@ -77,6 +77,15 @@ const native = {
     "int sentry_file_utimens_at(int dir, const uint8_t *name, const double *times)"
   ),
   utimens: bind<[number, Float64Array], number>("int sentry_file_utimens(int fd, const double *times)"),
+  getxattrAt: bind<[number, Uint8Array, Uint8Array, Uint8Array, number], number>(
+    "int sentry_file_getxattr_at(int dir, const uint8_t *name, const uint8_t *attribute, uint8_t *into, int size)"
+  ),
+  listxattrAt: bind<[number, Uint8Array, Uint8Array, number], number>(
+    "int sentry_file_listxattr_at(int dir, const uint8_t *name, uint8_t *into, int size)"
+  ),
+  setxattrAt: bind<[number, Uint8Array, Uint8Array, Uint8Array, number, number], number>(
+    "int sentry_file_setxattr_at(int dir, const uint8_t *name, const uint8_t *attribute, const uint8_t *value, int size, int flags)"
+  ),
   statfs: bind<[number, Float64Array], number>("int sentry_file_statfs(int fd, double *out)")
 }
 
@@ -240,6 +249,24 @@ export const utimensAt = (
 ): number => native.utimensAt(dir, put(0, name), putTimes(atime, mtime))
 export const utimens = (fd: number, atime: FileTime | undefined, mtime: FileTime | undefined): number =>
   native.utimens(fd, putTimes(atime, mtime))
+
+/** getxattr(2) of `name` itself: the value, or -errno. */
+export const getxattrAt = (dir: number, name: string, attribute: string): Uint8Array | number => {
+  const count = native.getxattrAt(dir, put(0, name), put(1, attribute), entries, entries.length)
+  return count < 0 ? count : Uint8Array.prototype.slice.call(entries, 0, count)
+}
+
+/** listxattr(2) of `name` itself: the names, or -errno. */
+export const listxattrAt = (dir: number, name: string): ReadonlyArray<string> | number => {
+  const count = native.listxattrAt(dir, put(0, name), entries, entries.length)
+  return count < 0 ? count : entries.toString("latin1", 0, count).split("\0").slice(0, -1)
+}
+
+export const setxattrAt = (dir: number, name: string, attribute: string, value: Uint8Array, flags: number): number =>
+  native.setxattrAt(dir, put(0, name), put(1, attribute), value, value.length, flags)
+
+export const removexattrAt = (dir: number, name: string, attribute: string): number =>
+  native.setxattrAt(dir, put(0, name), put(1, attribute), entries, -1, 0)
 
 /** fstatfs(2), or -errno. */
 export const statfs = (fd: number): FilesystemStatus | number => {

@@ -1,9 +1,17 @@
 /**
  * A file or directory of the host, in a HostFs.
  */
-import { EINVAL, ENOENT, ENOTDIR, EPERM, ESTALE } from "../Abi/Errno.ts"
-import { S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK, isDirectory, isRegular, isSpecial } from "../Abi/FileMode.ts"
+import { EINVAL, ENOENT, ENOTDIR, EOPNOTSUPP, EPERM, ESTALE } from "../Abi/Errno.ts"
+import { S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK, isDirectory, isRegular, isSpecial, isSymlink } from "../Abi/FileMode.ts"
 import { O_ACCMODE, O_DIRECTORY, O_DSYNC, O_NONBLOCK, O_RDONLY, O_RDWR, O_SYNC } from "../Abi/OpenFlags.ts"
+import {
+  type AccessList,
+  type AccessListKind,
+  accessListKind,
+  attributeOfList,
+  decodeAccessList,
+  encodeAccessList
+} from "./AccessList.ts"
 import { DirectoryFile, snapshotListing } from "./DirectoryFile.ts"
 import * as Host from "./HostCalls.ts"
 import { HostData } from "./HostData.ts"
@@ -21,6 +29,7 @@ import type { LowerInode } from "./MemoryNode.ts"
 import type { OpenFileDescription } from "./OpenFileDescription.ts"
 import { type FileData, RegularFile } from "./RegularFile.ts"
 import type { Stat } from "./Stat.ts"
+import { firstUserNamespace } from "./UserNamespace.ts"
 
 /** Tells host files apart: numbers are reused, so the birth time counts where the host keeps one. */
 export const identityOf = (stat: Stat): string =>
@@ -35,6 +44,8 @@ export class HostInode extends Inode implements LowerInode {
   attributes: Stat
   /** Open on behalf of descriptions: the way to the file when its name is gone. Atomic: HostData. */
   readonly openFiles = new Set<HostData>()
+  /** The access control lists, as of `attributes`: a change of a list changes these. */
+  #lists: { of: Stat; access: AccessList | undefined; inherited: AccessList | undefined } | undefined
   /** Made by `create` for the open that follows. */
   #created: HostData | undefined
 
@@ -307,5 +318,60 @@ export class HostInode extends Inode implements LowerInode {
       if (error === 0) return 0
     }
     return data
+  }
+
+  // ---- extended attributes: read as the sentry may read them; of a writable bind, only user.* can be changed
+
+  /** Runs `operation` on the file's name in its directory (of the root: "." in itself). */
+  #atName<T>(operation: (directory: number, name: string) => T | number): T | number {
+    const directory = this.#parentDirectory()
+    return directory < 0 ? directory : operation(directory, this.parent === undefined ? "." : this.name)
+  }
+
+  override getExtendedAttribute(name: string): Uint8Array | number {
+    return this.#atName((directory, own) => Host.getxattrAt(directory, own, name))
+  }
+
+  override listExtendedAttributes(): ReadonlyArray<string> | number {
+    const names = this.#atName((directory, own) => Host.listxattrAt(directory, own))
+    if (names === -EOPNOTSUPP) return []
+    return typeof names === "number" ? names : names.filter((name) => accessListKind(name) === undefined)
+  }
+
+  override setExtendedAttribute(name: string, value: Uint8Array, flags: number): number {
+    if (!name.startsWith("user.")) return -EOPNOTSUPP
+    return this.#atName((directory, own) => Host.setxattrAt(directory, own, name, value, flags))
+  }
+
+  override removeExtendedAttribute(name: string): number {
+    if (!name.startsWith("user.")) return -EOPNOTSUPP
+    return this.#atName((directory, own) => Host.removexattrAt(directory, own, name))
+  }
+
+  override accessList(kind: AccessListKind): AccessList | undefined {
+    // "inherited" is the host's business where it creates the file
+    if (this.#lists?.of !== this.attributes) {
+      this.#lists = { of: this.attributes, access: this.#readList("access"), inherited: this.#readList("inherited") }
+    }
+    return this.#lists[kind]
+  }
+
+  override get supportsAccessLists(): boolean {
+    return !isSymlink(this.mode)
+  }
+
+  override setAccessList(kind: AccessListKind, list: AccessList | undefined): number {
+    const attribute = attributeOfList(kind)
+    return this.#atName((directory, own) => {
+      if (list === undefined) return Host.removexattrAt(directory, own, attribute)
+      return Host.setxattrAt(directory, own, attribute, encodeAccessList(list, firstUserNamespace), 0)
+    })
+  }
+
+  #readList(kind: AccessListKind): AccessList | undefined {
+    if (isSymlink(this.mode) || (kind === "inherited" && !isDirectory(this.mode))) return undefined
+    const value = this.getExtendedAttribute(attributeOfList(kind))
+    const list = typeof value === "number" ? undefined : decodeAccessList(value, firstUserNamespace)
+    return typeof list === "number" ? undefined : list
   }
 }

@@ -8,6 +8,7 @@
  */
 import { EACCES, EINVAL, ENOTDIR, ENXIO, EOPNOTSUPP, EPERM } from "../Abi/Errno.ts"
 import { isRegular } from "../Abi/FileMode.ts"
+import type { AccessList, AccessListKind } from "./AccessList.ts"
 import type { Credentials } from "./Credentials.ts"
 import type { Filesystem } from "./Filesystem.ts"
 import type { FsContext } from "./FsContext.ts"
@@ -42,6 +43,8 @@ export interface NewNode {
   readonly rdev: number
   /** An open(2) creates it: `open` follows at once, and may not fail for lack of permission. */
   readonly opens?: boolean
+  /** The access control lists that its directory passes on. */
+  readonly lists?: { readonly access: AccessList | undefined; readonly inherited: AccessList | undefined }
 }
 
 /** Changes to attributes; what is absent stays. The inode sets ctime itself. */
@@ -212,12 +215,27 @@ export abstract class Inode {
     return -ENXIO
   }
 
+  /** Whether it can have access control lists. */
+  get supportsAccessLists(): boolean {
+    return false
+  }
+
+  /** An access control list, acl(5), where it has one that says more than the mode. */
+  accessList(_kind: AccessListKind): AccessList | undefined {
+    return undefined
+  }
+
+  /** Only where `supportsAccessLists`; the mode is not its business. */
+  setAccessList(_kind: AccessListKind, _list: AccessList | undefined): number {
+    return -EOPNOTSUPP
+  }
+
   /** getxattr(2): the value, or -ENODATA. */
   getExtendedAttribute(_name: string): Uint8Array | number {
     return -EOPNOTSUPP
   }
 
-  /** setxattr(2). `flags`: XATTR_CREATE, XATTR_REPLACE. */
+  /** setxattr(2). `flags`: XATTR_CREATE, XATTR_REPLACE. Never for access control lists. */
   setExtendedAttribute(_name: string, _value: Uint8Array, _flags: number): number {
     return -EOPNOTSUPP
   }

@@ -234,6 +234,13 @@ const attributesOf = (filesystem: MemoryFs, node: NewNode): OwnAttributes => {
 
 /** A node of the kind `node.mode` says, with attributes of its own. */
 export const makeNode = (filesystem: MemoryFs, node: NewNode, device: number): MemoryNode => {
+  const made = makeBare(filesystem, node, device)
+  if (node.lists?.access !== undefined) made.setAccessList("access", node.lists.access)
+  if (node.lists?.inherited !== undefined) made.setAccessList("inherited", node.lists.inherited)
+  return made
+}
+
+const makeBare = (filesystem: MemoryFs, node: NewNode, device: number): MemoryNode => {
   const attributes = attributesOf(filesystem, node)
   switch (node.mode & S_IFMT) {
     case S_IFREG:

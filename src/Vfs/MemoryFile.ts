@@ -73,6 +73,7 @@ export class MemoryFile extends MemoryNode implements FileData {
     const count = content.write(from, offset)
     if (count > 0) {
       this.touch()
+      this.dropCapabilities()
       if (clearPrivileges) this.own.mode &= ~privilegeBits(this.own.mode)
     }
     return count
@@ -94,7 +95,9 @@ export class MemoryFile extends MemoryNode implements FileData {
 
   /** truncate(2), ftruncate(2), O_TRUNC: a truncated lower file is never copied whole. */
   protected override resize(length: number): number {
+    this.dropCapabilities()
     if (this.#content === undefined && length === 0) {
+      this.dropLowerCapabilities()
       this.becomeOwn()
       this.#content = new ArrayContent(this.filesystem)
       return 0
@@ -217,6 +220,7 @@ export class MemoryFile extends MemoryNode implements FileData {
         return error
       }
     }
+    this.dropLowerCapabilities()
     this.becomeOwn()
     this.#content = content
     return 0

@@ -5,9 +5,11 @@
  * Attributes are copied from the lower inode at the first change (`own`), content at the first write. The node itself
  * stays the same object, so open descriptions, locks and hard links keep seeing one file.
  */
-import { EEXIST, ENODATA, ENOSPC, EOPNOTSUPP, EPERM, ERANGE } from "../Abi/Errno.ts"
-import { S_IFMT, isDirectory, isRegular } from "../Abi/FileMode.ts"
+import { ENODATA, ENOSPC, EOPNOTSUPP, EPERM } from "../Abi/Errno.ts"
+import { S_IFMT, isDirectory, isSymlink } from "../Abi/FileMode.ts"
 import { MS_NOATIME, MS_NODIRATIME, MS_RDONLY, MS_RELATIME } from "../Abi/MountFlags.ts"
+import { type AccessList, type AccessListKind, withMode } from "./AccessList.ts"
+import { ExtendedAttributes, FILE_CAPABILITIES } from "./ExtendedAttributes.ts"
 import type { FileClock, FilesystemStatus } from "./Filesystem.ts"
 import { Filesystem } from "./Filesystem.ts"
 import { type AttributeChanges, type Caller, type DirectoryEntry, Inode } from "./Inode.ts"
@@ -114,8 +116,6 @@ export abstract class MemoryFs extends Filesystem {
 /** A million inodes are about a gigabyte of the sentry's heap. */
 const MAX_INODES = 1_000_000
 
-const XATTR_CREATE = 1
-const XATTR_REPLACE = 2
 const A_DAY = 86_400
 
 export abstract class MemoryNode extends Inode {
@@ -126,7 +126,10 @@ export abstract class MemoryNode extends Inode {
   readonly lower: LowerInode | undefined
   /** Atomic: `own`. Undefined while the lower inode's attributes still hold. */
   #own: OwnAttributes | undefined
-  #extended: Map<string, Uint8Array> | undefined
+  /** Undefined while the lower inode's hold, or while there are none. Atomic: `#changedExtended`. */
+  #extended: ExtendedAttributes | undefined
+  /** The same for access control lists. Atomic: `setAccessList`. */
+  #lists: Readonly<Record<AccessListKind, AccessList | undefined>> | undefined
 
   constructor(filesystem: MemoryFs, origin: OwnAttributes | LowerInode, device: number) {
     super()
@@ -214,7 +217,12 @@ export abstract class MemoryNode extends Inode {
     const error = changes.size === undefined ? 0 : this.resize(changes.size)
     if (error < 0) return error
     const own = this.own
-    if (changes.mode !== undefined) own.mode = (own.mode & S_IFMT) | (changes.mode & 0o7777)
+    if (changes.mode !== undefined) {
+      own.mode = (own.mode & S_IFMT) | (changes.mode & 0o7777)
+      const list = this.accessList("access")
+      if (list !== undefined) this.setAccessList("access", withMode(list, changes.mode))
+    }
+    if ((changes.uid ?? changes.gid) !== undefined) this.dropLowerCapabilities()
     if (changes.uid !== undefined) own.uid = changes.uid
     if (changes.gid !== undefined) own.gid = changes.gid
     if (changes.atime !== undefined) own.atime = changes.atime
@@ -264,44 +272,83 @@ export abstract class MemoryNode extends Inode {
   /** The last name is gone. */
   protected forgotten(): void {
     this.filesystem.inodes--
+    this.#extended?.clear()
+    if (this.#lists !== undefined) this.filesystem.heap.add(-sizeOf(this.#lists.access) - sizeOf(this.#lists.inherited))
+    this.#lists = undefined
+  }
+
+  override get supportsAccessLists(): boolean {
+    return !isSymlink(this.mode)
+  }
+
+  override accessList(kind: AccessListKind): AccessList | undefined {
+    return this.#lists === undefined ? this.lower?.accessList(kind) : this.#lists[kind]
+  }
+
+  override setAccessList(kind: AccessListKind, list: AccessList | undefined): number {
+    const lists = { access: this.accessList("access"), inherited: this.accessList("inherited") }
+    if (!this.filesystem.heap.take(sizeOf(list) - sizeOf(lists[kind]))) return -ENOSPC
+    this.own.ctime = this.filesystem.clock()
+    this.#lists = { ...lists, [kind]: list }
+    return 0
   }
 
   override getExtendedAttribute(name: string): Uint8Array | number {
-    if (name.startsWith("system.")) return -EOPNOTSUPP
-    return this.#extended?.get(name) ?? -ENODATA
+    if (!isKept(name)) return -EOPNOTSUPP
+    return this.#extended === undefined
+      ? (this.lower?.getExtendedAttribute(name) ?? -ENODATA)
+      : this.#extended.get(name)
   }
 
   override setExtendedAttribute(name: string, value: Uint8Array, flags: number): number {
     if (!isKept(name)) return -EOPNOTSUPP
-    if (name.startsWith("user.") && !isRegular(this.mode) && !isDirectory(this.mode)) return -EPERM
-    const exists = this.#extended?.has(name) ?? false
-    if ((flags & XATTR_CREATE) !== 0 && exists) return -EEXIST
-    if ((flags & XATTR_REPLACE) !== 0 && !exists) return -ENODATA
-    if (value.length > 65_536) return -ERANGE
-    if (!this.filesystem.heap.take(name.length + value.length)) return -ENOSPC
-    this.own.ctime = this.filesystem.clock()
-    this.#extended ??= new Map()
-    this.#extended.set(name, value)
-    return 0
+    const error = this.#changedExtended().set(name, value, flags)
+    if (error === 0) this.own.ctime = this.filesystem.clock()
+    return error
   }
 
   override removeExtendedAttribute(name: string): number {
     if (!isKept(name)) return -EOPNOTSUPP
-    const old = this.#extended?.get(name)
-    if (old === undefined) return -ENODATA
-    this.#extended!.delete(name)
-    this.filesystem.heap.add(-(name.length + old.length))
-    this.own.ctime = this.filesystem.clock()
-    return 0
+    const error = this.#changedExtended().remove(name)
+    if (error === 0) this.own.ctime = this.filesystem.clock()
+    return error
   }
 
-  override listExtendedAttributes(): ReadonlyArray<string> {
-    return this.#extended === undefined ? [] : [...this.#extended.keys()]
+  override listExtendedAttributes(): ReadonlyArray<string> | number {
+    return this.#extended === undefined ? (this.lower?.listExtendedAttributes() ?? []) : this.#extended.names
+  }
+
+  /** The attributes, of its own: those of the lower inode are copied. */
+  #changedExtended(): ExtendedAttributes {
+    if (this.#extended !== undefined) return this.#extended
+    const extended = new ExtendedAttributes(this.filesystem.heap)
+    const names = this.lower?.listExtendedAttributes() ?? []
+    for (const name of typeof names === "number" ? [] : names) {
+      const value = this.lower!.getExtendedAttribute(name)
+      if (typeof value !== "number") extended.set(name, value, 0)
+    }
+    this.becomeOwn()
+    this.#extended = extended
+    return extended
+  }
+
+  /** Its content changed: capabilities that were given to another content go. */
+  protected dropCapabilities(): void {
+    this.#extended?.remove(FILE_CAPABILITIES)
+  }
+
+  /** The same where the content changes for the first time. */
+  protected dropLowerCapabilities(): void {
+    if (typeof this.getExtendedAttribute(FILE_CAPABILITIES) !== "number") {
+      this.#changedExtended().remove(FILE_CAPABILITIES)
+    }
   }
 }
 
-/** Attributes without a meaning to the kernel. Those of security.* and system.* have one that nobody here gives them. */
-const isKept = (name: string): boolean => name.startsWith("user.") || name.startsWith("trusted.")
+/** Attributes in these namespaces are kept; those of system.* have a meaning that nobody here gives them. */
+const isKept = (name: string): boolean => /^(?:user|trusted|security)\../.test(name)
+
+const sizeOf = (list: AccessList | undefined): number => (list?.length ?? 0) * 32
 
 const isAfter = (a: FileTime, b: FileTime): boolean =>
   a.seconds > b.seconds || (a.seconds === b.seconds && a.nanoseconds > b.nanoseconds)

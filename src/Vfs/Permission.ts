@@ -5,6 +5,7 @@ import { R_OK, W_OK, X_OK } from "../Abi/At.ts"
 import { CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_FSETID } from "../Abi/Capability.ts"
 import { EACCES, EPERM } from "../Abi/Errno.ts"
 import { S_ISGID, S_ISUID, S_ISVTX, isDirectory, isRegular } from "../Abi/FileMode.ts"
+import { type AccessList, listGrants } from "./AccessList.ts"
 import { type Credentials, hasCapability, hasCapabilityOver, hasOwnCapability, inGroup } from "./Credentials.ts"
 import type { Inode } from "./Inode.ts"
 
@@ -13,6 +14,8 @@ export interface Protected {
   readonly mode: number
   readonly uid: number
   readonly gid: number
+  /** Of an inode: its list, acl(5). */
+  accessList?(kind: "access"): AccessList | undefined
 }
 
 /** 0, or -EACCES unless the filesystem ids may do all of `mask` (R_OK, W_OK, X_OK bits). */
@@ -20,6 +23,10 @@ export const mayAccess = (inode: Protected, mask: number, credentials: Credentia
   const { mode } = inode
   let granted = mode
   if (inode.uid === credentials.fsuid) granted = mode >>> 6
+  // the group's bits are the mask: where they are none, no list grants anything that others have not
+  else if ((mode & 0o070) !== 0 && inode.accessList?.("access") !== undefined) {
+    granted = listGrants(inode.accessList("access")!, inode.gid, mask & 7, credentials) ? 7 : 0
+  }
   // the group's bits count only where they differ from the others': spares looking through the groups
   else if ((((mode >>> 3) ^ mode) & mask & 7) !== 0 && inGroup(credentials, inode.gid)) granted = mode >>> 3
   if ((mask & ~granted & 7) === 0) return 0

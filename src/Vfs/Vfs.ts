@@ -50,6 +50,7 @@ import {
   O_TRUNC,
   O_WRONLY
 } from "../Abi/OpenFlags.ts"
+import { inheritList } from "./AccessList.ts"
 import { hasCapabilityOver, inGroup } from "./Credentials.ts"
 import { Dentry, DentryCache } from "./Dentry.ts"
 import type { FileClock, Filesystem } from "./Filesystem.ts"
@@ -441,17 +442,26 @@ const accessOf = (flags: number): number => {
   return (flags & O_TRUNC) !== 0 ? access | W_OK : access
 }
 
-/** What a new inode in `directory` begins with: umask, the caller's ids, and what a set-group-id directory passes on. */
+/**
+ * What a new inode in `directory` begins with: umask or the directory's default access control list, the caller's ids,
+ * and what a set-group-id directory passes on.
+ */
 export const newNode = (caller: Caller, directory: Inode, mode: number, rdev = 0): NewNode => {
-  const { credentials, fs } = caller
-  const masked = isSymlink(mode) ? mode : mode & ~fs.umask
-  if ((directory.mode & S_ISGID) === 0) return { mode: masked, uid: credentials.fsuid, gid: credentials.fsgid, rdev }
+  const { credentials } = caller
+  const inherited = isSymlink(mode) ? undefined : directory.accessList("inherited")
+  const { list, mode: masked } =
+    inherited === undefined
+      ? { list: undefined, mode: isSymlink(mode) ? mode : mode & ~caller.fs.umask }
+      : inheritList(inherited, mode)
+  const lists = inherited && { access: list, inherited: isDirectory(mode) ? inherited : undefined }
+  const node = { mode: masked, uid: credentials.fsuid, gid: credentials.fsgid, rdev, ...(lists && { lists }) }
+  if ((directory.mode & S_ISGID) === 0) return node
   const gid = directory.gid
-  if (isDirectory(mode)) return { mode: masked | S_ISGID, uid: credentials.fsuid, gid, rdev }
+  if (isDirectory(mode)) return { ...node, mode: masked | S_ISGID, gid }
   // a group-executable set-group-id file of a foreign group would lend that group
   const lends = (mode & (S_ISGID | 0o010)) === (S_ISGID | 0o010) && !inGroup(credentials, gid)
   const kept = lends && !hasCapabilityOver(credentials, directory, CAP_FSETID) ? masked & ~S_ISGID : masked
-  return { mode: kept, uid: credentials.fsuid, gid, rdev }
+  return { ...node, mode: kept, gid }
 }
 
 /** 0, or -EXDEV where two places are not in one mount. */

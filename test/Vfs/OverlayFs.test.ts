@@ -8,6 +8,7 @@ import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest"
 import * as E from "../../src/Abi/Errno.ts"
 import * as O from "../../src/Abi/OpenFlags.ts"
 import * as Attributes from "../../src/Vfs/Attributes.ts"
+import * as Host from "../../src/Vfs/HostCalls.ts"
 import { HostFs } from "../../src/Vfs/HostFs.ts"
 import * as Names from "../../src/Vfs/Names.ts"
 import { OverlayFs } from "../../src/Vfs/OverlayFs.ts"
@@ -55,6 +56,23 @@ describe("an overlay", () => {
     Names.unlink(fixture.vfs, fixture.caller, fixture.root, "f")
     const left = fixture.stat("d/f2")
     assert.strictEqual(typeof left === "number" ? left : left.nlink, 1)
+  })
+
+  it("shows the host's extended attributes, and keeps changes of them to itself", (context) => {
+    const host = Host.openRoot(top)
+    const own = Buffer.from("of the host")
+    if (Host.setxattrAt(host, "f", "user.note", own, 0) === -E.EOPNOTSUPP) context.skip()
+    const place = fixture.walk("f")
+    if (typeof place === "number") throw new Error(`walk: ${place}`)
+    const inode = place.dentry.inode!
+    assert.deepStrictEqual(inode.listExtendedAttributes(), ["user.note"])
+    assert.strictEqual(inode.setExtendedAttribute("user.more", text("1"), 0), 0)
+    assert.deepStrictEqual(inode.listExtendedAttributes(), ["user.note", "user.more"])
+    assert.deepStrictEqual(Buffer.from(inode.getExtendedAttribute("user.note") as Uint8Array), own)
+    assert.strictEqual(inode.removeExtendedAttribute("user.note"), 0)
+    assert.strictEqual(inode.getExtendedAttribute("user.note"), -E.ENODATA)
+    assert.deepStrictEqual(Host.listxattrAt(host, "f"), ["user.note"])
+    Host.close(host)
   })
 
   it("changes attributes without copying, and remembers them", () => {

@@ -83,6 +83,26 @@ export interface DebugRegisters {
   readonly write: (index: number, value: bigint) => number
 }
 
+/** What a thread has used. The times are nanoseconds and never run backwards; together they are its CPU time. */
+export interface ThreadUsage {
+  readonly user: bigint
+  readonly system: bigint
+  /** Page faults answered without input, and with. */
+  readonly minorFaults: number
+  readonly majorFaults: number
+  /** Times that the host took the processor away from it. */
+  readonly involuntarySwitches: number
+}
+
+/** The usage of a thread of which only the CPU time is known: it is the user's. */
+export const unsampled = (cpuTime: bigint): ThreadUsage => ({
+  user: cpuTime,
+  system: 0n,
+  minorFaults: 0,
+  majorFaults: 0,
+  involuntarySwitches: 0
+})
+
 /** One guest thread. */
 export interface PlatformContext {
   /** The address space the thread runs in. */
@@ -110,6 +130,8 @@ export interface PlatformContext {
   readonly debugRegisters?: DebugRegisters
   /** CPU time the thread has used so far, nanoseconds. */
   readonly cpuTime: () => bigint
+  /** What the thread has used so far. Dearer than `cpuTime`. */
+  readonly usage: () => ThreadUsage
   /**
    * Ends the thread; the last thread of an address space ends that too, maybe a moment after this is done. Idempotent,
    * uninterruptible.

@@ -26,7 +26,7 @@ import { clip, readGuest, writeGuest } from "./GuestMemory.ts"
 import { checkChange, encodeChanges } from "./StubCalls.ts"
 import { hostBarrier } from "./HostBarrier.ts"
 import { isCounterSteady } from "./HostCounter.ts"
-import { processors, residentSet, threadCpuTime } from "./HostUsage.ts"
+import { ThreadMeter, processors, residentSet, threadCpuTime } from "./HostUsage.ts"
 import { KeptEvent, killedOutcome, syscallOutcome } from "./KeptEvent.ts"
 import { bind } from "./Native.ts"
 import {
@@ -39,7 +39,8 @@ import {
   PlatformFailed,
   type ResidentSet,
   type SwitchOutcome,
-  type SyscallHandler
+  type SyscallHandler,
+  type ThreadUsage
 } from "./Platform.ts"
 import { AfterBatch, SharedPump } from "./Pump.ts"
 import { control, count, Request, slot, Stop } from "./Slots.ts"
@@ -157,6 +158,7 @@ class PtraceContext implements PlatformContext, StopListener {
   readonly registers: Registers
   readonly slot: number
   readonly tid: number
+  readonly #meter: ThreadMeter
   readonly debugRegisters: DebugRegisters
   readonly #host: TracerHost
   #state: "stopped" | "running" | "interrupting" | "dead" = "stopped"
@@ -174,6 +176,7 @@ class PtraceContext implements PlatformContext, StopListener {
     this.addressSpace = addressSpace
     this.slot = slotIndex
     this.tid = host.tracer.slotWord(slotIndex, slot.tid)
+    this.#meter = new ThreadMeter(this.tid)
     this.registers = new Registers(host.tracer.memory, control.slots + slotIndex * slot.size)
     this.debugRegisters = debugRegistersOf(host.tracer, slotIndex)
     host.tracer.listen(slotIndex, this)
@@ -345,6 +348,8 @@ class PtraceContext implements PlatformContext, StopListener {
     )
 
   readonly cpuTime = (): bigint => threadCpuTime(this.tid)
+
+  readonly usage = (): ThreadUsage => this.#meter.read(0n) // it stands still while the kernel works for it
 
   readonly release: Effect.Effect<void> = Effect.uninterruptible(
     Effect.suspend(() => {

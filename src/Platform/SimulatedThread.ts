@@ -14,7 +14,14 @@ import * as Effect from "effect/Effect"
 import { Reg, Registers, registersSize } from "../Abi/Registers.ts"
 import { SEGV_MAPERR, SIGSEGV } from "../Abi/Signal.ts"
 import { sysno } from "../Abi/Sysno.ts"
-import type { FaultOutcome, PlatformContext, SwitchOutcome, SyscallHandler } from "./Platform.ts"
+import {
+  type FaultOutcome,
+  type PlatformContext,
+  type SwitchOutcome,
+  type SyscallHandler,
+  type ThreadUsage,
+  unsampled
+} from "./Platform.ts"
 import { Guest } from "./SimulatedGuest.ts"
 import { SimulatedMemory } from "./SimulatedMemory.ts"
 import type { Code, Machine, Steps } from "./SimulatedProcess.ts"
@@ -144,6 +151,8 @@ export class SimulatedThread implements PlatformContext, Machine {
     })
 
   readonly cpuTime = (): bigint => BigInt(this.#calls) * CALL_TIME
+
+  readonly usage = (): ThreadUsage => unsampled(this.cpuTime())
 
   readonly release = Effect.void
 

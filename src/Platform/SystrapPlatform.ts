@@ -20,12 +20,19 @@ import { ENOMEM, ESRCH } from "../Abi/Errno.ts"
 import { PR_TSC_ENABLE, PR_TSC_SIGSEGV } from "../Abi/Prctl.ts"
 import { Reg, type Registers } from "../Abi/Registers.ts"
 import { SIGSEGV, SIGTRAP } from "../Abi/Signal.ts"
-import { processors, threadCpuTime } from "./HostUsage.ts"
+import { ThreadMeter, processors, threadCpuTime } from "./HostUsage.ts"
 import { isCounterSteady } from "./HostCounter.ts"
 import { hostBarrier } from "./HostBarrier.ts"
 import { KeptEvent, killedOutcome, syscallOutcome } from "./KeptEvent.ts"
 import { bind, view } from "./Native.ts"
-import { Platform, type PlatformContext, PlatformFailed, type SwitchOutcome, type SyscallHandler } from "./Platform.ts"
+import {
+  Platform,
+  type PlatformContext,
+  PlatformFailed,
+  type SwitchOutcome,
+  type SyscallHandler,
+  type ThreadUsage
+} from "./Platform.ts"
 import { AfterBatch, SharedPump } from "./Pump.ts"
 import { Request } from "./Slots.ts"
 import { isWayward, killStub } from "./SystrapInterrupt.ts"
@@ -54,6 +61,15 @@ const unloadable = Effect.succeed<SwitchOutcome>({
   access: "unknown"
 })
 
+/** One call in so many, of whichever thread, is timed: seldom enough to cost nothing, and a prime, so that no loop is in step. */
+const TIMED_ONE_IN = 61
+let untilTimed = TIMED_ONE_IN
+
+/** How long a thread waits awake at most, about, ms: GUEST_SPIN looks. */
+const AWAKE = 0.03
+
+const NANOS_PER_MS = 1e6
+
 class SystrapContext implements PlatformContext, Runner {
   readonly addressSpace: SystrapSpace
   readonly thread: SystrapThread
@@ -70,6 +86,9 @@ class SystrapContext implements PlatformContext, Runner {
   #onInterrupted: () => void = () => undefined
   #patience: NodeJS.Timeout | undefined
   readonly #kept = new KeptEvent()
+  readonly #meter: ThreadMeter
+  /** How long calls of the thread were being answered, about, ms: it waits for that awake, in the host's user mode. */
+  #answering = 0
   /** Whether its reading the time-stamp counter is a fault, though the host's threads may. */
   #trapsCounter = false
 
@@ -80,6 +99,7 @@ class SystrapContext implements PlatformContext, Runner {
     this.thread = new SystrapThread(addressSpace.region, slot, addressSpace.host.source)
     this.registers = this.thread.registers
     this.tid = tid
+    this.#meter = new ThreadMeter(tid)
     addressSpace.contexts.add(this)
     this.#host.source.add(this)
   }
@@ -145,9 +165,9 @@ class SystrapContext implements PlatformContext, Runner {
     if (this.#state === "running") {
       if (kind === "call") {
         if (!thread.fast) this.#considerPatch()
-        return this.#answer(this.#handler())
+        return this.#answer(this.#handle())
       }
-      if (kind === "vsyscall") return this.#answer(this.#handler())
+      if (kind === "vsyscall") return this.#answer(this.#handle())
       if (kind !== "fault") return this.#goOn() // an interrupt that came too late, or nothing
       this.#finish(Effect.succeed(thread.fault()))
     } else if (this.#state === "interrupting") {
@@ -159,6 +179,16 @@ class SystrapContext implements PlatformContext, Runner {
       this.#onBorn?.()
     }
     return false
+  }
+
+  /** Runs the handler; now and then it is timed, for all the calls that are not. */
+  #handle(): boolean {
+    if (--untilTimed > 0) return this.#handler()
+    untilTimed = TIMED_ONE_IN
+    const start = performance.now()
+    const answered = this.#handler()
+    this.#answering += Math.min(performance.now() - start, AWAKE) * TIMED_ONE_IN
+    return answered
   }
 
   isRunning(): boolean {
@@ -319,6 +349,8 @@ class SystrapContext implements PlatformContext, Runner {
     )
 
   readonly cpuTime = (): bigint => threadCpuTime(this.tid)
+
+  readonly usage = (): ThreadUsage => this.#meter.read(BigInt(Math.round(this.#answering * NANOS_PER_MS)))
 
   readonly release: Effect.Effect<void> = Effect.uninterruptible(
     Effect.suspend(() => {

@@ -16,7 +16,7 @@ import {
 } from "../Abi/Time.ts"
 import { findGroup, findTask } from "../Task/PidLookup.ts"
 import type { Task } from "../Task/Task.ts"
-import { groupUsage, taskUsage } from "../Task/ThreadGroup.ts"
+import { groupCpuTime, groupUsage, taskCpuTime, taskUsage } from "../Task/ThreadGroup.ts"
 
 /** What a clock shows, nanoseconds; undefined for a clock that does not exist. */
 export const readClock = (task: Task, clock: number): bigint | undefined => {
@@ -33,7 +33,7 @@ export const readClock = (task: Task, clock: number): bigint | undefined => {
       return timekeeper.monotonic()
     case CLOCK_PROCESS_CPUTIME_ID:
     case CLOCK_THREAD_CPUTIME_ID:
-      return clock === CLOCK_THREAD_CPUTIME_ID ? taskUsage(task).user : groupUsage(task.threadGroup).user
+      return clock === CLOCK_THREAD_CPUTIME_ID ? taskCpuTime(task) : groupCpuTime(task.threadGroup)
     default:
       return clock < 0 ? readCpuClock(task, clock) : undefined
   }
@@ -64,17 +64,21 @@ export const isOwnThreadClock = (task: Task, clock: number): boolean => {
 /** Bits of the id of a process's or thread's clock, as clock_getcpuclockid(3) makes them: ~pid above them. */
 const CLOCK_KIND = 3
 const CLOCK_OF_THREAD = 4
-/** CPUCLOCK_PROF, CPUCLOCK_VIRT and CPUCLOCK_SCHED are below: all time is user's here. */
+const CPUCLOCK_VIRT = 1
+/** CPUCLOCK_PROF, CPUCLOCK_VIRT and CPUCLOCK_SCHED are below. */
 const CLOCK_KINDS = 3
 
 /** What the clock of another process, or of a thread of one's own process, shows. */
 const readCpuClock = (task: Task, clock: number): bigint | undefined => {
   const id = ~(clock >> 3)
   if ((clock & CLOCK_KIND) === CLOCK_KINDS) return undefined // a device's clock, by descriptor
+  const userOnly = (clock & CLOCK_KIND) === CPUCLOCK_VIRT
   if ((clock & CLOCK_OF_THREAD) !== 0) {
     const of = id === 0 ? task : findTask(task, id)
-    return of?.threadGroup === task.threadGroup && task.threadGroup.tasks.has(of) ? taskUsage(of).user : undefined
+    if (of?.threadGroup !== task.threadGroup || !task.threadGroup.tasks.has(of)) return undefined
+    return userOnly ? taskUsage(of).user : taskCpuTime(of)
   }
   const group = id === 0 ? task.threadGroup : findGroup(task, id)
-  return group === undefined ? undefined : groupUsage(group).user
+  if (group === undefined) return undefined
+  return userOnly ? groupUsage(group).user : groupCpuTime(group)
 }

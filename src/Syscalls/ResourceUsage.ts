@@ -6,21 +6,21 @@ import { timevalOfNanos } from "../Abi/Time.ts"
 import type { Usage } from "../Task/ThreadGroup.ts"
 
 /** What is not accounted is zero. */
-export const rusageOf = ({ peakResidentSet, system, user, waits }: Usage): Rusage => ({
-  ru_utime: timevalOfNanos(user),
-  ru_stime: timevalOfNanos(system),
-  ru_maxrss: peakResidentSet,
+export const rusageOf = (usage: Usage): Rusage => ({
+  ru_utime: timevalOfNanos(usage.user),
+  ru_stime: timevalOfNanos(usage.system),
+  ru_maxrss: usage.peakResidentSet,
   ru_ixrss: 0,
   ru_idrss: 0,
   ru_isrss: 0,
-  ru_minflt: 0,
-  ru_majflt: 0,
+  ru_minflt: usage.minorFaults,
+  ru_majflt: usage.majorFaults,
   ru_nswap: 0,
   ru_inblock: 0,
   ru_oublock: 0,
   ru_msgsnd: 0,
   ru_msgrcv: 0,
   ru_nsignals: 0,
-  ru_nvcsw: waits,
-  ru_nivcsw: 0
+  ru_nvcsw: usage.waits,
+  ru_nivcsw: usage.involuntarySwitches
 })

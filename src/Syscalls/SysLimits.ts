@@ -149,7 +149,7 @@ export const sysLimits = [
     prlimit64
   ),
   declare("getrusage", [oneOf("who", RUSAGE_NAMES), struct("usage", "rusage", "out")], getrusage, {
-    partial: "CPU time, peak memory and waits only; the other fields are zero"
+    partial: "ru_inblock and ru_oublock are zero"
   }),
   declare("times", [struct("buf", "tms", "out")], times)
 ]

@@ -22,7 +22,7 @@ import { findTask } from "../Task/PidLookup.ts"
 import type { Task } from "../Task/Task.ts"
 import { sendToGroup } from "../Task/TaskSignals.ts"
 import { refusesTimer } from "../Task/UserLimits.ts"
-import { groupUsage } from "../Task/ThreadGroup.ts"
+import { groupCpuTime, groupUsage } from "../Task/ThreadGroup.ts"
 import { isCpuClock, isUntimed, readClock } from "./Clocks.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -30,7 +30,8 @@ import { isCpuClock, isUntimed, readClock } from "./Clocks.ts"
 // ---------------------------------------------------------------------------------------------------------------------
 
 const ITIMER_REAL = 0
-const ITIMER_NAMES = Object.entries({ ITIMER_REAL, ITIMER_VIRTUAL: 1, ITIMER_PROF: 2 })
+const ITIMER_VIRTUAL = 1
+const ITIMER_NAMES = Object.entries({ ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF: 2 })
 /** The signal of each. */
 const SIGNALS = [SIGALRM, SIGVTALRM, SIGPROF]
 
@@ -41,11 +42,7 @@ const intervalTimer = (task: Task, which: number): ClockTimer => {
   if (existing !== undefined) return existing
   const { timekeeper, timers } = task.system
   const group = task.threadGroup
-  // user and system time are not told apart, so ITIMER_VIRTUAL counts both
-  const clock: TimerClock =
-    which === ITIMER_REAL
-      ? { now: timekeeper.monotonic, isCpuClock: false }
-      : { now: () => groupUsage(group).user, isCpuClock: true }
+  const clock: TimerClock = { now: () => nowOf(task, which), isCpuClock: which !== ITIMER_REAL }
   const timer = new ClockTimer(timers, timekeeper, clock, () =>
     sendToGroup(group, { _tag: "Kill", signo: SIGNALS[which]!, code: SI_KERNEL, pid: 0, uid: 0 })
   )
@@ -53,8 +50,11 @@ const intervalTimer = (task: Task, which: number): ClockTimer => {
   return timer
 }
 
-const nowOf = (task: Task, which: number): bigint =>
-  which === ITIMER_REAL ? task.system.timekeeper.monotonic() : groupUsage(task.threadGroup).user
+/** What the clock of an interval timer shows. */
+const nowOf = ({ system, threadGroup }: Task, which: number): bigint => {
+  if (which === ITIMER_REAL) return system.timekeeper.monotonic()
+  return which === ITIMER_VIRTUAL ? groupUsage(threadGroup).user : groupCpuTime(threadGroup)
+}
 
 /** Arms a timer; the state it had. */
 const setInterval = (task: Task, which: number, value: bigint, interval: bigint): TimerState => {
@@ -167,8 +167,7 @@ export const sysTimer = [
   declare(
     "setitimer",
     [oneOf("which", ITIMER_NAMES), struct("new_value", "itimerval", "in"), struct("old_value", "itimerval", "out")],
-    setitimer,
-    { partial: "ITIMER_VIRTUAL counts system time too" }
+    setitimer
   ),
   declare("getitimer", [oneOf("which", ITIMER_NAMES), struct("curr_value", "itimerval", "out")], getitimer),
   declare("alarm", [uint("seconds")], alarm),

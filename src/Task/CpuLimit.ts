@@ -7,12 +7,7 @@ import { NANOS_PER_SECOND } from "../Abi/Time.ts"
 import { ClockTimer } from "./ClockTimer.ts"
 import type { System } from "./System.ts"
 import { sendToGroup } from "./TaskSignals.ts"
-import { groupUsage, type ThreadGroup } from "./ThreadGroup.ts"
-
-const usedBy = (group: ThreadGroup): bigint => {
-  const { system, user } = groupUsage(group)
-  return user + system
-}
+import { groupCpuTime, type ThreadGroup } from "./ThreadGroup.ts"
 
 /** The limit was set, or a new group has one: looks at the CPU time whenever it may be reached. Atomic. */
 export const watchCpuLimit = (group: ThreadGroup, system: System): void => {
@@ -25,7 +20,7 @@ export const watchCpuLimit = (group: ThreadGroup, system: System): void => {
   group.cpuLimitTimer ??= new ClockTimer(
     system.timers,
     system.timekeeper,
-    { now: () => usedBy(group), isCpuClock: true },
+    { now: () => groupCpuTime(group), isCpuClock: true },
     () => expire(group, system)
   )
   // a process that has used more than that already is told at once
@@ -34,7 +29,7 @@ export const watchCpuLimit = (group: ThreadGroup, system: System): void => {
 
 const expire = (group: ThreadGroup, system: System): void => {
   const { rlim_cur, rlim_max } = group.limits.get(RLIMIT_CPU)
-  const used = usedBy(group)
+  const used = groupCpuTime(group)
   if (rlim_max !== RLIM_INFINITY && used >= rlim_max * NANOS_PER_SECOND) {
     sendToGroup(group, { _tag: "Kill", signo: SIGKILL, code: SI_KERNEL, pid: 0, uid: 0 })
     return

@@ -153,6 +153,7 @@ export const status = (subject: Subject, caller: Caller): string => {
   const ended = hasEnded(task)
   const threads = Math.max(1, group.tasks.size)
   const cpus = affinityOf(scheduling, task.system.cpuCount)
+  const switches = ended ? 0 : task.earlierUsage.involuntarySwitches + task.context.usage().involuntarySwitches
   return [
     `Name:\t${escape(task.commandName, "\n\\")}\n`,
     ended ? "" : `Umask:\t${task.fs.umask.toString(8).padStart(4, "0")}\n`,
@@ -177,7 +178,7 @@ export const status = (subject: Subject, caller: Caller): string => {
     "Speculation_Store_Bypass:\tunknown\nSpeculationIndirectBranch:\tunknown\n",
     `Cpus_allowed:\t${bitmap(cpus, task.system.cpuCount)}\nCpus_allowed_list:\t${bitmapList(cpus)}\n`,
     "Mems_allowed:\t00000000,00000001\nMems_allowed_list:\t0\n",
-    `voluntary_ctxt_switches:\t${task.accounts.waits}\nnonvoluntary_ctxt_switches:\t0\n`
+    `voluntary_ctxt_switches:\t${task.accounts.waits}\nnonvoluntary_ctxt_switches:\t${switches}\n`
   ].join("")
 }
 
@@ -225,10 +226,10 @@ export const stat = (subject: Subject, caller: Caller, terminal: ControllingTerm
     terminal?.rdev ?? 0,
     terminal === undefined ? -1 : ids.toInside(terminal.foreground),
     flags,
-    0, // minflt
-    0, // cminflt
-    0, // majflt
-    0, // cmajflt
+    usage.minorFaults,
+    group.childUsage.minorFaults,
+    usage.majorFaults,
+    group.childUsage.majorFaults,
     ticks(usage.user),
     ticks(usage.system),
     ticks(group.childUsage.user),

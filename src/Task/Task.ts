@@ -20,7 +20,7 @@ import type { SemaphoreUndo } from "../Ipc/Semaphores.ts"
 import type { MemoryManager, Requester } from "../Memory/MemoryManager.ts"
 import type { NumaPolicy } from "../Memory/NumaPolicy.ts"
 import type { UserMemory } from "../Memory/UserMemory.ts"
-import type { PlatformContext } from "../Platform/Platform.ts"
+import { type PlatformContext, unsampled } from "../Platform/Platform.ts"
 import type { Registers } from "../Abi/Registers.ts"
 import type { Seccomp } from "../Seccomp/SeccompFilter.ts"
 import { PtraceState } from "../Ptrace/PtraceState.ts"
@@ -72,8 +72,8 @@ export class Task {
   fs: FsContext
   credentials: Credentials
   namespaces: Namespaces
-  /** CPU time used in contexts that execve(2) has left, nanoseconds. Owner: task fiber. */
-  earlierCpuTime = 0n
+  /** What was used in contexts that execve(2) has left. Owner: task fiber. */
+  readonly earlierUsage = { ...unsampled(0n) }
   /** comm, at most 15 bytes. */
   commandName: string
 

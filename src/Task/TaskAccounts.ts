@@ -9,7 +9,7 @@ export interface TaskAccounts {
   /** Calls of read(2) and its kin. */
   readCalls: number
   writeCalls: number
-  /** Times that it waited: the voluntary context switches. The others the kernel does not see. */
+  /** Times that it waited: the voluntary context switches. */
   waits: number
 }
 

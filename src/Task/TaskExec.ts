@@ -33,7 +33,7 @@ import { releaseMemory } from "./TaskExit.ts"
 import { killGroup } from "./TaskSignals.ts"
 import { followCounterControl } from "./TimestampCounter.ts"
 import { forgetLeader, noteExec } from "./TaskTrace.ts"
-import type { ThreadGroup } from "./ThreadGroup.ts"
+import { type ThreadGroup, addThreadUsage } from "./ThreadGroup.ts"
 
 /** The arguments of execveat(2); strings are byte strings. */
 export interface ExecRequest {
@@ -263,7 +263,7 @@ const moveTo = Effect.fnUntraced(function* (
   task.commandName = program.commandName
   context.registers.words[Reg.orig_rax] = old.registers.words[Reg.orig_rax]!
   task.ptrace.trapFlagForced = false
-  task.earlierCpuTime += old.cpuTime()
+  addThreadUsage(task.earlierUsage, old.usage())
   yield* old.release
   if (task.controls.timestampFaults) yield* followCounterControl(task)
   if (task.fds.shared) {

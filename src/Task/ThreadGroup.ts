@@ -5,6 +5,7 @@ import type { SigInfo } from "../Abi/SigInfo.ts"
 import type { ExitStatus } from "../Abi/Wait.ts"
 import { PendingSignals } from "../Signals/PendingSignals.ts"
 import type { SignalHandlers } from "../Signals/SignalHandlers.ts"
+import { type ThreadUsage, unsampled } from "../Platform/Platform.ts"
 import { WaitQueue } from "../Sync/WaitQueue.ts"
 import type { ClockTimer } from "./ClockTimer.ts"
 import type { PidNamespace } from "./PidNamespace.ts"
@@ -26,12 +27,12 @@ export interface GroupStop {
   completed: boolean
 }
 
-/** What was used: CPU time in nanoseconds (the platform does not tell user from system: all is user's), peak KiB. */
-export interface Usage extends TaskAccounts {
-  user: bigint
-  system: bigint
+/** What was used: the two kinds of CPU time in nanoseconds, memory at most in KiB, page faults, context switches. */
+export interface Usage extends TaskAccounts, Writable<ThreadUsage> {
   peakResidentSet: number
 }
+
+type Writable<T> = { -readonly [Key in keyof T]: T[Key] }
 
 export class ThreadGroup {
   /** In the sandbox: its number in the first PID namespace. */
@@ -148,12 +149,20 @@ export class ThreadGroup {
 }
 
 /** Nothing yet. */
-export const noUsage = (): Usage => ({ user: 0n, system: 0n, peakResidentSet: 0, ...noAccounts() })
+export const noUsage = (): Usage => ({ ...unsampled(0n), peakResidentSet: 0, ...noAccounts() })
+
+/** Adds what one host thread has used to a sum. */
+export const addThreadUsage = (sum: Writable<ThreadUsage>, part: ThreadUsage): void => {
+  sum.user += part.user
+  sum.system += part.system
+  sum.minorFaults += part.minorFaults
+  sum.majorFaults += part.majorFaults
+  sum.involuntarySwitches += part.involuntarySwitches
+}
 
 /** Adds what one task or process used to a sum. */
 export const addUsage = (sum: Usage, part: Readonly<Usage>): void => {
-  sum.user += part.user
-  sum.system += part.system
+  addThreadUsage(sum, part)
   sum.peakResidentSet = Math.max(sum.peakResidentSet, part.peakResidentSet)
   sum.readCharacters += part.readCharacters
   sum.writtenCharacters += part.writtenCharacters
@@ -163,16 +172,27 @@ export const addUsage = (sum: Usage, part: Readonly<Usage>): void => {
 }
 
 /** What a living task has used. */
-export const taskUsage = (task: Task): Usage => ({
-  ...task.accounts,
-  user: task.earlierCpuTime + task.context.cpuTime(),
-  system: 0n,
-  peakResidentSet: task.context.addressSpace.residentSet().peak
-})
+export const taskUsage = (task: Task): Usage => {
+  const peakResidentSet = task.context.addressSpace.residentSet().peak
+  const usage = { ...task.earlierUsage, peakResidentSet, ...task.accounts }
+  addThreadUsage(usage, task.context.usage())
+  return usage
+}
 
 /** What a group has used: its ended tasks and its living ones. */
 export const groupUsage = (group: ThreadGroup): Usage => {
   const sum = { ...group.usage }
   for (const task of group.tasks) addUsage(sum, taskUsage(task))
+  return sum
+}
+
+/** The CPU time of a living task, nanoseconds: cheaper than its usage. */
+export const taskCpuTime = ({ context, earlierUsage }: Task): bigint =>
+  earlierUsage.user + earlierUsage.system + context.cpuTime()
+
+/** The CPU time of a group. */
+export const groupCpuTime = ({ tasks, usage }: ThreadGroup): bigint => {
+  let sum = usage.user + usage.system
+  for (const task of tasks) sum += taskCpuTime(task)
   return sum
 }

@@ -19,7 +19,14 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { type AddressSpace, Platform, type PlatformContext, type PlatformFailed } from "../Platform/Platform.ts"
+import {
+  type AddressSpace,
+  Platform,
+  type PlatformContext,
+  type PlatformFailed,
+  type ThreadUsage,
+  unsampled
+} from "../Platform/Platform.ts"
 import type { VirtualTime } from "../Time/VirtualTime.ts"
 import type { Strategy } from "./Scheduler.ts"
 
@@ -267,6 +274,8 @@ class SerialThread implements PlatformContext {
     Effect.map(this.#inner.clone(addressSpace), (child) => new SerialThread(this.#turns, this.#spaces, child))
 
   readonly cpuTime = (): bigint => this.used
+
+  readonly usage = (): ThreadUsage => unsampled(this.used)
 
   get release() {
     return this.#inner.release

@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import { Registers, registersSize } from "../../src/Abi/Registers.ts"
 import * as Loader from "../../src/Loader/Loader.ts"
-import type { PlatformContext } from "../../src/Platform/Platform.ts"
+import { type PlatformContext, unsampled } from "../../src/Platform/Platform.ts"
 import { firstUserNamespace } from "../../src/Vfs/UserNamespace.ts"
 import { FakeAddressSpace } from "../Memory/FakeAddressSpace.ts"
 import { type Files, memoryFiles } from "./ElfFiles.ts"
@@ -22,6 +22,7 @@ export const fakeContext = (space: FakeAddressSpace): PlatformContext => ({
   writeExtendedState: () => unused,
   clone: () => unused,
   cpuTime: () => 0n,
+  usage: () => unsampled(0n),
   release: Effect.void
 })
 

@@ -86,13 +86,13 @@ int main(void) {
   struct rusage start, end;
   getrusage(RUSAGE_SELF, &start);
   long waits = value_of("/proc/self/status", "\nvoluntary_ctxt_switches");
-  for (int i = 0; i < 10; i++) sleep_ms(1);
+  for (int i = 0; i < 10; i++) sleep_ms(10);
   getrusage(RUSAGE_SELF, &end);
   IS(end.ru_nvcsw - start.ru_nvcsw >= 10);
   IS(value_of("/proc/self/status", "\nvoluntary_ctxt_switches") - waits >= 10);
   child = NEED(fork());
   if (child == 0) {
-    for (int i = 0; i < 10; i++) sleep_ms(1);
+    for (int i = 0; i < 10; i++) sleep_ms(10);
     _exit(0);
   }
   waitpid(child, NULL, 0);

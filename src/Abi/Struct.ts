@@ -81,6 +81,14 @@ export const bytes = (length: number): FieldType<Uint8Array> => ({
   set: (v, at, x) => new Uint8Array(v.buffer, v.byteOffset + at, length).set(x.subarray(0, length))
 })
 
+/** `count` 64-bit words, as a copy. */
+export const words = (count: number): FieldType<BigUint64Array> => ({
+  size: 8 * count,
+  align: 8,
+  get: (v, at) => new BigUint64Array(v.buffer.slice(v.byteOffset + at, v.byteOffset + at + 8 * count)),
+  set: (v, at, x) => new Uint8Array(v.buffer, v.byteOffset + at, 8 * count).set(new Uint8Array(x.buffer, x.byteOffset))
+})
+
 type Fields = Readonly<Record<string, FieldType<unknown>>>
 
 /** What a field list decodes to. */

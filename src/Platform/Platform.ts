@@ -119,6 +119,10 @@ export interface PlatformContext {
   readonly readExtendedState: Effect.Effect<Uint8Array, PlatformFailed>
   /** Replaces the XSAVE image; the caller has validated its header. */
   readonly writeExtendedState: (image: Uint8Array) => Effect.Effect<void, PlatformFailed>
+  /** As `readExtendedState`, if it can be had at once. */
+  readonly extendedStateNow: () => Uint8Array | undefined
+  /** As `writeExtendedState`, if that can be done at once; false, and nothing done, if not. */
+  readonly setExtendedStateNow: (image: Uint8Array) => boolean
   /**
    * A new thread whose registers, segment bases and extended state equal this one's: in the same address space
    * (`"share"`), or in a copy-on-write copy of it (`"copy"`). The new thread is stopped.

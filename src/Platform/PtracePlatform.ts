@@ -323,6 +323,10 @@ class PtraceContext implements PlatformContext, StopListener {
     )
   })
 
+  /** It is the tracer that has it. */
+  readonly extendedStateNow = (): undefined => undefined
+  readonly setExtendedStateNow = (): boolean => false
+
   readonly writeExtendedState = (image: Uint8Array): Effect.Effect<void, PlatformFailed> =>
     request(this.#host, (block) => {
       block.start(Request.setExtendedState, this.slot)

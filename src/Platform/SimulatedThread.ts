@@ -118,11 +118,18 @@ export class SimulatedThread implements PlatformContext, Machine {
 
   readonly switch = (handler: SyscallHandler): Effect.Effect<SwitchOutcome> => Effect.suspend(() => this.#run(handler))
 
-  readonly readExtendedState = Effect.sync(() => this.#extendedState.slice())
+  readonly extendedStateNow = (): Uint8Array => this.#extendedState.slice()
+
+  readonly setExtendedStateNow = (image: Uint8Array): true => {
+    this.#extendedState = image.slice()
+    return true
+  }
+
+  readonly readExtendedState = Effect.sync(this.extendedStateNow)
 
   readonly writeExtendedState = (image: Uint8Array): Effect.Effect<void> =>
     Effect.sync(() => {
-      this.#extendedState = image.slice()
+      this.setExtendedStateNow(image)
     })
 
   readonly clone = (addressSpace: "share" | "copy"): Effect.Effect<SimulatedThread> =>

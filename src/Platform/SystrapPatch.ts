@@ -20,6 +20,14 @@ import type { Tracer } from "./Tracer.ts"
 
 /** Traps of a site until it is patched: a patch costs as much as some fifty. */
 const THRESHOLD = 24
+/** Calls that tend to end in a signal handler, for which the thread needs the signal frame that a trap comes with. */
+const RAISING: ReadonlySet<number> = new Set([
+  sysno.kill,
+  sysno.tkill,
+  sysno.tgkill,
+  sysno.rt_sigqueueinfo,
+  sysno.rt_tgsigqueueinfo
+])
 /** Sites that are counted at most. */
 const MOST = 4096
 
@@ -90,6 +98,7 @@ export class SystrapPatch {
 
   /** Patches the site if it can be. No thread of the address space runs; `slot` is its service thread. */
   patch(pid: number, slot: number, returnAddress: number, nr: number): void {
+    if (RAISING.has(nr)) return
     const site = returnAddress - SITE
     const bytes = new Uint8Array(SITE)
     if (readGuest(pid, site, bytes, systrapBase) !== SITE) return

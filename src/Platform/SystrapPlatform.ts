@@ -303,22 +303,34 @@ class SystrapContext implements PlatformContext, Runner {
     this.thread.fast ? Effect.andThen(this.#frame, this.#readExtendedState) : this.#readExtendedState
   )
 
-  readonly #readExtendedState: Effect.Effect<Uint8Array> = Effect.sync(() => {
+  readonly extendedStateNow = (): Uint8Array | undefined => (this.thread.fast ? undefined : this.#imageInFrame())
+
+  readonly #readExtendedState: Effect.Effect<Uint8Array> = Effect.sync(() => this.#imageInFrame())
+
+  #imageInFrame(): Uint8Array {
     const { offset, size, features } = this.#host.extendedState
     const image = this.thread.extendedState(offset, size).slice()
     image.fill(0, SOFTWARE, FXSAVE)
     if (image.length > FXSAVE) new DataView(image.buffer).setBigUint64(SOFTWARE, features, true)
     return image
-  })
+  }
 
   readonly writeExtendedState = (image: Uint8Array): Effect.Effect<void, PlatformFailed> =>
-    Effect.map(this.#frame, () => {
-      const { offset, size } = this.#host.extendedState
-      const frame = this.thread.extendedState(offset, size)
-      if (frame.length === 0) return // the platform is closed
-      frame.set(image.subarray(0, SOFTWARE))
-      frame.set(image.subarray(FXSAVE, size), FXSAVE)
-    })
+    Effect.map(this.#frame, () => this.#setImageInFrame(image))
+
+  readonly setExtendedStateNow = (image: Uint8Array): boolean => {
+    if (this.thread.fast) return false
+    this.#setImageInFrame(image)
+    return true
+  }
+
+  #setImageInFrame(image: Uint8Array): void {
+    const { offset, size } = this.#host.extendedState
+    const frame = this.thread.extendedState(offset, size)
+    if (frame.length === 0) return // the platform is closed
+    frame.set(image.subarray(0, SOFTWARE))
+    frame.set(image.subarray(FXSAVE, size), FXSAVE)
+  }
 
   readonly clone = (addressSpace: "share" | "copy"): Effect.Effect<PlatformContext, PlatformFailed> =>
     Effect.uninterruptible(

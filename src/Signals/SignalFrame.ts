@@ -11,25 +11,30 @@ import { StackT } from "../Abi/SigAction.ts"
 import { SIGINFO_SIZE, type SigInfo, encodeSigInfo } from "../Abi/SigInfo.ts"
 import * as Struct from "../Abi/Struct.ts"
 
+/** The registers that sigcontext begins with, in its order: one block, as frames are written often. */
+const CONTEXT_REGISTERS = [
+  Reg.r8,
+  Reg.r9,
+  Reg.r10,
+  Reg.r11,
+  Reg.r12,
+  Reg.r13,
+  Reg.r14,
+  Reg.r15,
+  Reg.rdi,
+  Reg.rsi,
+  Reg.rbp,
+  Reg.rbx,
+  Reg.rdx,
+  Reg.rax,
+  Reg.rcx,
+  Reg.rsp,
+  Reg.rip
+] as const
+
 /** `struct sigcontext` (64-bit), 256 bytes. */
 const SigContext = Struct.make("sigcontext", {
-  r8: Struct.u64,
-  r9: Struct.u64,
-  r10: Struct.u64,
-  r11: Struct.u64,
-  r12: Struct.u64,
-  r13: Struct.u64,
-  r14: Struct.u64,
-  r15: Struct.u64,
-  rdi: Struct.u64,
-  rsi: Struct.u64,
-  rbp: Struct.u64,
-  rbx: Struct.u64,
-  rdx: Struct.u64,
-  rax: Struct.u64,
-  rcx: Struct.u64,
-  rsp: Struct.u64,
-  rip: Struct.u64,
+  general: Struct.words(CONTEXT_REGISTERS.length),
   eflags: Struct.u64,
   cs: Struct.u16,
   gs: Struct.u16,
@@ -42,7 +47,6 @@ const SigContext = Struct.make("sigcontext", {
   fpstate: Struct.ulong,
   reserved: Struct.bytes(64)
 })
-type SigContext = Struct.Type<typeof SigContext>
 
 /** `struct ucontext` as the kernel writes it. */
 const Ucontext = Struct.make("ucontext", {
@@ -52,27 +56,6 @@ const Ucontext = Struct.make("ucontext", {
   uc_mcontext: SigContext,
   uc_sigmask: Struct.u64
 })
-
-/** The registers that sigcontext carries, by their common name. */
-const CONTEXT_REGISTERS = [
-  "r8",
-  "r9",
-  "r10",
-  "r11",
-  "r12",
-  "r13",
-  "r14",
-  "r15",
-  "rdi",
-  "rsi",
-  "rbp",
-  "rbx",
-  "rdx",
-  "rax",
-  "rcx",
-  "rsp",
-  "rip"
-] as const
 
 /** uc_flags: the frame has extended state, and ss is meant seriously. */
 const UC_FP_XSTATE = 1n
@@ -135,35 +118,46 @@ export interface FrameContents {
   readonly layout: FrameLayout
   /** Trap number and fault address, for faults. */
   readonly trap: { readonly number: number; readonly address: bigint; readonly error: number }
+  /** The XSAVE image, the components of it that the frame carries, and how many bytes those take. */
+  readonly extendedState: Uint8Array
+  readonly features: bigint
+  readonly extendedStateSize: number
 }
 
-/** The bytes at `layout.frame`. */
-export const encodeFrame = ({ info, layout, mask, registers, restorer, stack, trap }: FrameContents): Uint8Array => {
-  const bytes = new Uint8Array(FRAME_SIZE)
+/** What `reserved` holds. */
+const nothing = new Uint8Array(64)
+
+/** The bytes from `layout.frame` to the end of the extended state. */
+export const encodeFrame = (contents: FrameContents): Uint8Array => {
+  const { extendedState, extendedStateSize, features, info, layout, mask, registers, restorer, stack, trap } = contents
+  const stateAt = layout.extendedState - layout.frame
+  const bytes = new Uint8Array(stateAt + extendedStateSize + 4)
   const view = new DataView(bytes.buffer)
   view.setBigUint64(0, BigInt(restorer), true)
-  const context: Record<string, unknown> = {
-    eflags: registers.words[Reg.eflags]!,
-    cs: registers.uint(Reg.cs) & 0xffff,
-    gs: 0,
-    fs: 0,
-    ss: registers.uint(Reg.ss) & 0xffff,
-    err: BigInt(trap.error),
-    trapno: BigInt(trap.number),
-    oldmask: mask & 0xffff_ffffn,
-    cr2: trap.address,
-    fpstate: layout.extendedState,
-    reserved: new Uint8Array(64)
-  }
-  for (const name of CONTEXT_REGISTERS) context[name] = registers.words[Reg[name]]!
+  const general = new BigUint64Array(CONTEXT_REGISTERS.length)
+  for (let i = 0; i < general.length; i++) general[i] = registers.words[CONTEXT_REGISTERS[i]!]!
   Ucontext.set(view, 8, {
     uc_flags: UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS,
     uc_link: 0n,
     uc_stack: stack,
-    uc_mcontext: context as SigContext, // every field was set above
+    uc_mcontext: {
+      general,
+      eflags: registers.words[Reg.eflags]!,
+      cs: registers.uint(Reg.cs) & 0xffff,
+      gs: 0,
+      fs: 0,
+      ss: registers.uint(Reg.ss) & 0xffff,
+      err: BigInt(trap.error),
+      trapno: BigInt(trap.number),
+      oldmask: mask & 0xffff_ffffn,
+      cr2: trap.address,
+      fpstate: layout.extendedState,
+      reserved: nothing
+    },
     uc_sigmask: mask
   })
   bytes.set(encodeSigInfo(info), 8 + Ucontext.size)
+  encodeExtendedState(extendedState, features, extendedStateSize, bytes.subarray(stateAt))
   return bytes
 }
 
@@ -188,18 +182,16 @@ export const enterHandler = (registers: Registers, handler: number, signo: numbe
 }
 
 /** An XSAVE image as a frame carries it: cut to the components in `features`, with the kernel's marks. */
-export const encodeExtendedState = (image: Uint8Array, features: bigint, size: number): Uint8Array => {
-  const bytes = new Uint8Array(size + 4)
-  bytes.set(image.subarray(0, size))
-  const view = new DataView(bytes.buffer)
+const encodeExtendedState = (image: Uint8Array, features: bigint, size: number, into: Uint8Array): void => {
+  into.set(image.subarray(0, size))
+  const view = new DataView(into.buffer, into.byteOffset)
   view.setUint32(SW_RESERVED, FP_XSTATE_MAGIC1, true)
   view.setUint32(SW_RESERVED + 4, size + 4, true)
   view.setBigUint64(SW_RESERVED + 8, features, true)
   view.setUint32(SW_RESERVED + 16, size, true)
-  bytes.fill(0, SW_RESERVED + 20, XSTATE_HEADER)
+  into.fill(0, SW_RESERVED + 20, XSTATE_HEADER)
   view.setBigUint64(XSTATE_HEADER, view.getBigUint64(XSTATE_HEADER, true) & features, true)
   view.setUint32(size, FP_XSTATE_MAGIC2, true)
-  return bytes
 }
 
 /** The XSAVE image that handlers start with. */
@@ -253,10 +245,13 @@ export interface RestoredFrame {
 /** Bytes of the ucontext, which rt_sigreturn copies in from the stack pointer on. */
 export const ucontextSize = Ucontext.size
 
+/** Bytes from there that contain an extended state of `size` bytes, if it is where the kernel has put it. */
+export const frameReach = (size: number): number => FRAME_SIZE + 64 + size + 4
+
 /** Loads `registers` from the ucontext that a guest left; what user space may not set is kept or forced. */
 export const restoreFrame = (ucontext: Uint8Array, registers: Registers): RestoredFrame => {
   const { uc_mcontext: context, uc_sigmask, uc_stack } = Ucontext.decode(ucontext)
-  for (const name of CONTEXT_REGISTERS) registers.words[Reg[name]] = context[name]
+  for (let i = 0; i < CONTEXT_REGISTERS.length; i++) registers.words[CONTEXT_REGISTERS[i]!] = context.general[i]!
   const flags = registers.words[Reg.eflags]!
   registers.words[Reg.eflags] = (flags & ~RESTORED_EFLAGS) | (context.eflags & RESTORED_EFLAGS)
   registers.set(Reg.cs, 0x33)

@@ -1,8 +1,9 @@
 /**
  * A kernel mutex: an Effect semaphore with one permit.
  *
- * Fibers only lose the processor at a suspension point, so a section without one takes the free permit synchronously
- * (`run`); only when another fiber holds it across a suspension does the section become an Effect that waits.
+ * Fibers only lose the processor at a suspension point, so a section without one that finds the mutex free has it to
+ * itself without taking the permit (`run`); only when another fiber holds it across a suspension does the section become
+ * an Effect that waits for the semaphore.
  *
  * Lock order: TaskSet mutex → signal mutex → Task.mu. A section never waits for the guest while it holds a permit.
  *
@@ -28,13 +29,7 @@ export class Mutex {
    * it. Not reentrant.
    */
   run<A>(section: () => A): A | Effect.Effect<A> {
-    if (Effect.runSync(this.#semaphore.takeIfAvailable(1))) {
-      try {
-        return this.#section(section)
-      } finally {
-        Effect.runSync(this.#semaphore.release(1))
-      }
-    }
+    if (!this.#held) return this.#section(section)
     return this.#semaphore.withPermit(Effect.sync(() => this.#section(section)))
   }
 
@@ -77,12 +72,8 @@ export class Mutex {
   /** As `run`, under several mutexes, which are given in lock order. */
   static runAll<A>(mutexes: Iterable<Mutex>, section: () => A): A | Effect.Effect<A> {
     const distinct = [...new Set(mutexes)]
-    const free = distinct.findIndex((mutex) => !Effect.runSync(mutex.#semaphore.takeIfAvailable(1)))
-    const taken = free < 0 ? distinct : distinct.slice(0, free)
-    try {
-      if (free < 0) return distinct.reduceRight((inner, mutex) => () => mutex.#section(inner), section)()
-    } finally {
-      for (const mutex of taken) Effect.runSync(mutex.#semaphore.release(1))
+    if (distinct.every((mutex) => !mutex.#held)) {
+      return distinct.reduceRight((inner, mutex) => () => mutex.#section(inner), section)()
     }
     return distinct.reduceRight((inner, mutex) => mutex.withLock(inner), Effect.sync(section))
   }

@@ -211,7 +211,7 @@ export class Task {
     this.#attention = true
     const wait = this.#wait
     // through the run queue: interrupting runs the waiter's code at once, and we may be inside a critical section
-    if (wait !== undefined) this.system.runQueue.schedule(() => wait.interruptUnsafe())
+    if (wait !== undefined) this.system.runQueue.schedule(() => this.#attention && wait.interruptUnsafe())
   }
 
   /** Runs `wait` as a child fiber that `interrupt` ends; undefined when that happened. */
@@ -220,7 +220,7 @@ export class Task {
       if (this.#attention) return Effect.undefined
       return Effect.flatMap(Effect.forkChild(wait, { startImmediately: true }), (child) => {
         this.#wait = child
-        if (this.#attention) this.system.runQueue.schedule(() => child.interruptUnsafe()) // came while it started
+        if (this.#attention) this.system.runQueue.schedule(() => this.#attention && child.interruptUnsafe()) // came while it started
         return Effect.flatMap(Fiber.await(child), (exit): Effect.Effect<A | undefined, E> => {
           this.#wait = undefined
           if (Exit.isSuccess(exit)) return Effect.succeed(exit.value)

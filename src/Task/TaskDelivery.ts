@@ -31,6 +31,7 @@ import { disabledSignalStack, isEnabled, isOnStack } from "../Signals/SignalStac
 import { isOrphaned } from "./JobControl.ts"
 import { restartWithHandler } from "./Restart.ts"
 import { App, Exit, type RunState } from "./RunState.ts"
+import type { Result } from "./Syscall.ts"
 import type { Task } from "./Task.ts"
 import { concealStep, rereadCall, stopAfterHandlerEntry, stopForSignal, stopForTrap } from "./TaskTrace.ts"
 import {
@@ -78,17 +79,50 @@ export const deliverPending = Effect.fnUntraced(function* (
     }
     if (taken.handler === undefined) continue
     extendedState ??= yield* task.context.readExtendedState
-    if (yield* enterHandler(task, taken.info, taken.handler, extendedState)) {
+    if (enterHandler(task, taken.info, taken.handler, extendedState)) {
       extendedState = task.system.frameState.initial
       entered = true
       if (task.ptrace.stepping) break
-    }
+    } else yield* refuseHandler(task, taken.info, taken.handler)
   }
   if (!entered) return next
   yield* task.context.writeExtendedState(task.system.frameState.initial)
   if (task.ptrace.stepping) yield* group.handlers.mutex.section(() => stopAfterHandlerEntry(task))
   return next
 })
+
+/**
+ * As `deliverPending`, for a task that is neither traced nor about to stop or end, in the pump and without waking its
+ * fiber: what a signal to oneself costs. True if the application may go on; false leaves the rest to the fiber.
+ */
+export const deliverNow = (task: Task): boolean => {
+  const { context, threadGroup } = task
+  const { mutex } = threadGroup.handlers
+  if (task.ptrace.traced || threadGroup.groupStop !== undefined || isLeaving(task) || mutex.held) return false
+  let extendedState = context.extendedStateNow()
+  if (extendedState === undefined) return false
+  task.clearAttention()
+  const take = (): Taken | undefined => takeSignal(task)
+  let entered = false
+  let refused = false
+  while (!refused) {
+    const taken = mutex.tryRun(take, ignore)
+    if (taken === undefined) break
+    if (taken.handler === undefined) continue
+    refused = !enterHandler(task, taken.info, taken.handler, extendedState)
+    if (refused) {
+      task.keepRegisters = true
+      task.call.effect = Effect.as(refuseHandler(task, taken.info, taken.handler), 0)
+    } else {
+      extendedState = task.system.frameState.initial
+      entered = true
+    }
+  }
+  if (entered) context.setExtendedStateNow(extendedState)
+  return !refused && !task.attention && !task.stops.stopped
+}
+
+const ignore = (): void => undefined
 
 /** Begins a stop, if one is due, or takes a signal. Guarded by: signal mutex. */
 const takeNext = (task: Task): Taken | undefined => {
@@ -192,15 +226,9 @@ const afterStop = (task: Task, info: SigInfo): SigInfo | undefined => {
 const fatalStatus = (signo: number): ExitStatus => signaled(signo, false)
 
 /** Puts a frame on the stack, with the extended state that was interrupted; false if there is no room for one. */
-const enterHandler = Effect.fnUntraced(function* (
-  task: Task,
-  info: SigInfo,
-  action: SigAction,
-  extendedState: Uint8Array
-) {
+const enterHandler = (task: Task, info: SigInfo, action: SigAction, extendedState: Uint8Array): boolean => {
   const { frameState } = task.system
   const { registers, signalStack } = task
-  const { handlers } = task.threadGroup
   concealStep(task)
   if (task.restart !== 0) {
     restartWithHandler(registers, task.call.nr, task.restart, action.sa_flags)
@@ -216,19 +244,24 @@ const enterHandler = Effect.fnUntraced(function* (
     (action.sa_flags & SA_RESTORER) === 0 ? -EFAULT : writeFrame(task, info, action, layout, extendedState)
   // a frame that would leave the alternate stack is as bad as one that cannot be written
   const overflows = (alternate || isOnStack(signalStack, stackPointer)) && layout.frame < signalStack.base
-  if (overflows || written < 0) {
-    if (info.signo === SIGSEGV)
-      yield* handlers.mutex.section(() => handlers.set(SIGSEGV, { ...action, sa_handler: SIG_DFL }))
-    yield* forceSignal(task, kernelSigInfo(SIGSEGV))
-    return false
-  }
+  if (overflows || written < 0) return false
   SignalFrame.enterHandler(registers, action.sa_handler, info.signo, layout)
   task.savedMask = undefined
   const deferred = (action.sa_flags & SA_NODEFER) !== 0 ? 0n : signalBit(info.signo)
   task.setBlocked(task.blocked | action.sa_mask | deferred)
   if ((signalStack.flags & SS_AUTODISARM) !== 0) task.signalStack = disabledSignalStack
   return true
-})
+}
+
+/** What becomes of a task that had no room for a handler's frame: SIGSEGV, and if that was the signal, without its handler. */
+const refuseHandler = (task: Task, info: SigInfo, action: SigAction): Effect.Effect<void> => {
+  const { handlers } = task.threadGroup
+  const reset =
+    info.signo === SIGSEGV
+      ? handlers.mutex.section(() => handlers.set(SIGSEGV, { ...action, sa_handler: SIG_DFL }))
+      : Effect.void
+  return Effect.andThen(reset, forceSignal(task, kernelSigInfo(SIGSEGV)))
+}
 
 /** 0 or -EFAULT. */
 const writeFrame = (
@@ -236,11 +269,9 @@ const writeFrame = (
   info: SigInfo,
   action: SigAction,
   layout: SignalFrame.FrameLayout,
-  image: Uint8Array
+  extendedState: Uint8Array
 ): number => {
   const { features, size } = task.system.frameState
-  const stateError = task.memory.copyOut(layout.extendedState, SignalFrame.encodeExtendedState(image, features, size))
-  if (stateError < 0) return stateError
   const frame = SignalFrame.encodeFrame({
     registers: task.registers,
     info,
@@ -248,42 +279,56 @@ const writeFrame = (
     mask: task.savedMask ?? task.blocked,
     stack: { ss_sp: task.signalStack.base, ss_size: task.signalStack.size, ss_flags: task.signalStack.flags },
     layout,
-    trap: task.trap
+    trap: task.trap,
+    extendedState,
+    features,
+    extendedStateSize: size
   })
   return task.memory.copyOut(layout.frame, frame)
 }
 
 /** rt_sigreturn(2): everything comes back from the frame at the stack pointer, or SIGSEGV. Never returns a result. */
-export const returnFromHandler = Effect.fnUntraced(function* (task: Task) {
+export const returnFromHandler = (task: Task): Result => {
   task.keepRegisters = true
   task.restart = 0
   task.registers.set(Reg.orig_rax, -1) // what comes back is in no system call
-  const ucontext = new Uint8Array(SignalFrame.ucontextSize)
-  if (task.memory.copyIn(task.registers.ulong(Reg.rsp), ucontext) < 0) {
-    yield* forceSignal(task, kernelSigInfo(SIGSEGV))
+  // in one go the ucontext and what most likely follows
+  const at = task.registers.ulong(Reg.rsp)
+  const frame = new Uint8Array(SignalFrame.frameReach(task.system.frameState.size))
+  const length = task.memory.copyInPartial(at, frame)
+  if (length < SignalFrame.ucontextSize) return refuseReturn(task)
+  const { extendedState, mask, stack } = SignalFrame.restoreFrame(frame, task.registers)
+  const image = readExtendedState(task, extendedState, at, frame.subarray(0, length))
+  if (image === undefined) return refuseReturn(task)
+  const restore = (): number => {
+    task.setBlocked(mask)
+    restoreStack(task, stack)
     return 0
   }
-  const { extendedState, mask, stack } = SignalFrame.restoreFrame(ucontext, task.registers)
-  const image = readExtendedState(task, extendedState)
+  if (task.context.setExtendedStateNow(image)) return restore()
   // a processor may take less than we thought, and the host may have killed the thread
-  const loaded =
-    image !== undefined &&
-    (yield* Effect.match(task.context.writeExtendedState(image), { onFailure: () => false, onSuccess: () => true }))
-  if (!loaded) {
-    yield* forceSignal(task, kernelSigInfo(SIGSEGV))
-    return 0
-  }
-  task.setBlocked(mask)
-  restoreStack(task, stack)
-  return 0
-})
+  return Effect.matchEffect(task.context.writeExtendedState(image), {
+    onFailure: () => refuseReturn(task),
+    onSuccess: () => Effect.sync(restore)
+  })
+}
 
-/** The extended state that a frame has at `at` (0: none); undefined if it is no good. */
-const readExtendedState = (task: Task, at: number): Uint8Array | undefined => {
+/** What becomes of a task that returns from no handler's frame. */
+const refuseReturn = (task: Task): Effect.Effect<number> => Effect.as(forceSignal(task, kernelSigInfo(SIGSEGV)), 0)
+
+/**
+ * The extended state that a frame has at `at` (0: none), of whose bytes from `start` on a copy was made; undefined if it is
+ * no good.
+ */
+const readExtendedState = (task: Task, at: number, start: number, copy: Uint8Array): Uint8Array | undefined => {
   const { features, initial, size } = task.system.frameState
   if (at === 0) return initial
-  const carried = new Uint8Array(size + 4)
-  if (task.memory.copyIn(at, carried) < 0) return undefined
+  const offset = at - start
+  let carried = copy.subarray(offset, offset + size + 4)
+  if (offset < 0 || carried.length < size + 4) {
+    carried = new Uint8Array(size + 4)
+    if (task.memory.copyIn(at, carried) < 0) return undefined
+  }
   return SignalFrame.decodeExtendedState(carried, features, task.system.platform.extendedState.size)
 }
 

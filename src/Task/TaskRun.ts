@@ -12,7 +12,7 @@ import { restartWithoutHandler } from "./Restart.ts"
 import { trapAfter } from "./CpuTrap.ts"
 import { App, Dead, Exit, type RunState, SeccompEnter, Syscall, SyscallEnter } from "./RunState.ts"
 import type { Task } from "./Task.ts"
-import { deliverPending, deliverTraced } from "./TaskDelivery.ts"
+import { deliverNow, deliverPending, deliverTraced } from "./TaskDelivery.ts"
 import { exitTask } from "./TaskExit.ts"
 import { forceSignal, killGroup } from "./TaskSignals.ts"
 import { finishSyscall, handleSyscall } from "./TaskSyscall.ts"
@@ -38,11 +38,28 @@ export const run = Effect.fnUntraced(function* (task: Task): Effect.fn.Return<vo
 /** A defect in a handler ends this sandbox with a report: the fiber dies of it, not the pump, which others share. */
 const answer = (task: Task): boolean => {
   try {
-    return handleSyscall(task)
+    return handleSyscall(task) || goesOnAtOnce(task)
   } catch (defect) {
     task.call.effect = Effect.die(defect)
     return false
   }
+}
+
+/** Whether the application may go on after all, once the signals that a finished call has brought about are delivered. */
+const goesOnAtOnce = (task: Task): boolean => {
+  if (task.call.intercepted || task.call.effect !== undefined || task.stops.stopped) return false
+  if (task.attention && !deliverNow(task)) return false
+  settleCall(task)
+  return !task.attention
+}
+
+/** What is left of a call when all signals have been delivered: to restart it, and the mask that it replaced. */
+const settleCall = (task: Task): void => {
+  if (task.restart !== 0) {
+    restartWithoutHandler(task.registers, task.call.nr, task.restart)
+    task.restart = 0
+  }
+  task.restoreMask()
 }
 
 const step = (task: Task, handler: () => boolean): Effect.Effect<RunState, PlatformFailed> => {
@@ -96,11 +113,7 @@ const runApp = Effect.fnUntraced(function* (
     const next = yield* Effect.catchTag(deliverPending(task), "PlatformFailed", onLostThread(task))
     if (next !== App || task.stops.stopped) return next
   }
-  if (task.restart !== 0) {
-    restartWithoutHandler(task.registers, task.call.nr, task.restart)
-    task.restart = 0
-  }
-  task.restoreMask()
+  settleCall(task)
   if (task.attention) return App
   const outcome = yield* task.interruptible(task.context.switch(handler))
   if (task.ptrace.traced) task.context.addressSpace.keepCode?.()

@@ -270,6 +270,14 @@ class SerialThread implements PlatformContext {
     return this.#inner.writeExtendedState
   }
 
+  get extendedStateNow() {
+    return this.#inner.extendedStateNow
+  }
+
+  get setExtendedStateNow() {
+    return this.#inner.setExtendedStateNow
+  }
+
   readonly clone: PlatformContext["clone"] = (addressSpace) =>
     Effect.map(this.#inner.clone(addressSpace), (child) => new SerialThread(this.#turns, this.#spaces, child))
 

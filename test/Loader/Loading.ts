@@ -18,6 +18,8 @@ export const fakeContext = (space: FakeAddressSpace): PlatformContext => ({
   addressSpace: space,
   registers: new Registers(new ArrayBuffer(registersSize), 0),
   switch: () => unused,
+  extendedStateNow: () => undefined,
+  setExtendedStateNow: () => false,
   readExtendedState: unused,
   writeExtendedState: () => unused,
   clone: () => unused,

@@ -18,7 +18,8 @@
 #define SYSTRAP_SLOT 0x2000 /* bytes of a slot */
 #define SYSTRAP_SLOT_COUNT 2048
 #define SYSTRAP_ORDERS 0x7fffff000000
-#define SYSTRAP_ORDER_LIST 64 /* its orders begin here; before that their sequence number and count, 32 bits each */
+#define SYSTRAP_ORDER_LIST 64 /* its orders begin here; before that, 32 bits each, their sequence number and count, ... */
+#define SYSTRAP_ORDER_SEEN 8  /* ... and the last sequence number that the sentry has seen done */
 #define SYSTRAP_WORKER_SPIN 600
 #define SYSTRAP_CODE 0x7fffffff0000
 #define SYSTRAP_CODE_SIZE 0x4000
@@ -71,7 +72,8 @@
 struct systrap_notice {
 	_Atomic uint32_t sleeping; /* the sentry sleeps: whoever publishes an event writes a byte to the pipe */
 	_Atomic uint32_t spin;     /* how often at most to look for the answer before going to sleep */
-	_Atomic uint32_t wakes;    /* changes when somebody else is to have the CPU: go to sleep at once */
+	_Atomic uint32_t wanted;   /* how many want the CPU: guest threads whose turn it is or that wait to be seen, the worker
+	                              when it has orders, the tracer when it has requests */
 };
 
 /* Who has the turn. The guest thread sets EVENT, the sentry the rest. */

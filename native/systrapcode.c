@@ -67,16 +67,17 @@ long systrap_call(long nr, long a, long b, long c, long d);
 
 /*
  * Waits for our turn: awake at first, because a CPU that has nothing to do takes long to wake, and because the answer
- * often comes soon; unless somebody else is to run here.
+ * often comes soon; unless somebody else wants to run here. Until the sentry has seen our event it counts us, too.
  */
 static void await_turn(struct systrap_slot *s)
 {
-	uint32_t wakes = atomic_load_explicit(&NOTICE->wakes, memory_order_relaxed), state;
+	uint32_t state;
 
 	for (uint32_t left = atomic_load_explicit(&NOTICE->spin, memory_order_relaxed); left > 0; left--) {
-		if (atomic_load_explicit(&s->state, memory_order_acquire) == SYSTRAP_RUN)
+		state = atomic_load_explicit(&s->state, memory_order_acquire);
+		if (state == SYSTRAP_RUN)
 			return;
-		if (atomic_load_explicit(&NOTICE->wakes, memory_order_relaxed) != wakes)
+		if (atomic_load_explicit(&NOTICE->wanted, memory_order_relaxed) > (state == SYSTRAP_EVENT))
 			break;
 		__builtin_ia32_pause();
 	}

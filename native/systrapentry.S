@@ -70,13 +70,15 @@ systrap_program:
 	xor %ebx, %ebx
 	movabs $SYSTRAP_SLOTS, %r13
 	movabs $SYSTRAP_NOTICE, %r8
-1:	mov 8(%r8), %edx			/* "wakes": others need the CPU */
-	mov $SYSTRAP_WORKER_SPIN, %ecx
+1:	mov $SYSTRAP_WORKER_SPIN, %ecx
 2:	mov (%r15), %ebp
 	cmp %ebp, %ebx
 	jne 3f
-	cmp 8(%r8), %edx
-	jne 4f
+	xor %edx, %edx
+	cmp SYSTRAP_ORDER_SEEN(%r15), %ebx
+	setne %dl				/* until the sentry has seen that we are done it counts us, too */
+	cmp %edx, 8(%r8)			/* "wanted" */
+	ja 4f
 	pause
 	dec %ecx
 	jnz 2b
@@ -168,7 +170,6 @@ slow:
 	mov %r11, 176(%r11)
 	movl $0x80, 224(%r11)
 	movabs $SYSTRAP_NOTICE, %r8
-	mov 8(%r8), %r13d			/* wakes */
 	mov $1, %eax
 	xchg %eax, 216(%r11)			/* before "sleeping" is read; the sentry does the reverse */
 systrap_fast_published:
@@ -177,10 +178,12 @@ systrap_fast_published:
 2:	rdgsbase %r11
 	mov 4(%r8), %ecx
 	inc %ecx
-3:	cmpl $0, 216(%r11)
-	je 5f
-	cmp 8(%r8), %r13d
-	jne 4f
+3:	mov 216(%r11), %eax
+	test %eax, %eax
+	jz 5f
+	and $1, %eax				/* SYSTRAP_EVENT: we are counted ourselves */
+	cmp %eax, 8(%r8)			/* "wanted" */
+	ja 4f
 	pause
 	dec %ecx
 	jnz 3b

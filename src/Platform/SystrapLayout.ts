@@ -13,8 +13,8 @@ export const slotCount = 2048
 /** Where guests see the worker's order page, which is behind the slots. */
 export const systrapOrders = systrapBase + slotSize * slotCount
 
-/** In the order page: a sequence number, how many orders there are, and those. */
-export const orders = { sequence: 0, count: 4, list: 64 } as const
+/** In the order page: a sequence number, how many orders there are, the last number that was seen done, and the orders. */
+export const orders = { sequence: 0, count: 4, seen: 8, list: 64 } as const
 
 /** In the worker's slot, the first: the sequence number it has done, and the last result. */
 export const worker = { done: 216, result: 240 } as const
@@ -54,5 +54,5 @@ export const records = { address: 0x050f_0000, size: 0x1_0000, recordSize: 64, n
 export const fastEntry = 0x7fff_ffff_0320
 
 /** `struct systrap_notice`, in the order page. */
-export const notice = { sleeping: 0xf00, spin: 0xf04, wakes: 0xf08 } as const
+export const notice = { sleeping: 0xf00, spin: 0xf04, wanted: 0xf08 } as const
 export const orderPageSize = 4096

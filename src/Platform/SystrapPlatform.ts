@@ -96,7 +96,7 @@ class SystrapContext implements PlatformContext, Runner {
   constructor(addressSpace: SystrapSpace, slot: number, tid: number) {
     this.#host = addressSpace.host
     this.addressSpace = addressSpace
-    this.thread = new SystrapThread(addressSpace.region, slot, addressSpace.host.source)
+    this.thread = new SystrapThread(addressSpace.region, slot)
     this.registers = this.thread.registers
     this.tid = tid
     this.#meter = new ThreadMeter(tid)
@@ -128,6 +128,7 @@ class SystrapContext implements PlatformContext, Runner {
       this.#resume = resume
       this.#host.source.add(this)
       this.thread.reply()
+      this.#host.source.tell()
       this.#host.pump.hold()
       return this.#interrupt
     })
@@ -212,6 +213,7 @@ class SystrapContext implements PlatformContext, Runner {
         this.#onBorn = () => resume(Effect.void)
         this.#host.source.add(this)
         start()
+        this.#host.source.tell()
         this.#host.pump.hold()
       })
     )
@@ -262,8 +264,8 @@ class SystrapContext implements PlatformContext, Runner {
     if (this.#patience !== undefined) clearTimeout(this.#patience)
     this.#patience = undefined
     this.#state = "stopped"
+    this.#host.source.remove(this) // first, or the thread would take itself for somebody else who wants the CPU
     this.thread.taken()
-    this.#host.source.remove(this)
   }
 
   #finish(outcome: Effect.Effect<SwitchOutcome>): void {

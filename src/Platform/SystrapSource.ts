@@ -26,6 +26,8 @@ export class SystrapSource implements EventSource {
   readonly #tracer: Tracer
   readonly #notice: Int32Array
   readonly #running: Array<Runner> = []
+  /** What the tracer has to do. */
+  #requests = 0
   /** CPUs that guests and we have together. */
   readonly #cpus: number
   readonly #work: KernelWork
@@ -36,11 +38,18 @@ export class SystrapSource implements EventSource {
     this.#notice = new Int32Array(orderPage)
     this.#cpus = cpus
     this.#notice[notice.spin >> 2] = spin
+    tracer.onRequests = (requests) => {
+      this.#requests = requests
+      this.tell()
+    }
   }
 
-  /** Tells guest threads that wait awake to let another thread have the CPU. */
-  makeRoom(): void {
-    this.#notice[notice.wakes >> 2] = (this.#notice[notice.wakes >> 2]! + 1) | 0
+  /**
+   * Tells guest threads that wait awake how many others want the CPU. After a new one has been woken: a CPU that falls
+   * asleep before takes long to come back.
+   */
+  tell(): void {
+    this.#notice[notice.wanted >> 2] = this.#running.length + this.#requests
   }
 
   add(runner: Runner): void {
@@ -54,6 +63,7 @@ export class SystrapSource implements EventSource {
       this.#running[runner.index] = last
       last.index = runner.index
     }
+    this.tell()
   }
 
   drain(limit: number): number {

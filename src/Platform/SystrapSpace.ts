@@ -183,7 +183,6 @@ export class SystrapSpace implements AddressSpace, StopListener {
         this.forget()
       }
     )
-    this.host.source.makeRoom()
     this.host.pump.hold()
   })
 

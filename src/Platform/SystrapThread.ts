@@ -36,12 +36,6 @@ const GS = Reg.gs_base * 2
 const ARITHMETIC = 0x8d5
 const PLAIN_FLAGS = 0x202
 
-/** What a thread needs when it wakes. */
-export interface Bell {
-  /** Tells guest threads that wait awake to let another one have the CPU. */
-  readonly makeRoom: () => void
-}
-
 export class SystrapThread {
   readonly region: SystrapRegion
   /** Of the slot, in the region. */
@@ -51,7 +45,6 @@ export class SystrapThread {
   readonly #bytes: Uint8Array
   readonly #shared: Uint32Array
 
-  readonly #bell: Bell
   readonly #slotLow: number
   readonly #slotHigh: number
   /** The fs base that the thread has. */
@@ -60,9 +53,8 @@ export class SystrapThread {
   /** It waits in the path of patched call sites, without a signal frame. */
   fast = false
 
-  constructor(region: SystrapRegion, slot: number, bell: Bell) {
+  constructor(region: SystrapRegion, slot: number) {
     this.region = region
-    this.#bell = bell
     this.slot = slot
     const memory = region.memory(slot)
     this.#slotLow = slotAddress(slot) % 2 ** 32
@@ -173,10 +165,7 @@ export class SystrapThread {
 
   #pass(): void {
     Atomics.store(this.#words, STATE, State.run) // before sleeping is read; the thread does the reverse
-    if (this.#words[SLEEPING] !== 0) {
-      this.region.wake(this.slot)
-      this.#bell.makeRoom()
-    }
+    if (this.#words[SLEEPING] !== 0) this.region.wake(this.slot)
   }
 
   /** Marks the event as seen, so that it isn't found again. */

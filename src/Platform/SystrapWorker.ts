@@ -63,7 +63,7 @@ export class SystrapWorker implements Runner {
     this.#source.add(this)
     Atomics.store(page, orders.sequence >> 2, this.#sequence)
     this.#region.wakeWorker()
-    this.#source.makeRoom()
+    this.#source.tell()
   }
 
   hasEvent(): boolean {
@@ -85,6 +85,7 @@ export class SystrapWorker implements Runner {
     const onDone = this.#onDone
     this.#onDone = undefined
     this.#source.remove(this)
+    this.#page[orders.seen >> 2] = this.#sequence // after it is counted no more
     onDone?.(result)
   }
 }

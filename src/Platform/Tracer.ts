@@ -165,6 +165,8 @@ export class Tracer implements EventSource {
   #running = 0
   /** Requests under way or waiting for a block. */
   #requests = 0
+  /** Told when that number changes. */
+  onRequests: (requests: number) => void = () => undefined
   #onClosed: (() => void) | undefined
   closed = false
 
@@ -232,10 +234,15 @@ export class Tracer implements EventSource {
   request(fill: (block: Block) => void, onDone: (result: number, block: Block) => void): void {
     if (this.#onClosed !== undefined) return onDone(-ESRCH, this.#quietBlock)
     const waiting: Waiting = { fill, onDone }
-    this.#requests++
     const free = this.#freeBlocks.pop()
     if (free === undefined) this.#queued.push(waiting)
     else this.#startRequest(this.#blocks[free]!, waiting)
+    this.#count(1)
+  }
+
+  #count(n: number): void {
+    this.#requests += n
+    this.onRequests(this.#requests)
   }
 
   #startRequest(b: Block, waiting: Waiting): void {
@@ -254,9 +261,11 @@ export class Tracer implements EventSource {
     fill(b)
     b.setQuiet()
     this.#post(ENTRY_BLOCK + b.index)
+    this.#count(1)
     while (!b.done) {
       // the tracer answers within some 20 µs
     }
+    this.#count(-1)
     onDone?.(b.result, b)
     return b.result
   }
@@ -264,7 +273,7 @@ export class Tracer implements EventSource {
   #onDone(b: Block): void {
     const waiting = this.#underWay[b.index]!
     this.#underWay[b.index] = undefined
-    this.#requests--
+    this.#count(-1)
     waiting.onDone(b.result, b)
     const next = this.#queued.shift()
     if (next === undefined) this.#freeBlocks.push(b.index)
@@ -274,7 +283,7 @@ export class Tracer implements EventSource {
   /** Ends every stub. Threads that run are reported killed; then `onClosed` is called from the pump. */
   close(onClosed: () => void): void {
     this.#onClosed = onClosed
-    this.#requests++
+    this.#count(1)
     this.#quietBlock.start(Request.close, 0)
     this.#post(ENTRY_BLOCK + this.#quietBlock.index)
   }

@@ -10,8 +10,6 @@ import type { Block, Tracer } from "./Tracer.ts"
 export interface TracerHost {
   readonly tracer: Tracer
   readonly pump: PumpHandle
-  /** Where guests wait awake on the CPU that the tracer shares with them: asks them to let it run. */
-  readonly source?: { readonly makeRoom: () => void }
   /** Waits for every answer awake, so that nothing else happens meanwhile: what the kernel does is then one step. */
   readonly synchronous?: boolean
 }
@@ -35,7 +33,6 @@ export const request = (
         onDone?.(result, block)
         resume(Effect.succeed(result))
       })
-      host.source?.makeRoom()
       host.pump.hold()
     })
   )

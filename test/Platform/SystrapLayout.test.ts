@@ -22,7 +22,7 @@ it("SystrapLayout.ts says what native/systrap.h says", () => {
     SYSTRAP_STACK_OFFSET: stackOffset,
     SYSTRAP_NOTICE: STUB_ORDERS + notice.sleeping,
     "SYSTRAP_NOTICE + offsetof(struct systrap_notice, spin)": STUB_ORDERS + notice.spin,
-    "SYSTRAP_NOTICE + offsetof(struct systrap_notice, wakes)": STUB_ORDERS + notice.wakes
+    "SYSTRAP_NOTICE + offsetof(struct systrap_notice, wanted)": STUB_ORDERS + notice.wanted
   }).map(([name, value]) => `_Static_assert(${name} == ${value}, "${name}");`)
   const file = join(directory, "layout.c")
   writeFileSync(file, [`#include "systrap.h"`, ...offsets, ...numbers, "int main(void) { return 0; }"].join("\n"))

@@ -28,11 +28,16 @@ export const F_NOTIFY = 1026
 /** F_NOTIFY: go on after the first event. */
 export const DN_MULTISHOT = 0x8000_0000
 export const F_DUPFD_QUERY = 1027
+export const F_CREATED_QUERY = 1028
 export const F_DUPFD_CLOEXEC = 1030
 export const F_SETPIPE_SZ = 1031
 export const F_GETPIPE_SZ = 1032
 export const F_ADD_SEALS = 1033
 export const F_GET_SEALS = 1034
+export const F_GET_RW_HINT = 1035
+export const F_SET_RW_HINT = 1036
+/** The last of RWH_WRITE_LIFE_*: how long what is written will stay. */
+export const RWH_WRITE_LIFE_EXTREME = 5
 
 export const FCNTL_NAMES = [
   ["F_DUPFD", F_DUPFD],
@@ -61,7 +66,10 @@ export const FCNTL_NAMES = [
   ["F_SETPIPE_SZ", F_SETPIPE_SZ],
   ["F_GETPIPE_SZ", F_GETPIPE_SZ],
   ["F_ADD_SEALS", F_ADD_SEALS],
-  ["F_GET_SEALS", F_GET_SEALS]
+  ["F_GET_SEALS", F_GET_SEALS],
+  ["F_CREATED_QUERY", F_CREATED_QUERY],
+  ["F_GET_RW_HINT", F_GET_RW_HINT],
+  ["F_SET_RW_HINT", F_SET_RW_HINT]
 ] as const
 
 export const FD_CLOEXEC = 1
@@ -90,6 +98,8 @@ export const LOCK_SH = 1
 export const LOCK_EX = 2
 export const LOCK_NB = 4
 export const LOCK_UN = 8
+/** Was once a lock that binds; the call does nothing now. */
+export const LOCK_MAND = 32
 
 export const LOCK_NAMES = [
   ["LOCK_SH", LOCK_SH],
@@ -120,6 +130,7 @@ export const RWF_SYNC = 0x4
 export const RWF_NOWAIT = 0x8
 export const RWF_APPEND = 0x10
 export const RWF_NOAPPEND = 0x20
+export const RWF_DONTCACHE = 0x80
 
 export const RWF_NAMES = [
   ["RWF_HIPRI", RWF_HIPRI],
@@ -127,7 +138,8 @@ export const RWF_NAMES = [
   ["RWF_SYNC", RWF_SYNC],
   ["RWF_NOWAIT", RWF_NOWAIT],
   ["RWF_APPEND", RWF_APPEND],
-  ["RWF_NOAPPEND", RWF_NOAPPEND]
+  ["RWF_NOAPPEND", RWF_NOAPPEND],
+  ["RWF_DONTCACHE", RWF_DONTCACHE]
 ] as const
 
 export const SPLICE_F_MOVE = 1

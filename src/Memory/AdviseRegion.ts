@@ -9,6 +9,8 @@ import { isPageAligned, pageAlign } from "./AddressLayout.ts"
 import type { MemoryManager, Outcome } from "./MemoryManager.ts"
 import { type Vma, VMA_DONTDUMP, VMA_DONTFORK, VMA_LOCKED, VMA_MAYWRITE, VMA_WIPEONFORK } from "./Vma.ts"
 
+const HUGE_PAGE = 2 * 1024 * 1024
+
 /** What one kind of advice is to this kernel. */
 interface Advice {
   /** Errno (negative) for an area that cannot take it, else 0. */
@@ -27,6 +29,10 @@ const onlySharedWritable = (vma: Vma): number => {
   return vma.shared && (vma.flags & VMA_MAYWRITE) !== 0 ? 0 : -EACCES
 }
 const onlyUnlockedAnonymous = (vma: Vma): number => unlessLocked(vma) || onlyAnonymous(vma)
+
+/** Whether a huge page fits. */
+const unlessHuge = ({ end, start }: Vma): number =>
+  Math.ceil(start / HUGE_PAGE) * HUGE_PAGE + HUGE_PAGE > end ? -EINVAL : 0
 
 /** A hint without a visible effect. */
 const hint: Advice = {}
@@ -54,7 +60,7 @@ const advices: ReadonlyMap<number, Advice> = new Map<number, Advice>([
   [Mman.MADV_POPULATE_READ, { host: true }],
   [Mman.MADV_POPULATE_WRITE, { host: true }],
   [Mman.MADV_DONTNEED_LOCKED, { host: true }],
-  [Mman.MADV_COLLAPSE, hint],
+  [Mman.MADV_COLLAPSE, { refuse: unlessHuge }],
   [Mman.MADV_GUARD_INSTALL, { host: true, refuse: onlyUnlockedAnonymous }],
   [Mman.MADV_GUARD_REMOVE, { host: true, refuse: onlyAnonymous }]
 ])
@@ -122,8 +128,8 @@ export const synchronize = (manager: MemoryManager, address: number, length: num
   if ((flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) !== 0 || !isPageAligned(address)) return -EINVAL
   if ((flags & MS_ASYNC) !== 0 && (flags & MS_SYNC) !== 0) return -EINVAL
   const size = pageAlign(length)
-  if ((length > 0 && size === 0) || address + size >= 2 ** 64) return -ENOMEM
-  if (size === 0) return 0
+  if (address + size >= 2 ** 64) return -ENOMEM
+  if (size === 0) return 0 // as for a length that is nothing once it is rounded up
   return manager.exclusive(
     Effect.suspend(() => {
       const busy = (vma: Vma): number => ((flags & MS_INVALIDATE) !== 0 && (vma.flags & VMA_LOCKED) !== 0 ? -EBUSY : 0)

@@ -25,7 +25,6 @@ export const lock = (
   const limit = by.mayLock ? Infinity : by.limits.soft(RLIMIT_MEMLOCK)
   if (limit === 0) return -EPERM
   const size = pageAlign(length + (address % PAGE_SIZE))
-  if (length > 0 && size === 0) return -EINVAL
   return manager.exclusive(
     Effect.sync(() => {
       const start = pageStart(address)
@@ -46,7 +45,6 @@ export const lock = (
 export const unlock = (manager: MemoryManager, address: number, length: number): Outcome => {
   const start = pageStart(address)
   const size = pageAlign(length + (address % PAGE_SIZE))
-  if (length > 0 && size === 0) return -EINVAL
   return manager.exclusive(Effect.sync(() => change(manager, start, start + size, unlocked)))
 }
 

@@ -53,8 +53,11 @@ export interface MapRequest {
   readonly by: Requester
 }
 
-/** What MAP_SHARED_VALIDATE accepts: Linux's LEGACY_MAP_MASK, in which MAP_FIXED_NOREPLACE is missing. */
-const KNOWN_MAP_FLAGS = 0x3_f9f3
+/**
+ * What MAP_SHARED_VALIDATE accepts: Linux's LEGACY_MAP_MASK, in which MAP_FIXED_NOREPLACE is missing and the sizes of huge
+ * pages have bits.
+ */
+const KNOWN_MAP_FLAGS = 0x7c03_f9f3
 /** Large anonymous memory starts at a multiple of this, as the host may then use huge pages. */
 const HUGE_PAGE = 2 * 1024 * 1024
 /** Where MAP_32BIT looks. */

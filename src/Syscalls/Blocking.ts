@@ -11,6 +11,7 @@
 import * as Effect from "effect/Effect"
 import { EAGAIN, EBADF, EINTR, ERESTARTSYS } from "../Abi/Errno.ts"
 import { O_NONBLOCK, O_PATH } from "../Abi/OpenFlags.ts"
+import { invariant } from "../Sync/Invariant.ts"
 import type { Waiter, WaitQueue } from "../Sync/WaitQueue.ts"
 import type { Result } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
@@ -23,6 +24,24 @@ export const fileOf = (task: Task, fd: number): OpenFileDescription | undefined 
 }
 
 export const isNonBlocking = (file: OpenFileDescription): boolean => (file.statusFlags & O_NONBLOCK) !== 0
+
+/**
+ * Runs `operation`, which then waits for nothing, as if `file` had the status flags `set` and lacked `clear`: O_NONBLOCK
+ * is among the former, or the file never makes anybody wait.
+ */
+export const withStatusFlags = (
+  file: OpenFileDescription,
+  set: number,
+  clear: number,
+  operation: () => Result
+): number => {
+  const before = file.statusFlags
+  file.statusFlags = (before & ~clear) | set
+  const result = operation()
+  file.statusFlags = before
+  invariant(typeof result === "number", "an operation that must not wait does")
+  return result
+}
 
 /** A wait queue and the poll(2) bits that matter. */
 export interface Source {

@@ -6,15 +6,18 @@ import {
   AT_EMPTY_PATH,
   AT_FDCWD,
   AT_SYMLINK_NOFOLLOW,
+  FALLOC_FL_COLLAPSE_RANGE,
+  FALLOC_FL_INSERT_RANGE,
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
+  FALLOC_FL_UNSHARE_RANGE,
   FALLOC_FL_ZERO_RANGE,
   UTIME_NOW,
   UTIME_OMIT
 } from "../Abi/At.ts"
 import { NO_ID } from "../Vfs/IdMap.ts"
-import { EBADF, EFAULT, EFBIG, EINVAL, EOPNOTSUPP, EPERM } from "../Abi/Errno.ts"
-import { isRegular } from "../Abi/FileMode.ts"
+import { EBADF, EFAULT, EFBIG, EINVAL, ENODEV, EOPNOTSUPP, EPERM, ESPIPE } from "../Abi/Errno.ts"
+import { S_IFIFO, S_IFMT, isRegular } from "../Abi/FileMode.ts"
 import { AT_NAMES, FALLOC_NAMES } from "../Abi/FileNames.ts"
 import { IN_MODIFY } from "../Abi/InotifyFlags.ts"
 import { RLIMIT_FSIZE } from "../Abi/Resource.ts"
@@ -215,7 +218,26 @@ export const ftruncate = declare("ftruncate", [fd("fd"), long("length")], (task,
   return error
 })
 
-/** fallocate(2). Modes that only make space, punch holes or write zeros. */
+const isFifo = (stat: Stat | number): boolean => typeof stat !== "number" && (stat.mode & S_IFMT) === S_IFIFO
+
+const FALLOC_KINDS = new Set([
+  0,
+  FALLOC_FL_PUNCH_HOLE,
+  FALLOC_FL_COLLAPSE_RANGE,
+  FALLOC_FL_ZERO_RANGE,
+  FALLOC_FL_INSERT_RANGE,
+  FALLOC_FL_UNSHARE_RANGE
+])
+
+/** Whether fallocate(2) knows such a mode: at most one thing to do, and the size kept or not as that thing needs. */
+const isKnownMode = (bits: number): boolean => {
+  const kind = bits & ~FALLOC_FL_KEEP_SIZE
+  const keeps = (bits & FALLOC_FL_KEEP_SIZE) !== 0
+  if (kind === FALLOC_FL_PUNCH_HOLE) return keeps
+  return FALLOC_KINDS.has(kind) && !(keeps && (kind === FALLOC_FL_COLLAPSE_RANGE || kind === FALLOC_FL_INSERT_RANGE))
+}
+
+/** fallocate(2). Errors: EINVAL, EOPNOTSUPP for what the filesystem can't do, EBADF, ESPIPE, ENODEV, EFBIG, ENOSPC. */
 export const fallocate = declare(
   "fallocate",
   [fd("fd"), flags("mode", FALLOC_NAMES, "0"), long("offset"), long("len")],
@@ -223,18 +245,14 @@ export const fallocate = declare(
     const file = fileOf(task, fdNumber)
     if (file === undefined) return -EBADF
     if (offset < 0 || length <= 0) return -EINVAL
-    if ((bits & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) !== 0) return -EOPNOTSUPP
-    const punches = (bits & FALLOC_FL_PUNCH_HOLE) !== 0
-    if (punches && (bits & FALLOC_FL_ZERO_RANGE) !== 0) return -EOPNOTSUPP
-    if (punches && (bits & FALLOC_FL_KEEP_SIZE) === 0) return -EOPNOTSUPP
+    if (!isKnownMode(bits)) return -EOPNOTSUPP
     if (!file.writable) return -EBADF
-    const grows = (bits & FALLOC_FL_KEEP_SIZE) === 0
+    const grows = (bits & ~FALLOC_FL_ZERO_RANGE) === 0
     if (grows && exceedsLimit(task, file.stat(), offset + length)) return -EFBIG
     const error = file.allocate(bits, offset, length)
     if (error === 0) file.tell(IN_MODIFY)
-    return error
-  },
-  { partial: "FALLOC_FL_COLLAPSE_RANGE, FALLOC_FL_INSERT_RANGE, FALLOC_FL_UNSHARE_RANGE" }
+    return error === -ENODEV && isFifo(file.stat()) ? -ESPIPE : error
+  }
 )
 
 // ---- sync

@@ -119,6 +119,7 @@ const ownerCommand = (task: Task, file: OpenFileDescription, command: number, ar
       return type === F.F_OWNER_PGRP ? -pid : pid
     case F.F_SETOWN: {
       const id = argument | 0
+      if (id === -0x8000_0000) return -EINVAL // it has no opposite
       return id < 0 ? setOwner(task, file, F.F_OWNER_PGRP, -id) : setOwner(task, file, F.F_OWNER_PID, id)
     }
     case F.F_GETOWN_EX:
@@ -142,6 +143,24 @@ const ownerCommand = (task: Task, file: OpenFileDescription, command: number, ar
   }
 }
 
+const isSameFile = (task: Task, file: OpenFileDescription, fd: number): number => {
+  const other = task.fds.get(fd)
+  return other === undefined ? -EBADF : other === file ? 1 : 0
+}
+
+/** F_GET_RW_HINT, F_SET_RW_HINT: kept with the file, and of no other use. */
+const lifetimeHint = (task: Task, file: OpenFileDescription, command: number, pointer: number): number => {
+  const holder = file.location()?.dentry.inode ?? file
+  if (command === F.F_GET_RW_HINT) return task.memory.writeU64(pointer, holder.lifetimeHint)
+  const stat = file.stat()
+  if (typeof stat !== "number" && !ownerOrCapable(stat, task.credentials)) return -EPERM
+  const hint = task.memory.readU64(pointer)
+  if (hint < 0) return -EFAULT
+  if (hint > F.RWH_WRITE_LIFE_EXTREME) return -EINVAL
+  holder.lifetimeHint = hint
+  return 0
+}
+
 /** The commands that a descriptor opened O_PATH accepts too. */
 const descriptorCommand = (
   task: Task,
@@ -158,7 +177,9 @@ const descriptorCommand = (
       return duplicate(task, file, command === F.F_DUPFD_CLOEXEC, minimum)
     }
     case F.F_DUPFD_QUERY:
-      return task.fds.get(argument | 0) === file ? 1 : 0
+      return isSameFile(task, file, argument | 0)
+    case F.F_CREATED_QUERY:
+      return file.created ? 1 : 0
     case F.F_GETFD:
       return task.fds.closeOnExec(fdNumber) === true ? F.FD_CLOEXEC : 0
     case F.F_SETFD:
@@ -184,6 +205,9 @@ const fileCommand = (task: Task, fd: number, file: OpenFileDescription, command:
       return (argument & ~F.DN_MULTISHOT) === 0 ? 0 : -EINVAL
     case F.F_GETLEASE:
       return F.F_UNLCK
+    case F.F_GET_RW_HINT:
+    case F.F_SET_RW_HINT:
+      return lifetimeHint(task, file, command, argument)
     case F.F_GET_SEALS:
       return file.seals()
     case F.F_ADD_SEALS:

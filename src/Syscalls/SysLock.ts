@@ -94,7 +94,7 @@ export const fcntlLock = (
   if (isOfd && flock.l_pid !== 0) return -EINVAL
   const isGet = GET.has(command)
   const { l_type } = flock
-  if (l_type !== F.F_RDLCK && l_type !== F.F_WRLCK && (l_type !== F.F_UNLCK || isGet)) return -EINVAL
+  if (l_type !== F.F_RDLCK && l_type !== F.F_WRLCK && (l_type !== F.F_UNLCK || command === F.F_GETLK)) return -EINVAL
   const range = rangeOf(file, flock)
   if (typeof range === "number") return range
   const target = file.lockTarget()
@@ -103,7 +103,11 @@ export const fcntlLock = (
   const owner: object = isOfd ? file : task.fds
   const pid = isOfd ? -1 : task.threadGroup.tgid
   const request: RecordLock = { owner, exclusive: l_type === F.F_WRLCK, pid, ...range }
-  if (isGet) return report(task, address, flock, locks.conflict(target, request))
+  if (isGet) {
+    // F_UNLCK asks for one's own lock
+    const found = l_type === F.F_UNLCK ? locks.held(target, owner, range) : locks.conflict(target, request)
+    return report(task, address, flock, found)
+  }
   if (l_type === F.F_UNLCK) {
     locks.release(target, owner, range)
     return 0
@@ -125,6 +129,7 @@ export const fcntlLock = (
 
 /** flock(2). Blocks unless LOCK_NB. Restart: ERESTARTSYS. Errors: EINVAL, EAGAIN, EBADF. */
 export const flock = declare("flock", [fd("fd"), flags("operation", F.LOCK_NAMES)], (task, fdNumber, operation) => {
+  if ((operation & F.LOCK_MAND) !== 0) return 0
   const kind = operation & ~F.LOCK_NB
   if (kind !== F.LOCK_SH && kind !== F.LOCK_EX && kind !== F.LOCK_UN) return -EINVAL
   const file = fileOf(task, fdNumber)

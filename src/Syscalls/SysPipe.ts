@@ -1,9 +1,9 @@
 /**
  * pipe(2), pipe2(2).
  */
-import { EINVAL } from "../Abi/Errno.ts"
+import { EINVAL, ENOPKG } from "../Abi/Errno.ts"
 import { PIPE2_NAMES } from "../Abi/Fcntl.ts"
-import { O_CLOEXEC, O_DIRECT, O_NONBLOCK } from "../Abi/OpenFlags.ts"
+import { O_CLOEXEC, O_DIRECT, O_EXCL, O_NONBLOCK } from "../Abi/OpenFlags.ts"
 import { RLIMIT_NOFILE } from "../Abi/Resource.ts"
 import { address, declare, flags, type Syscall } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
@@ -46,8 +46,12 @@ export const installPair = (
   return error
 }
 
+/** O_NOTIFICATION_PIPE of pipe2(2). */
+const O_NOTIFICATION_PIPE = O_EXCL
+
 const makePipe = (task: Task, pointer: number, flagBits: number): number => {
-  if ((flagBits & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT)) !== 0) return -EINVAL
+  if ((flagBits & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT | O_NOTIFICATION_PIPE)) !== 0) return -EINVAL
+  if ((flagBits & O_NOTIFICATION_PIPE) !== 0) return -ENOPKG // as a kernel without CONFIG_WATCH_QUEUE
   const stat = task.system.anonymous.attributes("pipe", task.credentials)
   const { reader, writer } = PipeDescription.pair(stat, flagBits & (O_NONBLOCK | O_DIRECT))
   return installPair(task, reader, writer, (flagBits & O_CLOEXEC) !== 0, pointer)

@@ -3,9 +3,19 @@
  */
 import { EAGAIN, EBADF, EINTR, EINVAL, EOPNOTSUPP, ERESTARTSYS, ESPIPE } from "../Abi/Errno.ts"
 import { SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET } from "../Abi/At.ts"
-import { isRegular } from "../Abi/FileMode.ts"
-import { RWF_DSYNC, RWF_HIPRI, RWF_NAMES, RWF_NOWAIT, RWF_SYNC } from "../Abi/Fcntl.ts"
+import { S_IFIFO, S_IFMT, isRegular } from "../Abi/FileMode.ts"
+import {
+  RWF_APPEND,
+  RWF_DONTCACHE,
+  RWF_DSYNC,
+  RWF_HIPRI,
+  RWF_NAMES,
+  RWF_NOAPPEND,
+  RWF_NOWAIT,
+  RWF_SYNC
+} from "../Abi/Fcntl.ts"
 import { IN_ACCESS } from "../Abi/InotifyFlags.ts"
+import { O_APPEND, O_NONBLOCK } from "../Abi/OpenFlags.ts"
 import { READABLE, WRITABLE } from "../Abi/Poll.ts"
 import {
   address,
@@ -25,7 +35,7 @@ import {
 } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
-import { attemptOrWait, fileOf, isNonBlocking, waitForFile, withTimeout } from "./Blocking.ts"
+import { attemptOrWait, fileOf, isNonBlocking, waitForFile, withStatusFlags, withTimeout } from "./Blocking.ts"
 import { mayRead, mayWrite, rawRead } from "./SysTerminal.ts"
 import { readInto, transferBuffer, userBuffer, userVector, type UserVector, WriteTransfer } from "./UserVector.ts"
 
@@ -158,44 +168,58 @@ export const pwritev = declare("pwritev", POSITION, (task, fdNumber, iov, count,
   transferAt(task, fdNumber, writeFile, () => userVector(task.memory, iov, count), offset)
 )
 
-/** A file as preadv2's RWF_NOWAIT sees it would need flags of its own per call: only what cannot block is taken. */
-const checkFlags = (task: Task, fdNumber: number, flagBits: number): number => {
-  if ((flagBits & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT)) !== 0) return -EOPNOTSUPP
-  const file = fileOf(task, fdNumber)
-  return (flagBits & RWF_NOWAIT) !== 0 && file !== undefined && file.pollable && !isNonBlocking(file) ? -EOPNOTSUPP : 0
+/** Of regular files only, as the filesystems on disks have them. */
+const RWF_KNOWN = RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND | RWF_NOAPPEND | RWF_DONTCACHE
+
+/** What `flags` of preadv2(2) ask for, once, in terms of status flags; or -errno. */
+const checkFlags = (file: OpenFileDescription, flagBits: number): number => {
+  if ((flagBits & ~RWF_KNOWN) !== 0) return -EOPNOTSUPP
+  if ((flagBits & RWF_APPEND) !== 0 && (flagBits & RWF_NOAPPEND) !== 0) return -EINVAL
+  if ((flagBits & RWF_DONTCACHE) !== 0 && file.pollable) return -EOPNOTSUPP
+  return (flagBits & RWF_NOWAIT) !== 0 && file.tty !== undefined ? -EOPNOTSUPP : 0
 }
 
-const PARTIAL = {
-  partial: "RWF_APPEND and RWF_NOAPPEND, and RWF_NOWAIT on blocking pipes and sockets, give EOPNOTSUPP"
+/** preadv2(2), pwritev2(2). An offset of -1 is the file's own. */
+const transferFlagged = (
+  task: Task,
+  fdNumber: number,
+  transfer: Transfer,
+  vector: () => UserVector | number,
+  offset: number,
+  flagBits: number
+): Result => {
+  const file = fileOf(task, fdNumber)
+  if (file === undefined) return -EBADF
+  const operation = () => transferAt(task, fdNumber, transfer, vector, offset === -1 ? undefined : offset)
+  const refused = checkFlags(file, flagBits)
+  if (refused < 0) return refused
+  if ((flagBits & (RWF_NOWAIT | RWF_APPEND | RWF_NOAPPEND)) === 0) return operation()
+  const nowait = (flagBits & RWF_NOWAIT) !== 0
+  // what may wait is no file with an end to append to
+  if (!nowait && file.pollable) return operation()
+  const set = (nowait ? O_NONBLOCK : 0) | ((flagBits & RWF_APPEND) !== 0 ? O_APPEND : 0)
+  return withStatusFlags(file, set, (flagBits & RWF_NOAPPEND) !== 0 ? O_APPEND : 0, operation)
 }
 
 export const preadv2 = declare(
   "preadv2",
   [...POSITION, flags("flags", RWF_NAMES)],
-  (task, fdNumber, iov, count, offset, _high, flagBits) => {
-    const refused = checkFlags(task, fdNumber, flagBits)
-    if (refused < 0) return refused
-    const vector = () => userVector(task.memory, iov, count)
-    return transferAt(task, fdNumber, readFile, vector, offset === -1 ? undefined : offset)
-  },
-  PARTIAL
+  (task, fdNumber, iov, count, offset, _high, flagBits) =>
+    transferFlagged(task, fdNumber, readFile, () => userVector(task.memory, iov, count), offset, flagBits)
 )
 
 export const pwritev2 = declare(
   "pwritev2",
   [...POSITION, flags("flags", RWF_NAMES)],
   (task, fdNumber, iov, count, offset, _high, flagBits) => {
-    const refused = checkFlags(task, fdNumber, flagBits)
-    if (refused < 0) return refused
     const vector = () => userVector(task.memory, iov, count)
-    const result = transferAt(task, fdNumber, writeFile, vector, offset === -1 ? undefined : offset)
+    const result = transferFlagged(task, fdNumber, writeFile, vector, offset, flagBits)
     if ((flagBits & (RWF_DSYNC | RWF_SYNC)) !== 0 && typeof result === "number" && result > 0) {
       const error = fileOf(task, fdNumber)?.synchronize((flagBits & RWF_SYNC) === 0) ?? 0
       if (error < 0 && error !== -EINVAL) return error
     }
     return result
-  },
-  PARTIAL
+  }
 )
 
 export const lseek = declare(
@@ -249,7 +273,8 @@ export const fadvise64 = declare(
   (task, fdNumber, _offset, length, advice) => {
     const file = fileOf(task, fdNumber)
     if (file === undefined) return -EBADF
-    if (file.seek(0, SEEK_CUR) === -ESPIPE) return -ESPIPE
+    const stat = file.stat()
+    if (typeof stat !== "number" && (stat.mode & S_IFMT) === S_IFIFO) return -ESPIPE
     return length < 0 || advice < 0 || advice > 5 ? -EINVAL : 0
   },
   HINT

@@ -4,19 +4,32 @@
  * Bytes are taken from the source only once the destination has them: what does not fit stays where it was.
  */
 import { SEEK_CUR, SEEK_SET } from "../Abi/At.ts"
-import { EAGAIN, EBADF, EFAULT, EFBIG, EINVAL, EISDIR, EPIPE, ERESTARTSYS, ESPIPE } from "../Abi/Errno.ts"
+import {
+  EAGAIN,
+  EBADF,
+  EFAULT,
+  EFBIG,
+  EINVAL,
+  EISDIR,
+  EOVERFLOW,
+  EPIPE,
+  ERESTARTSYS,
+  ESPIPE,
+  EXDEV
+} from "../Abi/Errno.ts"
 import { IN_ACCESS, IN_MODIFY } from "../Abi/InotifyFlags.ts"
 import { MAX_RW_COUNT, SPLICE_F_NONBLOCK, SPLICE_NAMES } from "../Abi/Fcntl.ts"
 import { S_IFMT, isDirectory, isRegular } from "../Abi/FileMode.ts"
-import { O_APPEND } from "../Abi/OpenFlags.ts"
+import { O_APPEND, O_NONBLOCK } from "../Abi/OpenFlags.ts"
 import { READABLE, WRITABLE } from "../Abi/Poll.ts"
 import { RLIMIT_FSIZE } from "../Abi/Resource.ts"
 import { SIGPIPE, SIGXFSZ } from "../Abi/Signal.ts"
 import { address, declare, fd, flags, type Result, size, type Syscall, uint } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
+import { AnonymousFile } from "../Vfs/AnonymousFile.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import { PipeDescription } from "../Vfs/Pipe.ts"
-import { fileOf, holding, isNonBlocking, waitUntil } from "./Blocking.ts"
+import { fileOf, holding, isNonBlocking, waitForFile, waitUntil, withStatusFlags } from "./Blocking.ts"
 import { readFile, writeFile } from "./SysReadWrite.ts"
 import { TRANSFER_SIZE, transferBuffer, userVector } from "./UserVector.ts"
 
@@ -45,7 +58,7 @@ class End {
     if (!isSeekable(file)) return -ESPIPE
     const position = task.memory.readU64(pointer)
     if (position < 0) return -EFAULT
-    return position >= 2 ** 63 ? -EINVAL : new End(file, position, pointer)
+    return position > 2 ** 63 ? -EINVAL : new End(file, position, pointer)
   }
 
   /** Looks at up to `into.length` bytes; `took` says how many of them were used. */
@@ -130,12 +143,12 @@ class Transfer {
       const chunk = transferBuffer.subarray(0, Math.min(this.#length - this.#done, TRANSFER_SIZE))
       const seen = this.#from.look(chunk)
       if (seen === 0) return 0
-      if (seen < 0) return this.#stop(seen)
+      if (seen < 0) return this.#stop(withoutOffsets(seen))
       const used = this.#to.put(this.#task, chunk.subarray(0, seen))
       if (used > 0 && this.#options.keep === true) return this.#count(used)
       this.#from.took(chunk, seen, Math.max(0, used))
       if (used === -EPIPE && this.#to.file.raisesSigpipe) this.#task.raise(SIGPIPE)
-      if (used <= 0) return this.#stop(used)
+      if (used <= 0) return this.#stop(withoutOffsets(used))
       this.#count(used)
       if (used < seen && !this.#options.all) {
         if (this.#to.reachedLimit) this.#task.raise(SIGXFSZ) // as Linux, which tries to write the rest
@@ -173,6 +186,9 @@ class Transfer {
   }
 }
 
+/** A file that only pretends to have offsets, as an eventfd, can't be spliced at all. */
+const withoutOffsets = (error: number): number => (error === -ESPIPE ? -EINVAL : error)
+
 const limited = (count: number): number => Math.min(count, MAX_RW_COUNT)
 
 /** sendfile(2). Blocks. Errors: EBADF; EINVAL for a source without offsets of its own kind or an O_APPEND destination. */
@@ -183,8 +199,10 @@ export const sendfile = declare(
     const input = fileOf(task, inFd)
     const output = fileOf(task, outFd)
     if (input === undefined || !input.readable || output === undefined || !output.writable) return -EBADF
+    if (count >= 2 ** 63) return -EINVAL
     const from = End.at(task, input, pointer)
     if (typeof from === "number") return from
+    if (output instanceof AnonymousFile) return -EINVAL
     const stat = input.stat()
     if (typeof stat !== "number" && isDirectory(stat.mode)) return -EINVAL
     if ((output.statusFlags & O_APPEND) !== 0) return -EINVAL
@@ -195,7 +213,7 @@ export const sendfile = declare(
   }
 )
 
-/** copy_file_range(2), between regular files. Never blocks. Errors: EBADF, EISDIR, EINVAL for an overlap or flags. */
+/** copy_file_range(2), between regular files. Never blocks. Errors: EBADF, EISDIR, EINVAL for an overlap or flags, EXDEV. */
 export const copy_file_range = declare(
   "copy_file_range",
   [fd("fd_in"), address("off_in"), fd("fd_out"), address("off_out"), size("len"), uint("flags")],
@@ -207,10 +225,14 @@ export const copy_file_range = declare(
     const to = End.at(task, output, outPointer)
     if (from === -EFAULT || to === -EFAULT) return -EFAULT
     if (flagBits !== 0) return -EINVAL
-    const types = [input.stat(), output.stat()].map((stat) => (typeof stat === "number" ? 0 : stat.mode & S_IFMT))
+    const stats = [input.stat(), output.stat()]
+    const types = stats.map((stat) => (typeof stat === "number" ? 0 : stat.mode & S_IFMT))
     if (types.some(isDirectory)) return -EISDIR
-    if (!types.every(isRegular) || typeof from === "number" || typeof to === "number") return -EINVAL
+    if (!types.every(isRegular)) return -EINVAL
     if (!input.readable || !output.writable || (output.statusFlags & O_APPEND) !== 0) return -EBADF
+    const [one, other] = stats
+    if (typeof one === "object" && typeof other === "object" && one.dev !== other.dev) return -EXDEV
+    if (typeof from === "number" || typeof to === "number") return -EOVERFLOW
     const [start, end] = [from.position ?? 0, to.position ?? 0]
     if (input.lockTarget() === output.lockTarget() && start < end + length && end < start + length) return -EINVAL
     const allowed = output.withinSizeLimit(length, end, task.threadGroup.limits.soft(RLIMIT_FSIZE))
@@ -234,13 +256,15 @@ export const splice = declare(
     if ((inPipe !== undefined && inPointer !== 0) || (outPipe !== undefined && outPointer !== 0)) return -ESPIPE
     if ((inPipe === undefined && outPipe === undefined) || inPipe === outPipe) return -EINVAL
     if ((output.statusFlags & O_APPEND) !== 0 && outPipe === undefined) return -EINVAL
+    if (length >= 2 ** 63 && (inPipe === undefined || outPipe === undefined)) return -EINVAL
     const from = End.at(task, input, inPointer)
     const to = End.at(task, output, outPointer)
-    if (typeof from === "number") return from
-    if (typeof to === "number") return to
+    if (typeof from === "number") return from === -ESPIPE ? -EINVAL : from
+    if (typeof to === "number") return to === -ESPIPE ? -EINVAL : to
     const stat = input.stat()
     if (typeof stat !== "number" && isDirectory(stat.mode)) return -EINVAL
-    const nonBlocking = (flagBits & SPLICE_F_NONBLOCK) !== 0 || isNonBlocking(inPipe === undefined ? output : input)
+    const pipes = [input, output].filter((file) => file instanceof PipeDescription)
+    const nonBlocking = (flagBits & SPLICE_F_NONBLOCK) !== 0 || pipes.some(isNonBlocking)
     // Into a pipe goes no more than it holds: anything else read from a socket or terminal would be lost.
     const room = outPipe === undefined ? length : Math.min(length, outPipe.capacity)
     return new Transfer(task, from, to, limited(room), { nonBlocking, all: false }).run()
@@ -259,7 +283,7 @@ export const tee = declare(
     if (input === undefined || !input.readable || output === undefined || !output.writable) return -EBADF
     if (!(input instanceof PipeDescription) || !(output instanceof PipeDescription)) return -EINVAL
     if (input.pipe === output.pipe) return -EINVAL
-    const nonBlocking = (flagBits & SPLICE_F_NONBLOCK) !== 0
+    const nonBlocking = (flagBits & SPLICE_F_NONBLOCK) !== 0 || isNonBlocking(input) || isNonBlocking(output)
     const [from, to] = [new End(input, undefined, 0), new End(output, undefined, 0)]
     return new Transfer(task, from, to, limited(length), { nonBlocking, all: false, keep: true }).run()
   }
@@ -276,9 +300,13 @@ export const vmsplice = declare(
     const vector = userVector(task.memory, iov, count)
     if (typeof vector === "number") return vector
     if (vector.length === 0) return 0
-    return file.writable ? writeFile(task, file, vector) : readFile(task, file, vector)
-  },
-  { partial: "SPLICE_F_NONBLOCK is not looked at: the pipe's O_NONBLOCK decides" }
+    const transfer = file.writable ? writeFile : readFile
+    // "SPLICE_F_NONBLOCK: do not block", whatever the pipe's own O_NONBLOCK says; what fits at once is enough
+    const attempt = (): number => withStatusFlags(file, O_NONBLOCK, 0, () => transfer(task, file, vector))
+    const result = attempt()
+    if (result !== -EAGAIN || (flagBits & SPLICE_F_NONBLOCK) !== 0) return result
+    return waitForFile(task, file, file.writable ? WRITABLE : READABLE, attempt)
+  }
 )
 
 export const sysSplice: ReadonlyArray<Syscall> = [sendfile, copy_file_range, splice, tee, vmsplice]

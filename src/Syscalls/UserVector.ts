@@ -72,9 +72,8 @@ export class UserVector {
   }
 }
 
-/** The buffer of read(2) or write(2). -EINVAL for a negative count, -EFAULT outside user space. */
+/** The buffer of read(2) or write(2). -EFAULT outside user space, where a negative count always ends. */
 export const userBuffer = (memory: UserMemory, address: number, count: number): UserVector | number => {
-  if (count >= 2 ** 63) return -EINVAL
   if (address + count > USER_LIMIT) return -EFAULT
   const length = Math.min(count, MAX_RW_COUNT)
   return new UserVector(memory, [{ address, length }], length)
@@ -100,8 +99,9 @@ export const userVector = (
   for (let index = 0; index < count; index++) {
     const base = word(index * 16)
     const full = word(index * 16 + 8)
-    if (full >= 2 ** 63) return -EINVAL
-    if (base + full > USER_LIMIT) return -EFAULT
+    if (raw[index * 16 + 15]! >= 0x80) return -EINVAL // negative
+    // a buffer alone is cut to what one call can move before its end is looked at
+    if (base + (count === 1 ? Math.min(full, MAX_RW_COUNT) : full) > USER_LIMIT) return -EFAULT
     const length = Math.min(full, MAX_RW_COUNT - total)
     segments.push({ address: base, length })
     total += length

@@ -77,6 +77,11 @@ export class FileLocks {
       )
   }
 
+  /** The first lock of `owner` in `range`, or undefined. */
+  held(key: object, owner: object, range: LockRange): RecordLock | undefined {
+    return this.#targets.get(key)?.records.find((held) => held.owner === owner && overlap(held, range))
+  }
+
   /** F_SETLK of a read or write lock: 0, or -EAGAIN if another owner's lock is in the way. */
   acquire(key: object, request: RecordLock): number {
     if (this.conflict(key, request) !== undefined) return -EAGAIN

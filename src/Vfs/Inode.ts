@@ -104,6 +104,10 @@ export abstract class Inode {
   executors = 0
   /** Descriptions of it, O_PATH included: without these and without a name it is gone. */
   descriptions = 0
+  /** O_TMPFILE made it, without O_EXCL: it may get a first name, which else a file without a name can't. */
+  linkable = false
+  /** F_SET_RW_HINT. */
+  lifetimeHint = 0
   /** Who is told what happens to it, Notifications.ts. */
   watchers: Set<Watcher> | undefined
   /** Type and permissions, as of the last lookup or change: cheap, for permission checks. */

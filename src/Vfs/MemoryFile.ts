@@ -2,13 +2,14 @@
  * A regular file that lives in the sentry, or shows a lower file until the first write.
  */
 import { SEEK_DATA, SEEK_HOLE } from "../Abi/At.ts"
-import { ENXIO, EOPNOTSUPP, EPERM } from "../Abi/Errno.ts"
+import { EINVAL, ENXIO, EOPNOTSUPP, EPERM } from "../Abi/Errno.ts"
 import * as Host from "./HostCalls.ts"
 import type { OpenRequest } from "./Inode.ts"
 import { ArrayContent, type Content, MEMORY_LIMIT, MemfdContent } from "./MemoryContent.ts"
 import { type LowerInode, type MemoryFs, MemoryNode, type OwnAttributes } from "./MemoryNode.ts"
 import type { Mappable, OpenFileDescription } from "./OpenFileDescription.ts"
 import { privilegeBits } from "./Permission.ts"
+import { allocateRange } from "./RangeAllocation.ts"
 import { type FileData, RegularFile } from "./RegularFile.ts"
 
 const F_SEAL_SEAL = 1
@@ -112,7 +113,7 @@ export class MemoryFile extends MemoryNode implements FileData {
   allocate(mode: number, offset: number, length: number): number {
     const memfd = this.#memfd()
     if (typeof memfd === "number") return memfd
-    const error = memfd.allocate(mode, offset, length)
+    const error = allocateRange(memfd, mode, offset, length, this.filesystem.ranges)
     if (error === 0) this.touch()
     return error
   }
@@ -149,6 +150,7 @@ export class MemoryFile extends MemoryNode implements FileData {
    * sealed; another tmpfs file counts as sealed against sealing.
    */
   seal(seals: number): number {
+    if (this.filesystem.name !== "tmpfs") return -EINVAL
     if (this.lower !== undefined || !this.sealable) return seals === 0 ? F_SEAL_SEAL : -EPERM
     const memfd = this.#memfd()
     return typeof memfd === "number" ? memfd : Host.seal(memfd.fd, seals)

@@ -14,6 +14,7 @@ import type { FileClock, FilesystemStatus } from "./Filesystem.ts"
 import { Filesystem } from "./Filesystem.ts"
 import { type AttributeChanges, type Caller, type DirectoryEntry, Inode } from "./Inode.ts"
 import { MemoryBudget } from "./MemoryContent.ts"
+import type { RangeSupport } from "./RangeAllocation.ts"
 import type { FileData } from "./RegularFile.ts"
 import type { FileTime, Stat } from "./Stat.ts"
 
@@ -92,6 +93,9 @@ export abstract class MemoryFs extends Filesystem {
 
   /** What is in directory `lower` under `name`, as a node; `known` as in Inode.lookup. */
   abstract lowerChild(lower: LowerInode, name: string, known: Inode | undefined): Inode | number
+
+  /** What fallocate(2) can do. */
+  abstract get ranges(): RangeSupport
 
   /** Whether lower directories may change by themselves. */
   abstract get lowerIsVolatile(): boolean

@@ -132,9 +132,11 @@ export const link = (vfs: Vfs, caller: Caller, source: Location, start: Location
   if (isDirectory(inode.mode)) return -EPERM
   const stat = inode.stat()
   if (typeof stat === "number") return stat
+  if (stat.nlink === 0 && !inode.linkable) return -ENOENT
   if (stat.nlink >= MAX_LINKS) return -EMLINK
   const error = at.dentry.inode!.link(free.walk.last, inode)
   if (error < 0) return error
+  inode.linkable = false
   free.dentry.inode = inode
   Notifications.linked(free.dentry)
   return 0

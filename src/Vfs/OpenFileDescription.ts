@@ -9,7 +9,7 @@
 import { EINVAL, ENODEV, ENOTDIR, ENOTTY, ENXIO, ESPIPE } from "../Abi/Errno.ts"
 import { IN_CLOSE_NOWRITE, IN_CLOSE_WRITE, IN_OPEN } from "../Abi/InotifyFlags.ts"
 import { isRegular } from "../Abi/FileMode.ts"
-import { O_ACCMODE, O_PATH, O_RDONLY, O_WRONLY } from "../Abi/OpenFlags.ts"
+import { O_ACCMODE, O_PATH, O_RDONLY, O_RDWR, O_WRONLY } from "../Abi/OpenFlags.ts"
 import type { KernelTermios } from "../Abi/Termios.ts"
 import type { UserMemory } from "../Memory/UserMemory.ts"
 import { WaitQueue } from "../Sync/WaitQueue.ts"
@@ -35,6 +35,10 @@ export abstract class OpenFileDescription {
   readonly waiters: WaitQueue
   /** Who gets SIGIO, fcntl(2) F_SETOWN_EX: F_OWNER_* and an id, and which signal (0: SIGIO). */
   asyncOwner = { type: 1, pid: 0, signal: 0, uid: 0, euid: 0 }
+  /** The open(2) that made it made the file, too: F_CREATED_QUERY. */
+  created = false
+  /** F_SET_RW_HINT of a file without an inode of its own. */
+  lifetimeHint = 0
   /** Ends what O_ASYNC has begun. */
   stopSignals: (() => void) | undefined
   #references = 1
@@ -51,12 +55,15 @@ export abstract class OpenFileDescription {
     this.waiters = waiters
   }
 
+  /** O_ACCMODE 3 is neither: such a descriptor is for ioctl(2) alone, open(2). */
   get readable(): boolean {
-    return (this.statusFlags & O_ACCMODE) !== O_WRONLY
+    const access = this.statusFlags & O_ACCMODE
+    return access === O_RDONLY || access === O_RDWR
   }
 
   get writable(): boolean {
-    return (this.statusFlags & O_ACCMODE) !== O_RDONLY
+    const access = this.statusFlags & O_ACCMODE
+    return access === O_WRONLY || access === O_RDWR
   }
 
   /** Attributes of the file behind it, or -errno. */

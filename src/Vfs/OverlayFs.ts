@@ -51,6 +51,10 @@ export class OverlayFs extends MemoryFs {
     return { size: 4096, blocks: 8 }
   }
 
+  override get ranges(): "all" {
+    return "all"
+  }
+
   override get lowerIsVolatile(): boolean {
     return this.#lower.root.volatile
   }

@@ -3,12 +3,15 @@
  *
  * How often it expired follows from the time of the look; a timer runs only to tell waiters of the next expiry.
  */
-import { EAGAIN, EINVAL } from "../Abi/Errno.ts"
+import { EAGAIN, EFAULT, EINVAL } from "../Abi/Errno.ts"
 import { READABLE } from "../Abi/Poll.ts"
+import type { UserMemory } from "../Memory/UserMemory.ts"
 import { AnonymousFile } from "./AnonymousFile.ts"
 import type { Cancel } from "../Time/Timers.ts"
 import type { AnonymousFiles } from "./AnonymousFiles.ts"
 import type { Stat } from "./Stat.ts"
+
+const TFD_IOC_SET_TICKS = 0x4008_5400
 
 /** A setting: nanoseconds until the next expiry (0: disarmed) and between later ones (0: only one). */
 export interface TimerSetting {
@@ -97,6 +100,19 @@ export class TimerFd extends AnonymousFile {
     this.#expirations = 0n
     this.#arm()
     return 8
+  }
+
+  /** TFD_IOC_SET_TICKS: what the next read gives; never 0. */
+  override ioctl(request: number, argument: number, memory: UserMemory): number {
+    if (request !== TFD_IOC_SET_TICKS) return super.ioctl(request, argument, memory)
+    const raw = new Uint8Array(8)
+    if (memory.copyIn(argument, raw) < 0) return -EFAULT
+    const ticks = new DataView(raw.buffer).getBigUint64(0, true)
+    if (ticks === 0n) return -EINVAL
+    this.#count()
+    this.#expirations = ticks
+    this.waiters.notify(READABLE)
+    return 0
   }
 
   override readiness(): number {

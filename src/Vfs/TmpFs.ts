@@ -103,6 +103,10 @@ export class TmpFs extends MemoryFs {
     return this.name === "ramfs" ? { size: 0, blocks: 0 } : { size: 40 + 20 * entries, blocks: 0 } // BOGO_DIRENT_SIZE
   }
 
+  override get ranges(): "holes" {
+    return "holes"
+  }
+
   override get lowerIsVolatile(): boolean {
     return false
   }

@@ -399,8 +399,15 @@ export class Vfs {
     dentry.inode = inode
     created(dentry)
     const location = new Location(parent.mount, dentry)
-    const file = inode.open({ flags: statusFlagsOf(flags), location, caller, created: true })
-    return typeof file === "number" ? file : file.announce(location)
+    return this.#openCreated(caller, location, flags)
+  }
+
+  #openCreated(caller: Caller, location: Location, flags: number): OpenFileDescription | number {
+    const request = { flags: statusFlagsOf(flags), location, caller, created: true }
+    const file = location.dentry.inode!.open(request)
+    if (typeof file === "number") return file
+    file.created = true
+    return file.announce(location)
   }
 
   #openUnnamed(
@@ -419,9 +426,12 @@ export class Vfs {
     if (denied < 0) return denied
     const inode = directory.createUnnamed(newNode(caller, directory, S_IFREG | (mode & 0o7777)))
     if (typeof inode === "number") return inode
-    const location = new Location(at.mount, this.unnamedDentry(at.dentry, `#${inode.ino}`, inode))
-    const file = inode.open({ flags: statusFlagsOf(flags), location, caller, created: true })
-    return typeof file === "number" ? file : file.announce(location)
+    inode.linkable = (flags & O_EXCL) === 0
+    return this.#openCreated(
+      caller,
+      new Location(at.mount, this.unnamedDentry(at.dentry, `#${inode.ino}`, inode)),
+      flags
+    )
   }
 
   /** A dentry that is in no directory: O_TMPFILE, memfd_create. Its path ends in " (deleted)". */

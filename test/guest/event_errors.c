@@ -1,5 +1,7 @@
 /* epoll(7), eventfd(2), timerfd_create(2), signalfd(2), poll(2), select(2), inotify(7): edges, nests and everything they refuse. */
 #include "guest.h"
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+#pragma GCC diagnostic ignored "-Wrestrict"
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>

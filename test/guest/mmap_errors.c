@@ -1,5 +1,7 @@
 /* mmap(2), munmap(2), mprotect(2), mremap(2), madvise(2), msync(2), mincore(2), mlock(2): everything they refuse. */
 #include "guest.h"
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+#pragma GCC diagnostic ignored "-Wrestrict"
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/ipc.h>

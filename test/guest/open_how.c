@@ -1,5 +1,7 @@
 /* open(2) and openat2(2): flags that exclude each other, O_PATH, O_TMPFILE, and how RESOLVE_* confine a walk. */
 #include "guest.h"
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+#pragma GCC diagnostic ignored "-Wrestrict"
 #include <sys/uio.h>
 #include <sys/mman.h>
 #include <sys/statfs.h>
@@ -7,6 +9,8 @@
 #include <sys/utsname.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
+#include <dirent.h>
+#include <sys/ioctl.h>
 #include <utime.h>
 #include <sys/socket.h>
 #include <sys/times.h>

@@ -1,5 +1,7 @@
 /* What splice(2), tee(2), vmsplice(2), sendfile(2), copy_file_range(2), readv(2) and their relatives refuse, and how. */
 #include "guest.h"
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+#pragma GCC diagnostic ignored "-Wrestrict"
 #include <sys/uio.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>

@@ -1,15 +1,29 @@
 /**
  * The files of a sandbox at the end of a run.
  */
-import { isDirectory, isRegular } from "../Abi/FileMode.ts"
+import { isDirectory, isRegular, isSymlink } from "../Abi/FileMode.ts"
 import { O_DIRECTORY } from "../Abi/OpenFlags.ts"
 import type { Kernel } from "../Kernel.ts"
 import type { Credentials } from "../Vfs/Credentials.ts"
 import { FsContext } from "../Vfs/FsContext.ts"
 import { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 
-/** Contents of regular files by absolute path; other kinds of files are left out. */
-export type FileTree = ReadonlyMap<string, Uint8Array>
+/** A file as stat(2) has it, and what is in it. */
+export interface TreeEntry {
+  /** Type and permissions. */
+  readonly mode: number
+  readonly uid: number
+  readonly gid: number
+  /** Seconds since 1970. */
+  readonly mtime: number
+  /** Of a regular file. */
+  readonly contents?: Uint8Array
+  /** Of a symbolic link. */
+  readonly target?: string
+}
+
+/** Files by absolute path. */
+export type FileTree = ReadonlyMap<string, TreeEntry>
 
 /** Bytes of one file that are kept. */
 const MAX_SIZE = 16 * 1024 * 1024
@@ -18,22 +32,34 @@ const MAX_SIZE = 16 * 1024 * 1024
 export const readTree = (kernel: Kernel, credentials: Credentials, directories: ReadonlyArray<string>): FileTree => {
   const { vfs } = kernel.system
   const caller = { fs: new FsContext(vfs.root, vfs.root, 0), credentials, tid: 0, threadGroup: { tgid: 0 } }
-  const tree = new Map<string, Uint8Array>()
+  const tree = new Map<string, TreeEntry>()
   const open = (path: string, flags: number): OpenFileDescription | undefined => {
     const file = vfs.open(caller, vfs.root, path, flags, 0)
     return file instanceof OpenFileDescription ? file : undefined
   }
+  const contentsAt = (path: string): Uint8Array => {
+    const file = open(path, 0)
+    if (file === undefined) return new Uint8Array()
+    const bytes = contents(file)
+    file.release()
+    return bytes
+  }
   const visit = (path: string): void => {
     const location = vfs.walk(caller, vfs.root, path, { follow: false })
-    const mode = typeof location === "number" ? 0 : location.dentry.inode?.mode
-    if (mode === undefined) return
+    const inode = typeof location === "number" ? undefined : location.dentry.inode
+    const stat = inode?.stat() ?? 0
+    if (inode === undefined || typeof stat === "number") return
+    const { gid, mode, mtime, uid } = stat
+    const target = isSymlink(mode) ? inode.readlink(caller) : undefined
+    tree.set(path, {
+      mode,
+      uid,
+      gid,
+      mtime: mtime.seconds,
+      ...(isRegular(mode) ? { contents: contentsAt(path) } : {}),
+      ...(typeof target === "string" ? { target } : {})
+    })
     if (isDirectory(mode)) visitAll(path)
-    else if (isRegular(mode)) {
-      const file = open(path, 0)
-      if (file === undefined) return
-      tree.set(path, contents(file))
-      file.release()
-    }
   }
   const visitAll = (path: string): void => {
     const directory = open(path, O_DIRECTORY)
@@ -46,6 +72,10 @@ export const readTree = (kernel: Kernel, credentials: Credentials, directories: 
   for (const path of directories) visit(path)
   return tree
 }
+
+/** The contents of the regular files among them. */
+export const contentsOf = (tree: FileTree): ReadonlyMap<string, Uint8Array> =>
+  new Map([...tree].flatMap(([path, { contents }]) => (contents === undefined ? [] : [[path, contents] as const])))
 
 const contents = (file: OpenFileDescription): Uint8Array => {
   const chunks: Array<Uint8Array> = []

@@ -29,7 +29,7 @@ import { firstUserNamespace } from "../Vfs/UserNamespace.ts"
 import { type PipeEnd, makePipeEnd } from "../Vfs/PipeEnd.ts"
 import * as Determinism from "./Determinism.ts"
 import { FaultInjector } from "./FaultInjector.ts"
-import { type FileTree, readTree } from "./FileTree.ts"
+import { contentsOf, type FileTree, readTree } from "./FileTree.ts"
 import { type Plan, recorded, strategyOf, uneventful } from "./Plan.ts"
 import { Scheduler, type Strategy } from "./Scheduler.ts"
 import { type Decision, recording } from "./Schedulers.ts"
@@ -99,8 +99,10 @@ export interface Run {
   readonly exit: Ended
   readonly stdout: string
   readonly stderr: string
-  /** Contents of the files below `keep`, by path. */
-  readonly files: FileTree
+  /** What is at and below `keep`. */
+  readonly tree: FileTree
+  /** Contents of the regular files among that, by path. */
+  readonly files: ReadonlyMap<string, Uint8Array>
   /** Every system call, signal and exit as strace prints them; what a fault changed is marked INJECTED. */
   readonly trace: Stream.Stream<string>
   readonly lines: ReadonlyArray<string>
@@ -387,11 +389,13 @@ const runScoped = Effect.fnUntraced(function* (
   // what was only ended by us has not happened
   const lines = exit._tag === "Stuck" || exit._tag === "TimedOut" ? linesBefore : recorder.lines
   recorded.set(plan, strategy.decisions)
+  const tree = readTree(kernel, root, options.keep ?? [])
   return {
     exit,
     stdout: Buffer.concat(out).toString("utf8"),
     stderr: Buffer.concat(err).toString("utf8"),
-    files: readTree(kernel, root, options.keep ?? []),
+    tree,
+    files: contentsOf(tree),
     trace: Stream.fromIterable(lines),
     lines,
     decisions: strategy.decisions,

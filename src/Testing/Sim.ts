@@ -13,6 +13,7 @@ import { differenceOf, type Run, run, type RunOptions, SimulationFailed, type Su
 export { describe as describeFault, Fault, FdKind, Selector } from "./Fault.ts"
 export type { Handler, Program, Steps } from "../Platform/SimulatedProcess.ts"
 export type { Guest, Thread } from "../Platform/SimulatedGuest.ts"
+export type { FileTree, TreeEntry } from "./FileTree.ts"
 export { type Bounds, Exploration } from "./Exploration.ts"
 export { describe as describePlan, Plan, Schedule, uneventful } from "./Plan.ts"
 export { plan } from "./PlanArbitrary.ts"

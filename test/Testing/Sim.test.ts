@@ -182,7 +182,13 @@ describe.runIf(IS_SANDBOX)("of real programs", { timeout: 300_000 }, () => {
   it("a run gives output, exit and files", async () => {
     const result = await Effect.runPromise(
       Sim.run(
-        { command: "sh", args: ["-c", "mkdir /srv/out; tr a-z A-Z > /srv/out/file; echo done; echo no >&2; exit 3"] },
+        {
+          command: "sh",
+          args: [
+            "-c",
+            "mkdir -m 750 /srv/out; ln -s file /srv/out/link; tr a-z A-Z > /srv/out/file; echo done; echo no >&2; exit 3"
+          ]
+        },
         { stdin: "hello\n", keep: ["/srv/out"] }
       )
     )
@@ -190,6 +196,14 @@ describe.runIf(IS_SANDBOX)("of real programs", { timeout: 300_000 }, () => {
     assert.deepStrictEqual(
       [...result.files].map(([path, bytes]) => [path, Buffer.from(bytes).toString()]),
       [["/srv/out/file", "HELLO\n"]]
+    )
+    assert.deepStrictEqual(
+      [...result.tree].map(([path, { mode, target }]) => [path, mode.toString(8), target]),
+      [
+        ["/srv/out", "40750", undefined],
+        ["/srv/out/file", "100644", undefined],
+        ["/srv/out/link", "120777", "file"]
+      ]
     )
   })
 

@@ -4,9 +4,8 @@
 import { isDirectory, isRegular, isSymlink } from "../Abi/FileMode.ts"
 import { O_DIRECTORY } from "../Abi/OpenFlags.ts"
 import type { Kernel } from "../Kernel.ts"
-import type { Credentials } from "../Vfs/Credentials.ts"
-import { FsContext } from "../Vfs/FsContext.ts"
 import { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
+import { callerIn } from "./SimulatedKernel.ts"
 
 /** A file as stat(2) has it, and what is in it. */
 export interface TreeEntry {
@@ -29,9 +28,9 @@ export type FileTree = ReadonlyMap<string, TreeEntry>
 const MAX_SIZE = 16 * 1024 * 1024
 
 /** What is below `directories`, or at them. What is not there is left out. */
-export const readTree = (kernel: Kernel, credentials: Credentials, directories: ReadonlyArray<string>): FileTree => {
+export const readTree = (kernel: Kernel, directories: ReadonlyArray<string>): FileTree => {
   const { vfs } = kernel.system
-  const caller = { fs: new FsContext(vfs.root, vfs.root, 0), credentials, tid: 0, threadGroup: { tgid: 0 } }
+  const caller = callerIn(kernel)
   const tree = new Map<string, TreeEntry>()
   const open = (path: string, flags: number): OpenFileDescription | undefined => {
     const file = vfs.open(caller, vfs.root, path, flags, 0)

@@ -4,17 +4,13 @@
  * The program is a real one of the host's, or one written in TypeScript that runs on the simulated platform. Its standard
  * streams are pipes of the sandbox, so that when bytes come and go is part of the run, not of the host.
  */
-import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import type * as Scope from "effect/Scope"
-import { errnoName } from "../Abi/Errno.ts"
-import { O_CREAT, O_WRONLY } from "../Abi/OpenFlags.ts"
 import { signalName } from "../Abi/Signal.ts"
 import { sysnoNames } from "../Abi/Sysno.ts"
-import * as Kernel from "../Kernel.ts"
 import * as SimulatedPlatform from "../Platform/SimulatedPlatform.ts"
 import type { Program } from "../Platform/SimulatedProcess.ts"
 import * as Sandbox from "../Sentry/Sandbox.ts"
@@ -22,10 +18,6 @@ import { StraceObserver } from "../Syscalls/Strace.ts"
 import * as TraceFilter from "../Syscalls/TraceFilter.ts"
 import type { SyscallObserver } from "../Task/SyscallObserver.ts"
 import type { Task } from "../Task/Task.ts"
-import type { Credentials } from "../Vfs/Credentials.ts"
-import { FsContext } from "../Vfs/FsContext.ts"
-import { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
-import { firstUserNamespace } from "../Vfs/UserNamespace.ts"
 import { type PipeEnd, makePipeEnd } from "../Vfs/PipeEnd.ts"
 import * as Determinism from "./Determinism.ts"
 import { FaultInjector } from "./FaultInjector.ts"
@@ -33,6 +25,8 @@ import { contentsOf, type FileTree, readTree } from "./FileTree.ts"
 import { type Plan, recorded, strategyOf, uneventful } from "./Plan.ts"
 import { Scheduler, type Strategy } from "./Scheduler.ts"
 import { type Decision, recording } from "./Schedulers.ts"
+import * as SimulatedKernel from "./SimulatedKernel.ts"
+import { SimulationFailed } from "./SimulationFailed.ts"
 
 /** A program of the host's. */
 export interface Command {
@@ -123,39 +117,11 @@ export interface Run {
   readonly isReliable: boolean
 }
 
-/** The run could not take place, or the kernel failed. */
-export class SimulationFailed extends Data.TaggedError("SimulationFailed")<{ readonly reason: string }> {
-  override get message(): string {
-    return this.reason
-  }
-}
-
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 const HOUR = 3_600_000
 const MILLION = 1_000_000
 /** How long the host may take for a run, ms. */
 const PATIENCE = 120_000
-
-const ALL = (1n << 41n) - 1n
-
-/** The superuser: in a simulation there is nobody else. */
-const root: Credentials = {
-  ruid: 0,
-  euid: 0,
-  suid: 0,
-  fsuid: 0,
-  rgid: 0,
-  egid: 0,
-  sgid: 0,
-  fsgid: 0,
-  groups: [],
-  effective: ALL,
-  permitted: ALL,
-  inheritable: 0n,
-  bounding: ALL,
-  ambient: 0n,
-  userNamespace: firstUserNamespace
-}
 
 /** Collects what happens. */
 class Recorder {
@@ -229,31 +195,6 @@ class Recorder {
   }
 }
 
-/** A kernel on the simulated platform, with each program at /NAME. */
-const simulatedKernel = Effect.fnUntraced(function* (
-  programs: Readonly<Record<string, Program>>,
-  determinism: Determinism.Determinism,
-  options: Pick<Kernel.KernelOptions, "observer" | "injector">
-) {
-  const kernel = yield* Kernel.make({
-    ...determinism.controls,
-    ...options,
-    platform: determinism.platform(SimulatedPlatform.layer({ programs })),
-    mounts: { root: { _tag: "Empty" }, binds: [] },
-    credentials: root
-  }).pipe(Effect.mapError((error) => new SimulationFailed({ reason: error.message })))
-  const { vfs } = kernel.system
-  const caller = { fs: new FsContext(vfs.root, vfs.root, 0), credentials: root, tid: 0, threadGroup: { tgid: 0 } }
-  for (const name of Object.keys(programs)) {
-    const file = vfs.open(caller, vfs.root, `/${name}`, O_CREAT | O_WRONLY, 0o755)
-    if (!(file instanceof OpenFileDescription))
-      return yield* new SimulationFailed({ reason: `/${name} can't be made: ${errnoName(-Number(file))}` })
-    file.write(SimulatedPlatform.imageOf(name))
-    file.release()
-  }
-  return kernel
-})
-
 const collect = Effect.fnUntraced(function* (end: PipeEnd, into: Array<Uint8Array>) {
   for (let chunk = yield* end.readChunk; chunk !== undefined; chunk = yield* end.readChunk) into.push(chunk)
 })
@@ -320,9 +261,15 @@ const runScoped = Effect.fnUntraced(function* (
     catch: (cause) => new SimulationFailed({ reason: String(cause) })
   })
   const hooks = { observer: recorder.observer, ...(injector === undefined ? {} : { injector }) }
+  const programs = typeof subject === "function" ? { ...options.programs, main: subject } : {}
   const kernel =
     typeof subject === "function"
-      ? yield* simulatedKernel({ ...options.programs, main: subject }, determinism, hooks)
+      ? yield* SimulatedKernel.make({
+          ...hooks,
+          ...determinism.controls,
+          names: Object.keys(programs),
+          platform: determinism.platform(SimulatedPlatform.layer({ programs }))
+        })
       : yield* Sandbox.makeKernel({
           ...hooks,
           platform: determinism.platform(Determinism.ptrace),
@@ -389,7 +336,7 @@ const runScoped = Effect.fnUntraced(function* (
   // what was only ended by us has not happened
   const lines = exit._tag === "Stuck" || exit._tag === "TimedOut" ? linesBefore : recorder.lines
   recorded.set(plan, strategy.decisions)
-  const tree = readTree(kernel, root, options.keep ?? [])
+  const tree = readTree(kernel, options.keep ?? [])
   return {
     exit,
     stdout: Buffer.concat(out).toString("utf8"),

@@ -7,7 +7,8 @@ import { join } from "node:path"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { Plan } from "./Plan.ts"
-import { run, type Run, type RunOptions, SimulationFailed, type Subject } from "./Run.ts"
+import { run, type Run, type RunOptions, type Subject } from "./Run.ts"
+import { SimulationFailed } from "./SimulationFailed.ts"
 
 /** Where failures are saved, relative to the working directory. */
 export const DEFAULT_DIRECTORY = ".effect-sentry/failures"

@@ -11,8 +11,9 @@ import * as Effect from "effect/Effect"
 import { describe, type Plan, uneventful } from "./Plan.ts"
 import { drawPlan, type PlanSpace, smallerPlans } from "./PlanSpace.ts"
 import { randomNumbers } from "./Randomness.ts"
-import { differenceOf, type Run, run, type RunOptions, type SimulationFailed, type Subject } from "./Run.ts"
+import { differenceOf, type Run, run, type RunOptions, type Subject } from "./Run.ts"
 import { DEFAULT_DIRECTORY, save, savedPlans, savedRun } from "./SavedRun.ts"
+import type { SimulationFailed } from "./SimulationFailed.ts"
 
 /** What counts as a failure, and where it is written down. */
 export interface JudgeOptions {

@@ -8,7 +8,8 @@
  * docs/testing.md is a tutorial.
  */
 import * as Effect from "effect/Effect"
-import { differenceOf, type Run, run, type RunOptions, SimulationFailed, type Subject } from "./Run.ts"
+import { differenceOf, type Run, run, type RunOptions, type Subject } from "./Run.ts"
+import { SimulationFailed } from "./SimulationFailed.ts"
 
 export { describe as describeFault, Fault, FdKind, Selector } from "./Fault.ts"
 export type { Handler, Program, Steps } from "../Platform/SimulatedProcess.ts"
@@ -18,22 +19,14 @@ export { type Bounds, Exploration } from "./Exploration.ts"
 export { describe as describePlan, Plan, Schedule, uneventful } from "./Plan.ts"
 export { plan } from "./PlanArbitrary.ts"
 export type { FaultSpace, PlanSpace } from "./PlanSpace.ts"
-export {
-  type CallEvent,
-  type Command,
-  type Ended,
-  run,
-  type Run,
-  type RunOptions,
-  SimulationFailed,
-  type Subject
-} from "./Run.ts"
+export { type CallEvent, type Command, type Ended, run, type Run, type RunOptions, type Subject } from "./Run.ts"
 export { replay, SavedRun, savedPlans } from "./SavedRun.ts"
 export { type Point, Scheduler, type Strategy } from "./Scheduler.ts"
 export { ProcessScript, type ScriptFrame } from "./ProcessScript.ts"
 export * as Errno from "../Abi/Errno.ts"
 export * as OpenFlags from "../Abi/OpenFlags.ts"
 export * as Signal from "../Abi/Signal.ts"
+export { SimulationFailed } from "./SimulationFailed.ts"
 export * as Schedulers from "./Schedulers.ts"
 export {
   check,

@@ -5,54 +5,17 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { type ExitStatus, waitStatus } from "../../src/Abi/Wait.ts"
-import { O_CREAT, O_WRONLY } from "../../src/Abi/OpenFlags.ts"
-import * as Kernel from "../../src/Kernel.ts"
+import type { Kernel } from "../../src/Kernel.ts"
 import type { Guest } from "../../src/Platform/SimulatedGuest.ts"
 import type { Program, Steps } from "../../src/Platform/SimulatedProcess.ts"
-import { imageOf, layer } from "../../src/Platform/SimulatedPlatform.ts"
+import { layer } from "../../src/Platform/SimulatedPlatform.ts"
 import { type Choose, RunQueue } from "../../src/Sync/RunQueue.ts"
 import type { SyscallObserver } from "../../src/Task/SyscallObserver.ts"
+import { DEFAULT_START } from "../../src/Testing/Determinism.ts"
+import { randomNumbers, seededEntropy } from "../../src/Testing/Randomness.ts"
+import * as SimulatedKernel from "../../src/Testing/SimulatedKernel.ts"
 import { VirtualTime } from "../../src/Time/VirtualTime.ts"
-import type { Credentials } from "../../src/Vfs/Credentials.ts"
-import { FsContext } from "../../src/Vfs/FsContext.ts"
-import { OpenFileDescription } from "../../src/Vfs/OpenFileDescription.ts"
 import { makePipeEnd } from "../../src/Vfs/PipeEnd.ts"
-import { firstUserNamespace } from "../../src/Vfs/UserNamespace.ts"
-
-const ALL = (1n << 41n) - 1n
-
-/** The superuser. */
-export const root: Credentials = {
-  userNamespace: firstUserNamespace,
-  ruid: 0,
-  euid: 0,
-  suid: 0,
-  fsuid: 0,
-  rgid: 0,
-  egid: 0,
-  sgid: 0,
-  fsgid: 0,
-  groups: [],
-  effective: ALL,
-  permitted: ALL,
-  inheritable: 0n,
-  bounding: ALL,
-  ambient: 0n
-}
-
-/** mulberry32: pseudo-random numbers from 0 to 2^32 - 1. */
-export const randomNumbers = (seed: number): (() => number) => {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return (mixed ^ (mixed >>> 14)) >>> 0
-  }
-}
-
-/** 2026-01-01T00:00:00Z, nanoseconds. */
-export const START = 1_767_225_600_000_000_000n
 
 /** Jumps of the clock after which a simulation counts as one that never ends. */
 const MAX_JUMPS = 100_000
@@ -73,7 +36,7 @@ export interface SimulationOptions {
   /** The same, by hand. */
   readonly choose?: Choose
   /** Runs beside the programs once the first has been started. */
-  readonly beside?: (kernel: Kernel.Kernel) => Effect.Effect<void>
+  readonly beside?: (kernel: Kernel) => Effect.Effect<void>
   readonly observer?: SyscallObserver
   /** Whether it is all right that everybody waits for ever; else that throws. */
   readonly mayHang?: boolean
@@ -88,16 +51,7 @@ export interface Simulated {
   readonly output: string
   /** CLOCK_MONOTONIC at the end, nanoseconds. */
   readonly time: bigint
-  readonly kernel: Kernel.Kernel | undefined
-}
-
-/** Puts an executable file at `path`. */
-const install = ({ system: { vfs } }: Kernel.Kernel, path: string, name: string): void => {
-  const caller = { fs: new FsContext(vfs.root, vfs.root, 0), credentials: root, tid: 0, threadGroup: { tgid: 0 } }
-  const file = vfs.open(caller, vfs.root, path, O_CREAT | O_WRONLY, 0o755)
-  if (!(file instanceof OpenFileDescription)) throw new Error(`cannot install ${path}`)
-  file.write(imageOf(name))
-  file.release()
+  readonly kernel: Kernel | undefined
 }
 
 /** pipe(2) that does not fail: [reading end, writing end]. */
@@ -112,24 +66,21 @@ export const simulate = (options: SimulationOptions): Simulated => {
   const random = options.seed === undefined ? undefined : randomNumbers(options.seed)
   const choose = options.choose ?? (random === undefined ? undefined : (count: number) => random() % count)
   const runQueue = new RunQueue(choose)
-  const time = new VirtualTime(START)
-  const bytes = randomNumbers(options.seed ?? 0)
+  const time = new VirtualTime(DEFAULT_START)
   const output: Array<Uint8Array> = []
-  let kernel: Kernel.Kernel | undefined
+  let kernel: Kernel | undefined
 
   const sandbox = Effect.gen(function* () {
     const programs = { ...options.programs, main: options.main }
-    const made = yield* Kernel.make({
+    const made = yield* SimulatedKernel.make({
+      names: Object.keys(programs),
       platform: layer({ programs, ...(choose === undefined ? {} : { slice: 1 }) }),
-      mounts: { root: { _tag: "Empty" }, binds: [] },
-      credentials: root,
       timekeeper: time,
-      entropy: { fill: (into) => into.forEach((_, index) => (into[index] = bytes())) },
+      entropy: seededEntropy(options.seed ?? 0),
       runQueue,
       ...(options.observer === undefined ? {} : { observer: options.observer })
     })
     kernel = made
-    for (const name of Object.keys(programs)) install(made, `/${name}`, name)
     const stdout = makePipeEnd(made.system.anonymous, runQueue.schedule, "reads")
     const collect = Effect.gen(function* () {
       for (let chunk = yield* stdout.end.readChunk; chunk !== undefined; chunk = yield* stdout.end.readChunk)

@@ -20,12 +20,13 @@ const summary = ({ judgements, sweep: { calls, subject } }: Result): string => {
   return `| ${subject.name} | \`${escape([command, ...args].join(" ").slice(0, 40))}\` | ${numbers.join(" | ")} |`
 }
 
-/** The errors of one call that came to the same. */
-const grouped = (judgements: ReadonlyArray<Judgement>): ReadonlyArray<string> => {
+/** The errors of one call that came to the same; files are named relative to where the program works. */
+const grouped = ({ judgements, sweep: { subject } }: Result): ReadonlyArray<string> => {
   const groups = Map.groupBy(judgements, ({ call, detail, nth, verdict }) => `${call} ${nth}\0${verdict}\0${detail}`)
   return [...groups.values()].map((group) => {
     const { call, detail, nth, verdict } = group[0]!
-    return `${call} ${nth} | ${group.map(({ errno }) => errno).join(", ")} | ${verdict} | ${escape(detail)}`
+    const what = escape(detail.replaceAll(`${subject.command.cwd}/`, ""))
+    return `| ${subject.name} | ${call} ${nth} | ${group.map(({ errno }) => errno).join(", ")} | ${verdict} | ${what} |`
   })
 }
 
@@ -34,9 +35,7 @@ const remarkable: ReadonlySet<Verdict> = new Set<Verdict>(["crashed", "hung", "l
 export const report = (results: ReadonlyArray<Result>): string => {
   const safe = new Set(results.flatMap(({ sweep }) => [...sweep.safe]))
   const rows = results.flatMap(({ judgements, sweep }) =>
-    grouped(judgements.filter(({ verdict }) => remarkable.has(verdict))).map(
-      (row) => `| ${sweep.subject.name} | ${row} |`
-    )
+    grouped({ sweep, judgements: judgements.filter(({ verdict }) => remarkable.has(verdict)) })
   )
   const missed = results.flatMap(({ judgements }) => judgements).filter(({ verdict }) => verdict === "missed").length
   return `# The errno sweep

@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: the same programs natively, in this sandbox, and under whichever of strace, proot and runsc are on
  * PATH; interleaved round by round, so that a slow minute of the machine hurts everybody; the median of each, and its
- * ratio to native. Options: --rounds N (5), --only WORD, --json FILE.
+ * ratio to native; at the end, how many calls a second the simulated platform answers. Options: --rounds N (5), --only WORD, --json FILE.
  *
  * Programs that time themselves print nanoseconds per operation; the others are timed from start to finish.
  */
@@ -11,6 +11,7 @@ import { cpus, release } from "node:os"
 import { delimiter, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
+import { inWords, measureSimulated } from "./simulated.ts"
 
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url))
 
@@ -233,6 +234,11 @@ process.stdout.write(
   `Median of ${values.rounds}, interleaved; ${cpus().length} × ${cpus()[0]?.model ?? "CPU"}, Linux ${release()}, Node ${process.version}\n\n` +
     `${table([["", ...shown.map((system) => system.name)], ...rows])}\n`
 )
+if ("simulated platform".includes(values.only)) {
+  process.stdout.write("\nThe simulated platform, one core:\n")
+  for (const { median, name } of measureSimulated(Number(values.rounds)))
+    process.stdout.write(`${name}: ${inWords(median)}\n`)
+}
 for (const system of out) process.stdout.write(`Left out, does not run here: ${system.name}\n`)
 
 if (values.json !== undefined) {

@@ -1,6 +1,8 @@
 /**
  * How many system calls a second the kernel answers when nothing but the kernel is there: programs written in
- * TypeScript, on one core. Prints the best and the median of several rounds. The goal is 200,000 a second.
+ * TypeScript, on one core. The goal is 200,000 a second.
+ *
+ * By itself prints the best and the median of several rounds; `npm run bench` prints the median below its table.
  */
 import type { Program } from "../../src/Platform/SimulatedProcess.ts"
 import { pipe, simulate } from "../Task/Simulation.ts"
@@ -44,19 +46,28 @@ const pingPong: Program = function* (sys) {
   return 0
 }
 
-for (const [name, main] of Object.entries({
-  getpid,
-  "pipe, one process": pipeAlone,
-  "pipe, two processes": pingPong
-})) {
-  const rates: Array<number> = []
-  for (let round = 0; round < ROUNDS; round++) {
-    const begin = performance.now()
-    const { status } = simulate({ main })
-    if (status !== 0) throw new Error(`${name} ended with ${status}`)
-    rates.push((CALLS / (performance.now() - begin)) * 1000)
-  }
-  rates.sort((a, b) => b - a)
-  const [best, median] = [rates[0]!, rates[ROUNDS >> 1]!].map((rate) => Math.round(rate).toLocaleString("en"))
-  console.log(`${name}: best ${best} calls/s, median ${median}`)
+const PROGRAMS = { getpid, "pipe, one process": pipeAlone, "pipe, two processes": pingPong }
+
+export interface Rate {
+  readonly name: string
+  /** System calls a second. */
+  readonly best: number
+  readonly median: number
 }
+
+export const measureSimulated = (rounds: number): ReadonlyArray<Rate> =>
+  Object.entries(PROGRAMS).map(([name, main]) => {
+    const rates = Array.from({ length: rounds }, () => {
+      const begin = performance.now()
+      const { status } = simulate({ main })
+      if (status !== 0) throw new Error(`${name} ended with ${status}`)
+      return (CALLS / (performance.now() - begin)) * 1000
+    }).sort((a, b) => b - a)
+    return { name, best: rates[0]!, median: rates[rounds >> 1]! }
+  })
+
+export const inWords = (rate: number): string => `${Math.round(rate).toLocaleString("en")} calls/s`
+
+if (import.meta.main)
+  for (const { best, median, name } of measureSimulated(ROUNDS))
+    console.log(`${name}: best ${inWords(best)}, median ${inWords(median)}`)

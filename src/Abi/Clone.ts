@@ -30,6 +30,9 @@ export const CLONE_NEWUSER = 0x10000000
 export const CLONE_NEWPID = 0x20000000
 export const CLONE_NEWNET = 0x40000000
 export const CLONE_IO = 0x80000000
+/** Only of clone3(2), whose flags have 64 bits. */
+export const CLONE_CLEAR_SIGHAND = 1n << 32n
+export const CLONE_INTO_CGROUP = 1n << 33n
 
 /** The flags in strace's order. */
 export const CLONE_NAMES: ReadonlyArray<readonly [name: string, value: number]> = Object.entries({
@@ -59,6 +62,11 @@ export const CLONE_NAMES: ReadonlyArray<readonly [name: string, value: number]> 
   CLONE_IO
 })
 
+export const CLONE3_NAMES = [
+  ...CLONE_NAMES,
+  ...Object.entries({ CLONE_CLEAR_SIGHAND: 2 ** 32, CLONE_INTO_CGROUP: 2 ** 33, CLONE_NEWTIME })
+]
+
 /** `struct clone_args` of clone3(2), version 2. */
 export const CloneArgs = Struct.make("clone_args", {
   flags: Struct.u64,
@@ -77,3 +85,5 @@ export type CloneArgs = Struct.Type<typeof CloneArgs>
 
 /** sizeof of the first published version of `struct clone_args`. */
 export const CLONE_ARGS_SIZE_VER0 = 64
+/** sizeof of the version that has `cgroup`. */
+export const CLONE_ARGS_SIZE_VER2 = 88

@@ -2,7 +2,7 @@
  * The structures that strace(1) shows by name: each is read from guest memory (a copy, once) and written in strace's
  * abbreviated form. What cannot be read is shown as its address, by the caller.
  */
-import { CLONE_NAMES, CloneArgs } from "../Abi/Clone.ts"
+import { CLONE3_NAMES, CloneArgs } from "../Abi/Clone.ts"
 import { Flock } from "../Abi/Fcntl.ts"
 import { EPOLL_NAMES } from "../Abi/EpollFlags.ts"
 import { POLL_NAMES, PollFd } from "../Abi/Poll.ts"
@@ -193,7 +193,7 @@ const cloneArgs = (args: CloneArgs): string => {
     const value = args[name]
     return `${name}=${name === "exit_signal" ? Text.signal(Number(value)) : name === "stack_size" ? Text.hex(value) : Text.pointer(value)}`
   })
-  return `{flags=${Text.flags(CLONE_NAMES, args.flags)}, ${fields.join(", ")}}`
+  return `{flags=${Text.flags(CLONE3_NAMES, args.flags)}, ${fields.join(", ")}}`
 }
 
 const int = fixed({ size: 4, get: (v) => v.getInt32(0, true) }, (x) => `[${x}]`)

@@ -58,7 +58,7 @@ export const flags = (names: NamedValues, value: number | bigint, zero = "0"): s
   let rest = BigInt.asUintN(64, BigInt(value))
   const parts: Array<string> = []
   for (const [name, bits] of names) {
-    const mask = BigInt(bits) & 0xffff_ffffn
+    const mask = bits < 0 ? BigInt(bits) & 0xffff_ffffn : BigInt(bits)
     if (mask !== 0n && (rest & mask) === mask) {
       parts.push(name)
       rest &= ~mask

@@ -2,7 +2,7 @@
  * prctl(2) and arch_prctl(2).
  */
 import { CAP_LAST_CAP, CAP_SETPCAP, CAP_SYS_RESOURCE } from "../Abi/Capability.ts"
-import { EFAULT, EINVAL, ENODEV, ENXIO, EOPNOTSUPP, EPERM } from "../Abi/Errno.ts"
+import { EFAULT, EINVAL, ENODEV, ENXIO, EOPNOTSUPP, EPERM, ERANGE } from "../Abi/Errno.ts"
 import * as Pr from "../Abi/Prctl.ts"
 import { Reg } from "../Abi/Registers.ts"
 import { NSIG } from "../Abi/Signal.ts"
@@ -25,6 +25,15 @@ const readName = (task: Task, at: number): string | number => {
   if (task.memory.copyInPartial(at, bytes) < 0) return -EFAULT
   bytes[COMM_LENGTH - 1] = 0
   return bytes.toString("latin1", 0, bytes.indexOf(0))
+}
+
+/** PR_SPEC_ENABLE, PR_SPEC_DISABLE, PR_SPEC_FORCE_DISABLE. */
+const SPECULATION_CONTROLS = [2, 4, 8]
+
+/** "Control of the selected misfeature is not possible." Of store bypass (0), what is asked for isn't even looked at. */
+const setSpeculation = (misfeature: number, control: number): number => {
+  if (speculation()[misfeature] === undefined) return -ENODEV
+  return misfeature === 0 || SPECULATION_CONTROLS.includes(control) ? -ENXIO : -ERANGE
 }
 
 const setName = (task: Task, at: number): number => {
@@ -216,8 +225,7 @@ const prctl = (task: Task, option: number, a: number, b: number, c: number, d: n
     case Pr.PR_GET_SPECULATION_CTRL:
       return isRest ? -EINVAL : (speculation()[a] ?? -ENODEV)
     case Pr.PR_SET_SPECULATION_CTRL:
-      if (c !== 0 || d !== 0) return -EINVAL
-      return speculation()[a] === undefined ? -ENODEV : -ENXIO // "control of the selected misfeature is not possible"
+      return c !== 0 || d !== 0 ? -EINVAL : setSpeculation(a, b)
     case Pr.PR_SET_IO_FLUSHER:
       return setIoFlusher(task, a, isRest)
     case Pr.PR_GET_IO_FLUSHER:

@@ -4,10 +4,15 @@
 import * as Effect from "effect/Effect"
 import {
   CLONE_ARGS_SIZE_VER0,
+  CLONE_ARGS_SIZE_VER2,
+  CLONE_CLEAR_SIGHAND,
+  CLONE_DETACHED,
+  CLONE_INTO_CGROUP,
   CLONE_NAMES,
   CLONE_PARENT,
   CLONE_PARENT_SETTID,
   CLONE_PIDFD,
+  CLONE_SIGHAND,
   CLONE_THREAD,
   CLONE_VFORK,
   CLONE_VM,
@@ -15,7 +20,7 @@ import {
   CloneArgs
 } from "../Abi/Clone.ts"
 import { E2BIG, EFAULT, EINVAL } from "../Abi/Errno.ts"
-import { SIGCHLD } from "../Abi/Signal.ts"
+import { NSIG, SIGCHLD } from "../Abi/Signal.ts"
 import { exited } from "../Abi/Wait.ts"
 import {
   type Result,
@@ -39,7 +44,18 @@ import { openPidFd } from "./SysPidFd.ts"
 
 const cloneWith = (task: Task, request: CloneRequest): Result => Effect.orDie(clone(task, request))
 
-const nothing = { stackPointer: 0, tls: 0n, parentTid: 0, childTid: 0, openPidFd: undefined, pidFdAddress: 0 }
+/** What clone(2) and its elders can't ask for. */
+const elder = { clearHandlers: false, intoCgroup: false, wantedIds: [] }
+
+const nothing = {
+  ...elder,
+  stackPointer: 0,
+  tls: 0n,
+  parentTid: 0,
+  childTid: 0,
+  openPidFd: undefined,
+  pidFdAddress: 0
+}
 
 /** The maker of CLONE_PIDFD's descriptor, if that is asked for. */
 const pidFdOf = (task: Task, flags: number): CloneRequest["openPidFd"] =>
@@ -55,15 +71,38 @@ const readCloneArgs = (task: Task, at: number, length: number): CloneArgs | numb
   return CloneArgs.decode(bytes)
 }
 
+/** PID namespaces that an id can be asked for in: the deepest nesting. */
+const MAX_LEVELS = 32
+const INT_MAX = 0x7fff_ffff
+
+/** The array of `set_tid`, or -EFAULT. */
+const readIds = (task: Task, at: number, count: number): ReadonlyArray<number> | number => {
+  const bytes = new Uint8Array(4 * count)
+  if (task.memory.copyIn(at, bytes) < 0) return -EFAULT
+  return [...new Int32Array(bytes.buffer)]
+}
+
 /** What only clone3(2) checks. */
-const clone3Request = (task: Task, args: CloneArgs): CloneRequest | number => {
-  const flags = Number(args.flags)
-  if ((flags & CSIGNAL) !== 0 || args.exit_signal > CSIGNAL || args.set_tid_size !== 0) return -EINVAL
-  if ((flags & (CLONE_THREAD | CLONE_PARENT)) !== 0 && args.exit_signal !== 0) return -EINVAL
+const clone3Request = (task: Task, args: CloneArgs, length: number): CloneRequest | number => {
+  const { exit_signal, set_tid, set_tid_size } = args
+  if (set_tid_size > MAX_LEVELS || (set_tid === 0) !== (set_tid_size === 0) || exit_signal > NSIG) return -EINVAL
+  const intoCgroup = (args.flags & CLONE_INTO_CGROUP) !== 0n
+  if (intoCgroup && (args.cgroup > INT_MAX || length < CLONE_ARGS_SIZE_VER2)) return -EINVAL
+  const wantedIds = readIds(task, set_tid, set_tid_size)
+  if (typeof wantedIds === "number") return wantedIds
+  if (args.flags >> 32n > (CLONE_CLEAR_SIGHAND | CLONE_INTO_CGROUP) >> 32n) return -EINVAL
+  const clearHandlers = (args.flags & CLONE_CLEAR_SIGHAND) !== 0n
+  const flags = Number(args.flags & 0xffff_ffffn)
+  if ((flags & (CSIGNAL | CLONE_DETACHED)) !== 0) return -EINVAL
+  if (clearHandlers && (flags & CLONE_SIGHAND) !== 0) return -EINVAL
+  if ((flags & (CLONE_THREAD | CLONE_PARENT)) !== 0 && exit_signal !== 0) return -EINVAL
   if ((args.stack === 0) !== (args.stack_size === 0)) return -EINVAL
   return {
+    clearHandlers,
+    intoCgroup,
+    wantedIds,
     flags,
-    exitSignal: args.exit_signal,
+    exitSignal: exit_signal,
     stackPointer: args.stack + args.stack_size,
     tls: args.tls,
     parentTid: args.parent_tid,
@@ -117,6 +156,7 @@ export const sysProcess = [
       // the old call has one word for both results
       if ((flags & CLONE_PIDFD) !== 0 && (flags & CLONE_PARENT_SETTID) !== 0) return -EINVAL
       return cloneWith(task, {
+        ...elder,
         flags: (flags % 0x1_0000_0000) & ~CSIGNAL,
         exitSignal: flags & CSIGNAL,
         stackPointer,
@@ -135,10 +175,10 @@ export const sysProcess = [
     (task, at, length) => {
       const args = readCloneArgs(task, at, length)
       if (typeof args === "number") return args
-      const request = clone3Request(task, args)
+      const request = clone3Request(task, args, length)
       return typeof request === "number" ? request : cloneWith(task, request)
     },
-    { partial: "cgroup and time namespaces, set_tid and cgroup are refused" }
+    { partial: "cgroup and time namespaces are refused; there is no cgroup filesystem: CLONE_INTO_CGROUP gives EBADF" }
   ),
   declare("fork", [], (task) => cloneWith(task, { ...nothing, flags: 0, exitSignal: SIGCHLD })),
   declare("vfork", [], (task) => cloneWith(task, { ...nothing, flags: CLONE_VM | CLONE_VFORK, exitSignal: SIGCHLD })),

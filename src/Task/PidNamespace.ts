@@ -4,7 +4,7 @@
  * Everywhere in the kernel ids are the sandbox's own, those of the first namespace. One below it keeps what its processes
  * are called there; ids are translated where a guest gives or gets one.
  */
-import { EAGAIN, ENOMEM } from "../Abi/Errno.ts"
+import { EAGAIN, EEXIST, ENOMEM } from "../Abi/Errno.ts"
 import { WaitQueue } from "../Sync/WaitQueue.ts"
 import type { Namespace, NamespaceIdentity } from "../Vfs/Namespace.ts"
 import type { UserNamespace } from "../Vfs/UserNamespace.ts"
@@ -63,15 +63,27 @@ export class PidNamespace implements Namespace {
     return at === this
   }
 
-  /** Gives the sandbox's `id` one of its own here: 0, -EAGAIN if all are taken, -ENOMEM if it is closed. */
-  add(id: number): number {
+  /**
+   * Gives the sandbox's `id` one of its own here, `wanted` if that is said: 0, -EAGAIN if all are taken, -EEXIST if that
+   * one is, -ENOMEM if the namespace is closed.
+   */
+  add(id: number, wanted?: number): number {
     if (this.closed) return -ENOMEM
+    if (wanted !== undefined) {
+      if (this.#outside.has(wanted)) return -EEXIST
+      this.#enter(id, wanted)
+      return 0
+    }
     if (this.#outside.size >= PID_MAX - 1) return -EAGAIN
     do this.#last = this.#last + 1 >= PID_MAX ? 1 : this.#last + 1
     while (this.#outside.has(this.#last))
-    this.#outside.set(this.#last, id)
-    this.#inside.set(id, this.#last)
+    this.#enter(id, this.#last)
     return 0
+  }
+
+  #enter(id: number, own: number): void {
+    this.#outside.set(own, id)
+    this.#inside.set(id, own)
   }
 
   /** The sandbox's `id` is in use no more. It is remembered for a while. */

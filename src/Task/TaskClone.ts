@@ -2,7 +2,7 @@
  * clone(2): a new thread, or a new process.
  */
 import * as Effect from "effect/Effect"
-import { EAGAIN, EINVAL, ERESTARTNOINTR } from "../Abi/Errno.ts"
+import { EAGAIN, EBADF, EINVAL, EPERM, ERESTARTNOINTR } from "../Abi/Errno.ts"
 import {
   CLONE_CHILD_CLEARTID,
   CLONE_CHILD_SETTID,
@@ -23,6 +23,8 @@ import {
   CLONE_VFORK,
   CLONE_VM
 } from "../Abi/Clone.ts"
+import { CAP_CHECKPOINT_RESTORE, CAP_SYS_ADMIN } from "../Abi/Capability.ts"
+import { hasCapabilityIn } from "../Vfs/Credentials.ts"
 import { Reg } from "../Abi/Registers.ts"
 import { SemaphoreUndo } from "../Ipc/Semaphores.ts"
 import type { MemoryManager } from "../Memory/MemoryManager.ts"
@@ -33,7 +35,7 @@ import { watchCpuLimit } from "./CpuLimit.ts"
 import { orRefused } from "./HostRefusal.ts"
 import { copyFileContext, copyNamespaces } from "./Namespaces.ts"
 import { idFor } from "./PidLookup.ts"
-import type { PidNamespace } from "./PidNamespace.ts"
+import { PID_MAX, type PidNamespace } from "./PidNamespace.ts"
 import { inheritScheduling } from "./Scheduling.ts"
 import { Task } from "./Task.ts"
 import { inheritSeccomp } from "./TaskSeccomp.ts"
@@ -56,13 +58,19 @@ export interface CloneRequest {
   /** Makes the descriptor of CLONE_PIDFD; what it returns goes to `pidFdAddress`. */
   readonly openPidFd: ((child: ThreadGroup) => number) | undefined
   readonly pidFdAddress: number
+  /** No signal has a handler in the child: CLONE_CLEAR_SIGHAND. */
+  readonly clearHandlers: boolean
+  /** CLONE_INTO_CGROUP. */
+  readonly intoCgroup: boolean
+  /** Its ids, in its own PID namespace and those above it, as far as they are asked for: clone3(2)'s set_tid. */
+  readonly wantedIds: ReadonlyArray<number>
 }
 
 /** As whom the child runs, and where. */
 type Standing = Pick<Task, "credentials" | "namespaces">
 
-/** 0, or -EINVAL for a combination that clone(2) refuses. */
-const validate = ({ namespaces, threadGroup }: Task, { flags }: CloneRequest): number => {
+/** 0, or -errno for what clone(2) refuses. */
+const validate = ({ namespaces, threadGroup }: Task, { flags, intoCgroup }: CloneRequest): number => {
   if ((flags & CLONE_FS) !== 0 && (flags & (CLONE_NEWNS | CLONE_NEWUSER)) !== 0) return -EINVAL
   if ((flags & CLONE_THREAD) !== 0 && (flags & CLONE_SIGHAND) === 0) return -EINVAL
   if ((flags & CLONE_SIGHAND) !== 0 && (flags & CLONE_VM) === 0) return -EINVAL
@@ -71,7 +79,8 @@ const validate = ({ namespaces, threadGroup }: Task, { flags }: CloneRequest): n
   if ((flags & CLONE_THREAD) !== 0 && namespaces.pidForChildren !== threadGroup.pidNamespace) return -EINVAL
   if ((flags & CLONE_PIDFD) !== 0 && (flags & (CLONE_THREAD | CLONE_DETACHED)) !== 0) return -EINVAL
   if ((flags & CLONE_THREAD) !== 0 && (flags & (CLONE_NEWUSER | CLONE_NEWPID)) !== 0) return -EINVAL
-  return 0
+  // there is no cgroup filesystem from which the descriptor could come
+  return intoCgroup ? -EBADF : 0
 }
 
 /** Makes the child: its tid, or -errno. The parent of a CLONE_VFORK is stopped afterwards until the child is done. */
@@ -98,7 +107,9 @@ export const clone = Effect.fnUntraced(function* (
   const child = yield* Mutex.sectionAll([taskSet.mutex, parent.threadGroup.handlers.mutex], () => {
     // one that came meanwhile, for the whole process group: it must find the child there, or no child yet
     if (hasDeliverableSignal(parent)) return -ERESTARTNOINTR
-    const tid = taskSet.allocateId(namespaces.pidForChildren)
+    const refused = refusesIds(parent, namespaces.pidForChildren, request.wantedIds)
+    if (refused < 0) return refused
+    const tid = taskSet.allocateId(namespaces.pidForChildren, request.wantedIds)
     return tid < 0 ? tid : makeTask(parent, request, tid, memory, { credentials, namespaces })
   })
   if (typeof child === "number") {
@@ -121,6 +132,23 @@ export const clone = Effect.fnUntraced(function* (
   parent.system.startTask(child)
   return idFor(parent, child.tid)
 })
+
+/** 0, or why ids can't be chosen so: -EINVAL, -EPERM. */
+const refusesIds = (parent: Task, innermost: PidNamespace, wanted: ReadonlyArray<number>): number => {
+  if (wanted.length > innermost.level + 1) return -EINVAL
+  let namespace: PidNamespace | undefined = innermost
+  for (const id of wanted) {
+    if (namespace === undefined || id < 1 || id >= PID_MAX) return -EINVAL
+    // the first process of a namespace is its init
+    if (id !== 1 && namespace.parent !== undefined && namespace.init === undefined) return -EINVAL
+    const isPermitted =
+      hasCapabilityIn(parent.credentials, namespace.owner, CAP_CHECKPOINT_RESTORE) ||
+      hasCapabilityIn(parent.credentials, namespace.owner, CAP_SYS_ADMIN)
+    if (!isPermitted) return -EPERM
+    namespace = namespace.parent
+  }
+  return 0
+}
 
 interface ChildMemory {
   readonly context: PlatformContext
@@ -181,12 +209,13 @@ const makeTask = (
 
 const makeGroup = (
   parent: Task,
-  { exitSignal, flags }: CloneRequest,
+  { clearHandlers, exitSignal, flags }: CloneRequest,
   tgid: number,
   pidNamespace: PidNamespace
 ): ThreadGroup => {
   const from = parent.threadGroup
-  const handlers = (flags & CLONE_SIGHAND) !== 0 ? from.handlers : from.handlers.copy()
+  const copyHandlers = () => (clearHandlers ? from.handlers.copyForExec() : from.handlers.copy())
+  const handlers = (flags & CLONE_SIGHAND) !== 0 ? from.handlers : copyHandlers()
   const group = new ThreadGroup({
     tgid,
     pidNamespace,

@@ -302,7 +302,7 @@ export const returnFromHandler = (task: Task): Result => {
   if (image === undefined) return refuseReturn(task)
   const restore = (): number => {
     task.setBlocked(mask)
-    restoreStack(task, stack)
+    restoreStack(task, stack, at)
     return 0
   }
   if (task.context.setExtendedStateNow(image)) return restore()
@@ -332,9 +332,9 @@ const readExtendedState = (task: Task, at: number, start: number, copy: Uint8Arr
   return SignalFrame.decodeExtendedState(carried, features, task.system.platform.extendedState.size)
 }
 
-/** sigaltstack(2) with what the frame says, its errors ignored. */
-const restoreStack = (task: Task, { ss_flags, ss_size, ss_sp }: StackT): void => {
-  if (isOnStack(task.signalStack, task.registers.ulong(Reg.rsp))) return
+/** sigaltstack(2) with what the frame says, its errors ignored; by who is still on the stack of the frame, at `stackPointer`. */
+const restoreStack = (task: Task, { ss_flags, ss_size, ss_sp }: StackT, stackPointer: number): void => {
+  if (isOnStack(task.signalStack, stackPointer)) return
   const mode = (ss_flags & ~SS_AUTODISARM) >>> 0
   if (mode === SS_DISABLE) task.signalStack = { ...disabledSignalStack, flags: ss_flags }
   else if ((mode === 0 || mode === SS_ONSTACK) && ss_size >= MINSIGSTKSZ) {

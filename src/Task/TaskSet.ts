@@ -1,7 +1,7 @@
 /**
  * All tasks of a sandbox, and the mutex over the family tree: parents and children, process groups, sessions, ids.
  */
-import { EAGAIN } from "../Abi/Errno.ts"
+import { EAGAIN, EEXIST } from "../Abi/Errno.ts"
 import { Mutex } from "../Sync/Mutex.ts"
 import { Identities } from "./Identities.ts"
 import { PID_MAX, type PidNamespace } from "./PidNamespace.ts"
@@ -27,14 +27,17 @@ export class TaskSet {
 
   /**
    * An id that no task, process group or session uses, with a number in `namespace` and those above it; -EAGAIN if all
-   * are taken, -ENOMEM if the namespace has ended.
+   * are taken, -ENOMEM if the namespace has ended. `wanted`: what it is to be in that namespace and those above it, from
+   * the innermost on, where that matters; -EEXIST if one is in use there.
    */
-  allocateId(namespace: PidNamespace): number {
+  allocateId(namespace: PidNamespace, wanted: ReadonlyArray<number> = []): number {
+    const own = wanted[namespace.level]
+    if (own !== undefined) return own === INIT_PID || this.isUsed(own) ? -EEXIST : this.#enroll(own, namespace, wanted)
     for (let tries = 0; tries < PID_MAX; tries++) {
       this.#lastId = this.#lastId + 1 >= PID_MAX ? INIT_PID + 1 : this.#lastId + 1
       const id = this.#lastId
       if (!this.isUsed(id))
-        return namespace.parent === undefined && this.#nested.size === 0 ? id : this.#enroll(id, namespace)
+        return namespace.parent === undefined && this.#nested.size === 0 ? id : this.#enroll(id, namespace, wanted)
     }
     return -EAGAIN
   }
@@ -50,11 +53,11 @@ export class TaskSet {
     return this.tasks.has(id) || this.groups.has(id) || this.processGroups.has(id) || this.sessions.has(id)
   }
 
-  #enroll(id: number, namespace: PidNamespace): number {
+  #enroll(id: number, namespace: PidNamespace, wanted: ReadonlyArray<number>): number {
     for (let at = this.#nested.get(id); at !== undefined; at = at.parent) at.forget(id)
     this.#nested.delete(id)
     for (let at: PidNamespace | undefined = namespace; at?.parent !== undefined; at = at.parent) {
-      const error = at.add(id)
+      const error = at.add(id, wanted[namespace.level - at.level])
       if (error < 0) {
         for (let done: PidNamespace | undefined = namespace; done !== at && done !== undefined; done = done.parent) {
           done.release(id)

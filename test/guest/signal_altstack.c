@@ -1,4 +1,7 @@
 #include "guest.h"
+#ifndef SS_AUTODISARM
+#define SS_AUTODISARM (1u << 31)
+#endif
 #include <setjmp.h>
 
 static char alternate[65536];
@@ -14,6 +17,16 @@ static void show(int signo) {
   sigaltstack(NULL, &now);
   say("signal %d: alternate=%d flags=%d", signo, on_alternate(&here), now.ss_flags);
   TRY(sigaltstack(&other, NULL));
+}
+
+/* A handler on a stack that was disarmed for it may do with it what it likes. */
+static int changes;
+static void change(int signo) {
+  (void)signo;
+  stack_t none = {.ss_flags = SS_DISABLE}, again = {.ss_sp = alternate, .ss_size = sizeof alternate};
+  if (changes & 1) TRY(sigaltstack(&none, NULL));
+  if (changes & 2) TRY(sigaltstack(&again, NULL));
+  if (changes & 4) raise(SIGUSR2);
 }
 
 static void overflow(int signo, siginfo_t *info, void *context) {
@@ -56,5 +69,20 @@ int main(void) {
   say("recovered");
   if (sigsetjmp(back, 1) == 0) INT(deep(1));
   say("recovered again");
+  handle(SIGUSR1, change, SA_ONSTACK);
+  handle(SIGUSR2, show, SA_ONSTACK);
+  for (changes = 0; changes < 8; changes++) {
+    stack.ss_flags = (int)SS_AUTODISARM;
+    TRY(sigaltstack(&stack, NULL));
+    raise(SIGUSR1);
+    sigaltstack(NULL, &old);
+    say("changes %d: flags %#x, the same %d", changes, old.ss_flags, old.ss_sp == alternate);
+  }
+  for (unsigned flags = 0; flags < 4; flags++) {
+    stack.ss_flags = (int)(flags | SS_AUTODISARM);
+    say("flags %u: %s", flags, sigaltstack(&stack, NULL) == -1 ? errname(errno) : "ok");
+  }
+  stack.ss_flags = 1 << 30;
+  TRY(sigaltstack(&stack, NULL));
   return 0;
 }

@@ -25,6 +25,12 @@ export const F_OFD_SETLKW = 38
 export const F_SETLEASE = 1024
 export const F_GETLEASE = 1025
 export const F_NOTIFY = 1026
+export const DN_ACCESS = 0x1
+export const DN_MODIFY = 0x2
+export const DN_CREATE = 0x4
+export const DN_DELETE = 0x8
+export const DN_RENAME = 0x10
+export const DN_ATTRIB = 0x20
 /** F_NOTIFY: go on after the first event. */
 export const DN_MULTISHOT = 0x8000_0000
 export const F_DUPFD_QUERY = 1027

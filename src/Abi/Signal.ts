@@ -127,6 +127,7 @@ export const SI_TIMER = -2
 /** si_code of signal-driven I/O. */
 export const POLL_IN = 1
 export const POLL_OUT = 2
+export const POLL_MSG = 3
 export const SI_SIGIO = -5
 export const SI_TKILL = -6
 export const SI_DETHREAD = -7

@@ -29,6 +29,7 @@ import { type NewTimes, changeMode, changeOwner, changeSize, changeTimes } from 
 import type { Location } from "../Vfs/Mount.ts"
 import type { Stat } from "../Vfs/Stat.ts"
 import { fileOf } from "./Blocking.ts"
+import { whenLeasesAllow } from "./FileWatch.ts"
 import { locationTarget } from "./PathArgument.ts"
 
 const FOLLOW = { follow: true }
@@ -196,7 +197,7 @@ export const truncate = declare("truncate", [string("path"), long("length")], (t
   const place = locationTarget(task, AT_FDCWD, path, FOLLOW, -EINVAL)
   if (typeof place === "number") return place
   if (isRegular(place.dentry.inode!.mode) && exceedsLimit(task, place.dentry.inode!.stat(), length)) return -EFBIG
-  return changeSize(task.system.vfs, task, place, length)
+  return whenLeasesAllow(task, place.dentry.inode!, () => changeSize(task.system.vfs, task, place, length))
 })
 
 /** Whether a file would grow beyond RLIMIT_FSIZE: then SIGXFSZ is sent, too. */

@@ -18,6 +18,7 @@ import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import { ownerOrCapable } from "../Vfs/Permission.ts"
 import { PipeDescription } from "../Vfs/Pipe.ts"
 import { fileOf } from "./Blocking.ts"
+import { getLease, notifyOfDirectory, setLease } from "./FileWatch.ts"
 import { listenerRequest } from "./SeccompListener.ts"
 import { namespaceRequest } from "./SysNamespace.ts"
 import { terminalRequest } from "./SysTerminal.ts"
@@ -201,10 +202,11 @@ const fileCommand = (task: Task, fd: number, file: OpenFileDescription, command:
     case F.F_GETPIPE_SZ:
       return file instanceof PipeDescription ? file.pipe.capacity : -EBADF
     case F.F_NOTIFY:
-      // only its end is known: there is never anything to end
-      return (argument & ~F.DN_MULTISHOT) === 0 ? 0 : -EINVAL
+      return notifyOfDirectory(task, fd, file, argument | 0)
     case F.F_GETLEASE:
-      return F.F_UNLCK
+      return getLease(file)
+    case F.F_SETLEASE:
+      return setLease(task, fd, file, argument | 0)
     case F.F_GET_RW_HINT:
     case F.F_SET_RW_HINT:
       return lifetimeHint(task, file, command, argument)
@@ -231,7 +233,7 @@ export const fcntl = declare(
       ? fcntlLock(task, fdNumber, file, command, argument)
       : fileCommand(task, fdNumber, file, command, argument)
   },
-  { partial: "leases and directory notification (but for its end) give EINVAL" }
+  { partial: "execve(2) breaks no lease" }
 )
 
 const setFlagFromInt = (task: Task, file: OpenFileDescription, pointer: number, flag: number): number => {

@@ -110,7 +110,19 @@ const waitForPeer = (task: Task, pending: PendingOpen, bits: number): Result => 
     opened = true
     return install(task, file, bits)
   }
+  const { patience } = pending
+  const expiry =
+    patience === undefined
+      ? {}
+      : {
+          deadline: task.system.timekeeper.monotonic() + patience,
+          expired: () => {
+            pending.expire()
+            return attempt()
+          }
+        }
   return waitUntil(task, [{ queue: pending.waiters, events: POLLIN }], attempt, {
+    ...expiry,
     finally: () => {
       if (!opened) pending.cancel()
     }

@@ -10,6 +10,7 @@ import { AVAILABLE_ACTIONS } from "../Seccomp/SeccompLog.ts"
 import type { Entropy } from "../Time/Entropy.ts"
 import { MAX_QUEUED_EVENTS, MAX_USER_INSTANCES, MAX_USER_WATCHES } from "../Vfs/Inotify.ts"
 import type { Caller } from "../Vfs/Inode.ts"
+import { LEASE_BREAK_TIME } from "../Vfs/Leases.ts"
 import { GeneratedFile, type PseudoFs, type StaticDirectory } from "../Vfs/PseudoFs.ts"
 import { namespacesOf } from "./Namespaces.ts"
 import { beginning } from "./ProcSubject.ts"
@@ -121,6 +122,9 @@ const tree = (system: System): Directory => {
             max_user_watches: MAX_USER_WATCHES
           }
         },
+        "dir-notify-enable": 1,
+        "lease-break-time": Number(LEASE_BREAK_TIME / 1_000_000_000n),
+        "leases-enable": 1,
         mqueue: {
           directory: {
             msg_default: MSG_MAX,

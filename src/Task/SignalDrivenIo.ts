@@ -4,9 +4,9 @@
  */
 import { F_OWNER_PGRP, F_OWNER_TID } from "../Abi/Fcntl.ts"
 import { O_ASYNC } from "../Abi/OpenFlags.ts"
-import { POLLIN, POLLOUT, POLLRDNORM, POLLWRBAND, POLLWRNORM } from "../Abi/Poll.ts"
+import { POLLIN, POLLMSG, POLLOUT, POLLRDNORM, POLLWRBAND, POLLWRNORM } from "../Abi/Poll.ts"
 import { kernelSigInfo, type SigInfo } from "../Abi/SigInfo.ts"
-import { POLL_IN, POLL_OUT, SIGIO } from "../Abi/Signal.ts"
+import { POLL_IN, POLL_MSG, POLL_OUT, SIGIO } from "../Abi/Signal.ts"
 import type { Waiter } from "../Sync/WaitQueue.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import type { System } from "./System.ts"
@@ -32,33 +32,41 @@ class SignalDrivenIo implements Waiter {
 
   /** Both ends of a pipe share a queue: each looks at its own direction. */
   wake(events: number): void {
-    if ((events & IN_BAND) !== 0 && this.#file.readable) this.#send(POLL_IN, IN_BAND)
-    else if ((events & OUT_BAND) !== 0 && this.#file.writable) this.#send(POLL_OUT, OUT_BAND)
+    if ((events & IN_BAND) !== 0 && this.#file.readable) sendIoSignal(this.#system, this.#file, this.#fd, POLL_IN)
+    else if ((events & OUT_BAND) !== 0 && this.#file.writable)
+      sendIoSignal(this.#system, this.#file, this.#fd, POLL_OUT)
   }
+}
 
-  #send(code: number, band: number): void {
-    const { pid, signal, type } = this.#file.asyncOwner
-    if (pid === 0) return
-    const info: SigInfo =
-      signal === 0 ? kernelSigInfo(SIGIO) : { _tag: "Poll", signo: signal, code, band, fd: this.#fd }
-    const { groups, processGroups, tasks } = this.#system.taskSet
-    if (type === F_OWNER_TID) {
-      const task = tasks.get(pid)
-      if (task !== undefined && this.#maySignal(task.threadGroup)) sendToTask(task, info)
-      return
-    }
-    const group = groups.get(pid)
-    const targets = type === F_OWNER_PGRP ? (processGroups.get(pid)?.members ?? []) : group === undefined ? [] : [group]
-    for (const target of targets) if (this.#maySignal(target)) sendToGroup(target, info)
-  }
+const BANDS: Readonly<Record<number, number>> = {
+  [POLL_IN]: IN_BAND,
+  [POLL_OUT]: OUT_BAND,
+  [POLL_MSG]: POLLIN | POLLRDNORM | POLLMSG
+}
 
-  /** Whether who has set the owner may send it signals: as kill(2), by the ids of that time. */
-  #maySignal({ leader }: ThreadGroup): boolean {
-    const { euid, uid } = this.#file.asyncOwner
-    if (leader === undefined) return false
-    const { ruid, suid } = leader.credentials
-    return euid === 0 || [ruid, suid].some((id) => id === euid || id === uid)
+/** Sends whoever F_SETOWN of `file` names its signal. `code`: POLL_*, the reason; `fd`: by which descriptor it asked. */
+export const sendIoSignal = (system: System, file: OpenFileDescription, fd: number, code: number): void => {
+  const { pid, signal, type } = file.asyncOwner
+  if (pid === 0) return
+  const info: SigInfo =
+    signal === 0 ? kernelSigInfo(SIGIO) : { _tag: "Poll", signo: signal, code, band: BANDS[code] ?? 0, fd }
+  const { groups, processGroups, tasks } = system.taskSet
+  if (type === F_OWNER_TID) {
+    const task = tasks.get(pid)
+    if (task !== undefined && maySignal(file, task.threadGroup)) sendToTask(task, info)
+    return
   }
+  const group = groups.get(pid)
+  const targets = type === F_OWNER_PGRP ? (processGroups.get(pid)?.members ?? []) : group === undefined ? [] : [group]
+  for (const target of targets) if (maySignal(file, target)) sendToGroup(target, info)
+}
+
+/** Whether who has set the owner may send it signals: as kill(2), by the ids of that time. */
+const maySignal = (file: OpenFileDescription, { leader }: ThreadGroup): boolean => {
+  const { euid, uid } = file.asyncOwner
+  if (leader === undefined) return false
+  const { ruid, suid } = leader.credentials
+  return euid === 0 || [ruid, suid].some((id) => id === euid || id === uid)
 }
 
 /** Has `file` follow its O_ASYNC flag, which was just set or cleared by way of descriptor `fd`. */

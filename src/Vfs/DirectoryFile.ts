@@ -7,13 +7,16 @@ import { SEEK_CUR, SEEK_SET } from "../Abi/At.ts"
 import { O_NOATIME } from "../Abi/OpenFlags.ts"
 import { type Caller, type Inode, type ListedEntry, type OpenRequest, openerOf } from "./Inode.ts"
 import { type Location, pathOf } from "./Mount.ts"
+import type { Watcher } from "./Notifications.ts"
 import { type DirectorySink, OpenFileDescription } from "./OpenFileDescription.ts"
 import type { Stat } from "./Stat.ts"
 
 const FIRST_ENTRY = 2
 
 export class DirectoryFile extends OpenFileDescription {
-  readonly #inode: Inode
+  readonly inode: Inode
+  /** Who asked by way of this, F_NOTIFY, by descriptor table. Atomic: DirectoryNotification. */
+  readonly notifications = new Map<object, Watcher>()
   readonly #location: Location
   /** Who opened it: whose view of a synthetic directory it lists. */
   readonly #caller: Caller
@@ -25,13 +28,13 @@ export class DirectoryFile extends OpenFileDescription {
 
   constructor(inode: Inode, request: OpenRequest) {
     super(request.flags)
-    this.#inode = inode
+    this.inode = inode
     this.#location = request.location
     this.#caller = openerOf(request.caller)
   }
 
   override stat(): Stat | number {
-    return this.#inode.stat()
+    return this.inode.stat()
   }
 
   override location(): Location {
@@ -43,7 +46,11 @@ export class DirectoryFile extends OpenFileDescription {
   }
 
   override lockTarget(): object {
-    return this.#inode
+    return this.inode
+  }
+
+  override onDescriptorClosed(table: object): void {
+    this.notifications.get(table)?.end()
   }
 
   override read(_into: Uint8Array): number {
@@ -74,7 +81,7 @@ export class DirectoryFile extends OpenFileDescription {
     const { dentry } = this.#location
     if (dentry.unlinked) return -ENOENT
     if (this.#offset === 0) {
-      if (!sink({ name: ".", ino: this.#inode.ino, type: direntType(this.#inode.mode), nextOffset: 1 })) return 0
+      if (!sink({ name: ".", ino: this.inode.ino, type: direntType(this.inode.mode), nextOffset: 1 })) return 0
       this.#offset = 1
     }
     if (this.#offset === 1) {
@@ -83,9 +90,9 @@ export class DirectoryFile extends OpenFileDescription {
       this.#offset = FIRST_ENTRY
     }
     if (this.#pass === undefined) {
-      const listing = this.#inode.list(this.#caller)
+      const listing = this.inode.list(this.#caller)
       if (typeof listing === "number") return listing
-      if ((this.statusFlags & O_NOATIME) === 0) this.#inode.accessed(this.#location.mount.flags)
+      if ((this.statusFlags & O_NOATIME) === 0) this.inode.accessed(this.#location.mount.flags)
       this.#pass = listing.from(this.#offset)
     }
     for (;;) {

@@ -12,6 +12,7 @@ import type { AccessList, AccessListKind } from "./AccessList.ts"
 import type { Credentials } from "./Credentials.ts"
 import type { Filesystem } from "./Filesystem.ts"
 import type { FsContext } from "./FsContext.ts"
+import type { Leases } from "./Leases.ts"
 import type { Location } from "./Mount.ts"
 import type { Watcher } from "./Notifications.ts"
 import type { OpenFileDescription } from "./OpenFileDescription.ts"
@@ -102,6 +103,10 @@ export abstract class Inode {
   /** Descriptions open for writing, and for execution, of a regular file: the two exclude each other (ETXTBSY). */
   writers = 0
   executors = 0
+  /** Descriptions open for reading only. */
+  readers = 0
+  /** Atomic: Leases. */
+  leases: Leases | undefined
   /** Descriptions of it, O_PATH included: without these and without a name it is gone. */
   descriptions = 0
   /** O_TMPFILE made it, without O_EXCL: it may get a first name, which else a file without a name can't. */

@@ -65,6 +65,7 @@ export class RegularFile extends OpenFileDescription {
     this.#inode = inode
     if (this.#executes) inode.executors++
     else if (this.writable) inode.writers++
+    if (!this.writable) inode.readers++
     this.#clearsPrivileges = !hasCapability(request.caller.credentials, CAP_FSETID)
   }
 
@@ -179,6 +180,7 @@ export class RegularFile extends OpenFileDescription {
   protected override onLastClose(): void {
     if (this.#executes) this.#inode.executors--
     else if (this.writable) this.#inode.writers--
+    if (!this.writable) this.#inode.readers--
     this.#data.close()
   }
 }

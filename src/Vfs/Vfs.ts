@@ -9,6 +9,7 @@ import { CAP_FSETID } from "../Abi/Capability.ts"
 import { makedev } from "../Abi/Device.ts"
 import {
   EACCES,
+  EAGAIN,
   EEXIST,
   EFBIG,
   EISDIR,
@@ -44,6 +45,7 @@ import {
   O_NOATIME,
   O_NOCTTY,
   O_NOFOLLOW,
+  O_NONBLOCK,
   O_PATH,
   O_RDONLY,
   O_TMPFILE,
@@ -65,7 +67,7 @@ import { FIRST_NAMESPACE_INO, type NamespaceIdentity } from "./Namespace.ts"
 import { OpenFileDescription } from "./OpenFileDescription.ts"
 import { PathFile } from "./PathFile.ts"
 import { PathWalk } from "./PathWalk.ts"
-import { PendingOpen } from "./PendingOpen.ts"
+import { LeasedOpen, type PendingOpen } from "./PendingOpen.ts"
 import { mayAccess, ownerOrCapable, withoutPrivileges } from "./Permission.ts"
 import { MAX_FILE_SIZE } from "./RegularFile.ts"
 import { TmpFs, defaultLimit } from "./TmpFs.ts"
@@ -320,9 +322,23 @@ export class Vfs {
     if ((flags & O_NOATIME) !== 0 && !ownerOrCapable(inode, caller.credentials)) return -EPERM
     if (writes && type === S_IFREG && location.mount.refusesWrites) return -EROFS
     if (writes && type === S_IFREG && inode.executors > 0) return -ETXTBSY
+    const { leases } = inode
+    if (leases !== undefined && leases.break(writes)) {
+      if ((flags & O_NONBLOCK) !== 0) return -EAGAIN
+      return new LeasedOpen(inode, leases, writes, () => this.#openAllowed(caller, location, flags, truncates))
+    }
+    if (type === S_IFREG) return this.#openAllowed(caller, location, flags, truncates)
     const file = this.#openInode(inode, { flags: statusFlagsOf(flags), location, caller, created: false })
-    if (file instanceof OpenFileDescription) file.announce(location)
-    if (truncates && file instanceof OpenFileDescription) {
+    return file instanceof OpenFileDescription ? file.announce(location) : file
+  }
+
+  /** Opens the regular file at `location`, as nothing forbids it. */
+  #openAllowed(caller: Caller, location: Location, flags: number, truncates: boolean): OpenFileDescription | number {
+    const request = { flags: statusFlagsOf(flags), location, caller, created: false }
+    const file = location.dentry.inode!.open(request)
+    if (typeof file === "number") return file
+    file.announce(location)
+    if (truncates) {
       const error = this.truncate(caller, location.dentry, 0)
       if (error < 0) {
         file.release()

@@ -60,7 +60,7 @@ export const stateOf = (task: Task, caller: Caller): StateName => {
     case "VforkStop":
       return "D (disk sleep)"
     case undefined:
-      return task.runState._tag === "Syscall" && !task.attention ? "S (sleeping)" : "R (running)"
+      return task.isSleeping ? "S (sleeping)" : "R (running)"
   }
 }
 

@@ -151,6 +151,8 @@ export class Task {
    * `interrupt`, cleared by the fiber when it looks. Atomic.
    */
   #attention = false
+  /** Waits in `block`, and nothing has woken it yet. Atomic. */
+  #asleep = false
   /** The child fiber that carries the current wait. Owner: task fiber. */
   #wait: Fiber.Fiber<unknown, unknown> | undefined
 
@@ -200,6 +202,11 @@ export class Task {
     return this.#attention
   }
 
+  /** Whether it sleeps in a system call until something happens, rather than being busy with it. */
+  get isSleeping(): boolean {
+    return this.#asleep && !this.#attention
+  }
+
   /** The fiber is about to look at everything that may want its attention. */
   clearAttention(): void {
     this.#attention = false
@@ -239,10 +246,12 @@ export class Task {
     this.accounts.waits++
     const wait = Effect.callback<Wakeup>((resume) => {
       let done = false
+      this.#asleep = true
       let unsubscribe: (() => void) | undefined
       let cancel: (() => void) | undefined
       const stop = (): void => {
         done = true
+        this.#asleep = false
         unsubscribe?.()
         cancel?.()
       }

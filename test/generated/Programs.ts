@@ -3,6 +3,7 @@
  * thread each names (interpreter.c says how). Plain data, so that fast-check can shrink it and a file can keep it.
  */
 import * as fc from "fast-check"
+import type { Language } from "./Interpreter.ts"
 
 /**
  * [process, thread, name, ...arguments]; the arguments are Linux's numbers, processes are called by their number. Where
@@ -189,7 +190,7 @@ const family: fc.Arbitrary<Operation> = fc.oneof(
 )
 
 /** First a family to work with, then anything. */
-export const program: fc.Arbitrary<Program> = fc.record({
+const program: fc.Arbitrary<Program> = fc.record({
   session: fc.boolean(),
   catching: fc.oneof({ weight: 1, arbitrary: fc.constant(false) }, { weight: 4, arbitrary: fc.constant(true) }),
   operations: fc
@@ -201,10 +202,18 @@ export const program: fc.Arbitrary<Program> = fc.record({
 })
 
 /** A program in the interpreter's language. */
-export const print = ({ catching = false, operations, session }: Program): string =>
+const print = ({ catching = false, operations, session }: Program): string =>
   [
     `begin ${(session ? 1 : 0) + (catching ? 2 : 0)}`,
     ...operations.map((operation) => operation.join(" ")),
     "end",
     ""
   ].join("\n")
+
+export const processes: Language<Program> = {
+  program,
+  print,
+  executables: [
+    { name: "interpreter", sources: ["interpreter.c", "operations.c", "interpreter.h"], flags: ["-pthread"] }
+  ]
+}

@@ -3,11 +3,14 @@
  */
 import * as fc from "fast-check"
 import type { Platform } from "../conformance/Platforms.ts"
-import { type Verdict, compare, differs } from "./Interpreter.ts"
-import { type Program, program } from "./Programs.ts"
+import { type Language, type Verdict, compare, differs } from "./Interpreter.ts"
 
 /** The first `count` programs of `seed`. */
-export const generate = (seed: number, count: number): ReadonlyArray<Program> => {
+export const generate = <Program>(
+  { program }: Language<Program>,
+  seed: number,
+  count: number
+): ReadonlyArray<Program> => {
   const programs: Array<Program> = []
   fc.assert(
     fc.property(program, (each) => {
@@ -19,11 +22,16 @@ export const generate = (seed: number, count: number): ReadonlyArray<Program> =>
 }
 
 /** The smallest program that fast-check makes of number `index` of `seed` and that still differs. */
-export const shrink = async (platform: Platform, seed: number, index: number): Promise<Verdict | undefined> => {
+export const shrink = async <Program>(
+  language: Language<Program>,
+  platform: Platform,
+  seed: number,
+  index: number
+): Promise<Verdict<Program> | undefined> => {
   let smallest: Program | undefined
   await fc.check(
-    fc.asyncProperty(program, async (each) => {
-      if (!(await differs(platform, each))) return true
+    fc.asyncProperty(language.program, async (each) => {
+      if (!(await differs(language, platform, each))) return true
       smallest = each
       return false
     }),
@@ -37,6 +45,6 @@ export const shrink = async (platform: Platform, seed: number, index: number): P
     }
   )
   if (smallest === undefined) return undefined
-  const [verdict] = await compare(platform, [smallest])
+  const [verdict] = await compare(language, platform, [smallest])
   return verdict?.outcome === "different" ? verdict : undefined
 }

@@ -1,15 +1,17 @@
 /**
- * For whoever works on a difference: `node test/generated/explore.ts COUNT [SEED]` looks for differences and shrinks the
- * first few; `node test/generated/explore.ts FILE.json` runs one program and shows a diff.
+ * For whoever works on a difference: `node test/generated/explore.ts LANGUAGE COUNT [SEED]` looks for differences and
+ * shrinks the first few; `node test/generated/explore.ts LANGUAGE FILE.json` runs one program and shows a diff. LANGUAGE is
+ * `processes` or `tracing`.
  */
 import { spawnSync } from "node:child_process"
 import { readFileSync, writeFileSync } from "node:fs"
 import { PLATFORMS } from "../conformance/Platforms.ts"
-import { build, compare, type Verdict } from "./Interpreter.ts"
-import { type Program, print } from "./Programs.ts"
+import { build, compare, type Language, type Verdict } from "./Interpreter.ts"
+import { processes } from "./Programs.ts"
 import { generate, shrink } from "./Search.ts"
+import { tracing } from "./Tracing.ts"
 
-const showDiff = ({ native, sandboxed }: Verdict): void => {
+const showDiff = ({ native, sandboxed }: Verdict<unknown>): void => {
   writeFileSync("/tmp/generated.native", native)
   writeFileSync("/tmp/generated.sandboxed", sandboxed)
   console.log(
@@ -17,24 +19,26 @@ const showDiff = ({ native, sandboxed }: Verdict): void => {
   )
 }
 
-const platform = PLATFORMS[0]!
-const [what = "100", seedText = "1", limitText = "3"] = process.argv.slice(2)
-build()
-if (what.endsWith(".json")) {
-  const program = JSON.parse(readFileSync(what, "utf8")) as Program
-  for (const verdict of await compare(platform, [program])) {
-    console.log(print(program), verdict.outcome)
-    showDiff(verdict)
+const explore = async <Program>(language: Language<Program>, args: ReadonlyArray<string>): Promise<void> => {
+  const platform = PLATFORMS[0]!
+  const [what = "100", seedText = "1", limitText = "3"] = args
+  build(language)
+  if (what.endsWith(".json")) {
+    const program = JSON.parse(readFileSync(what, "utf8")) as Program
+    for (const verdict of await compare(language, platform, [program])) {
+      console.log(language.print(program), verdict.outcome)
+      showDiff(verdict)
+    }
+    return
   }
-} else {
   const seed = Number(seedText)
   const counts = { same: 0, chance: 0, different: 0, unsteady: 0 }
   let shrunk = 0
-  const programs = generate(seed, Number(what))
+  const programs = generate(language, seed, Number(what))
   for (let start = 0; start < programs.length; start += 25) {
     const batch = programs.slice(start, start + 25)
     const began = performance.now()
-    const verdicts = await compare(platform, batch)
+    const verdicts = await compare(language, platform, batch)
     for (const [index, verdict] of verdicts.entries()) {
       counts[verdict.outcome]++
       if (verdict.outcome === "unsteady" || (verdict.outcome === "different" && shrunk >= Number(limitText))) {
@@ -43,11 +47,14 @@ if (what.endsWith(".json")) {
       }
       if (verdict.outcome !== "different" || shrunk >= Number(limitText)) continue
       shrunk++
-      const smallest = (await shrink(platform, seed, start + index)) ?? verdict
-      console.log(`different: ${seed}:${start + index}\n${print(smallest.program)}`)
+      const smallest = (await shrink(language, platform, seed, start + index)) ?? verdict
+      console.log(`different: ${seed}:${start + index}\n${language.print(smallest.program)}`)
       console.log(JSON.stringify(smallest.program))
       showDiff(smallest)
     }
     console.log(`${start + batch.length}: ${JSON.stringify(counts)} ${Math.round(performance.now() - began)} ms`)
   }
 }
+
+const [name, ...rest] = process.argv.slice(2)
+await (name === "tracing" ? explore(tracing, rest) : explore(processes, rest))

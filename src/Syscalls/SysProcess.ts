@@ -21,7 +21,6 @@ import {
 } from "../Abi/Clone.ts"
 import { E2BIG, EFAULT, EINVAL } from "../Abi/Errno.ts"
 import { NSIG, SIGCHLD } from "../Abi/Signal.ts"
-import { exited } from "../Abi/Wait.ts"
 import {
   type Result,
   address,
@@ -38,8 +37,7 @@ import {
 import type { Task } from "../Task/Task.ts"
 import { type CloneRequest, clone } from "../Task/TaskClone.ts"
 import { type ExecStrings, execute } from "../Task/TaskExec.ts"
-import { exitGroup } from "../Task/TaskExit.ts"
-import { killTask } from "../Task/TaskSignals.ts"
+import { exitGroup, exitThread } from "../Task/TaskExit.ts"
 import { openPidFd } from "./SysPidFd.ts"
 
 const cloneWith = (task: Task, request: CloneRequest): Result => Effect.orDie(clone(task, request))
@@ -194,12 +192,6 @@ export const sysProcess = [
     (task, dir, path, argv, envp, flags) => exec(task, dir, path, argv, envp, flags),
     { partial: "capabilities of files are not honoured" }
   ),
-  declare("exit", [int("status")], (task, status) => {
-    task.exitStatus = exited(status)
-    return task.threadGroup.handlers.mutex.run(() => {
-      killTask(task)
-      return 0
-    })
-  }),
+  declare("exit", [int("status")], exitThread),
   declare("exit_group", [int("status")], exitGroup)
 ]

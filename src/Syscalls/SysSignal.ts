@@ -174,11 +174,12 @@ const SENDER_PID = 4
 const SENDER_UID = 8
 
 /** The number of the signal is looked at only once there is somebody to send it to. */
-const killOne = (task: Task, target: ThreadGroup, signo: number, info?: SigInfo): number => {
+const killOne = (task: Task, target: ThreadGroup, signo: number, info?: SigInfo, preferred?: Task): number => {
   if (signo !== 0 && !isSignal(signo)) return -EINVAL
   if (!mayKill(task, target, signo)) return -EPERM
   if (signo !== 0) {
-    sendToGroup(target, info === undefined ? userInfo(task, target, signo, SI_USER) : toldTo(task, target, info))
+    const sent = info === undefined ? userInfo(task, target, signo, SI_USER) : toldTo(task, target, info)
+    sendToGroup(target, sent, preferred)
   }
   return 0
 }
@@ -206,7 +207,8 @@ const groupOf = (task: Task, id: number): ThreadGroup | undefined =>
 const kill = (task: Task, id: number, signo: number): Result => {
   if (id > 0) {
     const target = groupOf(task, id)
-    return target === undefined ? -ESRCH : sent(target, killOne(task, target, signo))
+    // the thread that the id is of takes it if it will
+    return target === undefined ? -ESRCH : sent(target, killOne(task, target, signo, undefined, findTask(task, id)))
   }
   if (id === -1) {
     const others = [...task.system.taskSet.groups.values()].filter(
@@ -264,7 +266,7 @@ const rt_sigqueueinfo = (task: Task, tgid: number, signo: number, at: number): R
   if (signo !== 0 && !isSignal(signo)) return -EINVAL
   if (!mayKill(task, target, signo)) return -EPERM
   if (signo !== 0 && target.leader !== undefined && lacksRoom(target.leader, info)) return -EAGAIN
-  if (signo !== 0) sendToGroup(target, toldTo(task, target, info))
+  if (signo !== 0) sendToGroup(target, toldTo(task, target, info), findTask(task, tgid))
   return 0
 }
 

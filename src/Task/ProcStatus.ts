@@ -60,6 +60,8 @@ export const stateOf = (task: Task, caller: Caller): StateName => {
     case "VforkStop":
       return "D (disk sleep)"
     case undefined:
+      // an execve(2) waits for the other threads to go
+      if (task.threadGroup.execing === task) return "D (disk sleep)"
       return task.isSleeping ? "S (sleeping)" : "R (running)"
   }
 }

@@ -34,7 +34,7 @@ export class Subject {
   /** It was waited for, or the thread has ended: nothing about it can be read any more. */
   get gone(): boolean {
     const { group, task } = this
-    return group.state === "Dead" || (task !== group.leader && !group.tasks.has(task))
+    return group.state === "Dead" || (task !== group.leader && !group.tasks.has(task) && !group.unreaped.has(task))
   }
 
   /** Undefined once the thread has given its memory up. */

@@ -302,7 +302,7 @@ export class TaskDirectories {
   #tasks(subject: Subject): Inode {
     const { group, viewer } = subject
     const tasks = (): ReadonlyArray<Task> => {
-      const all = new Set(group.tasks)
+      const all = new Set([...group.tasks, ...group.unreaped])
       if (group.leader !== undefined && group.state !== "Dead") all.add(group.leader)
       return [...all].sort((a, b) => a.tid - b.tid)
     }

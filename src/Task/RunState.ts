@@ -22,6 +22,8 @@ export type RunState =
   | { readonly _tag: "SyscallEnter" }
   /** The tracer has seen the entry: do the call, or what it has become. */
   | { readonly _tag: "SyscallEntered" }
+  /** The tracer has seen the entry of a call that it emulates: skip the call. */
+  | { readonly _tag: "SyscallEmulated" }
   /** A filter (seccomp(2)) wants the tracer to look. */
   | { readonly _tag: "SeccompEnter" }
   /** The tracer has looked: do the call, or what it has become. */
@@ -43,6 +45,7 @@ export const App: RunState = { _tag: "App" }
 export const Syscall: RunState = { _tag: "Syscall" }
 export const SyscallEnter: RunState = { _tag: "SyscallEnter" }
 export const SyscallEntered: RunState = { _tag: "SyscallEntered" }
+export const SyscallEmulated: RunState = { _tag: "SyscallEmulated" }
 export const SeccompEnter: RunState = { _tag: "SeccompEnter" }
 export const SeccompEntered: RunState = { _tag: "SeccompEntered" }
 export const SyscallLeft: RunState = { _tag: "SyscallLeft" }

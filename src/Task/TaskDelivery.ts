@@ -40,6 +40,7 @@ import {
   forceSignal,
   joinGroupStop,
   killGroup,
+  sendAgain,
   unblockedSignals
 } from "./TaskSignals.ts"
 
@@ -178,8 +179,7 @@ const act = (task: Task, info: SigInfo): Taken => {
   if (action === "Catch") return { info, handler: group.handlers.take(signo), stopped: false }
   if (action === "Stop") {
     beginGroupStop(group, signo)
-    if (task.ptrace.traced) task.joinedStop = undefined // its tracer hears of it, even if it does of every one
-    else joinGroupStop(task)
+    if (!task.ptrace.traced) joinGroupStop(task)
   } else killGroup(group, fatalStatus(signo))
   return ignored
 }
@@ -218,7 +218,7 @@ const afterStop = (task: Task, info: SigInfo): SigInfo | undefined => {
           uid: tracer?.credentials.ruid ?? 0
         }
   if (!hasSignal(task.blocked, signo)) return delivered
-  task.pending.enqueue(delivered)
+  sendAgain(task, delivered)
   return undefined
 }
 
@@ -230,6 +230,7 @@ const enterHandler = (task: Task, info: SigInfo, action: SigAction, extendedStat
   const { frameState } = task.system
   const { registers, signalStack } = task
   concealStep(task)
+  if (!task.ptrace.traced) task.ptrace.stepping = false // a tracer that has ended left it so
   if (task.restart !== 0) {
     restartWithHandler(registers, task.call.nr, task.restart, action.sa_flags)
     task.restart = 0

@@ -6,6 +6,8 @@
  */
 import * as Effect from "effect/Effect"
 import { NSIG, SA_NOCLDWAIT, SIGCHLD, SIGKILL, SI_USER, CLD_EXITED, CLD_KILLED, CLD_DUMPED } from "../Abi/Signal.ts"
+import { ENOSYS } from "../Abi/Errno.ts"
+import { Reg } from "../Abi/Registers.ts"
 import { SIG_IGN } from "../Abi/SigAction.ts"
 import { POLLIN } from "../Abi/Poll.ts"
 import { type ExitStatus, exited, signaled } from "../Abi/Wait.ts"
@@ -22,6 +24,7 @@ import {
   completeGroupStop,
   isReparented,
   killGroup,
+  killTask,
   retarget,
   ringOf,
   sendToGroup,
@@ -313,5 +316,20 @@ export const leaveProcessGroup = (group: ThreadGroup, by: Task): void => {
 export const exitGroup = (task: Task, code: number): Result =>
   task.threadGroup.handlers.mutex.run(() => {
     killGroup(task.threadGroup, exited(code))
-    return 0
+    return neverReturn(task)
   })
+
+/** exit(2). */
+export const exitThread = (task: Task, code: number): Result =>
+  task.threadGroup.handlers.mutex.run(() => {
+    task.exitStatus = exited(code)
+    killTask(task)
+    return neverReturn(task)
+  })
+
+/** A tracer that looks on finds the task in a call that has no result yet. */
+const neverReturn = (task: Task): number => {
+  task.registers.set(Reg.rax, -ENOSYS)
+  task.keepRegisters = true
+  return 0
+}

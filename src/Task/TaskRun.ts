@@ -23,6 +23,7 @@ import {
   startTraced,
   leaveSyscall,
   leftSyscall,
+  skipEmulated,
   startEnteredSyscall
 } from "./TracedCall.ts"
 
@@ -72,6 +73,8 @@ const step = (task: Task, handler: () => boolean): Effect.Effect<RunState, Platf
       return enterSyscall(task)
     case "SyscallEntered":
       return startEnteredSyscall(task)
+    case "SyscallEmulated":
+      return skipEmulated(task)
     case "SeccompEnter":
       return enterTraced(task)
     case "SeccompEntered":

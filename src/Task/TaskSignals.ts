@@ -51,6 +51,9 @@ export const sendTimerSignal = (group: ThreadGroup, task: Task | undefined, info
   return true
 }
 
+/** A tracer has let a signal through that is blocked: it is pending once more. Guarded by: signal mutex. */
+export const sendAgain = (task: Task, info: SigInfo): void => send(task.threadGroup, task, info)
+
 /** A fault's signal: cannot be blocked or ignored; if it is, the action is reset first, as Linux forces it. */
 export const forceSignal = (task: Task, info: SigInfo): Effect.Effect<void> => {
   const { handlers } = task.threadGroup
@@ -144,6 +147,7 @@ const isFatal = (group: ThreadGroup, receiver: Task, signo: number): boolean =>
 const wants = (task: Task, signo: number): boolean => {
   if (task.killed || (hasSignal(task.blocked, signo) && !hasSignal(task.awaited, signo))) return false
   const stop = task.stops.internal?._tag
+  if (signo !== SIGKILL && task.ptrace.trapNotifyPending) return false // it is on its way into a stop
   return signo === SIGKILL || (stop !== "GroupStop" && stop !== "PtraceStop")
 }
 
@@ -200,11 +204,11 @@ export const discardIgnored = (group: ThreadGroup, signo: number): void => {
 /** SIGCONT resumes a stopped group even if it is blocked or ignored. Guarded by: signal mutex. */
 const continueGroup = (group: ThreadGroup): void => {
   discardEverywhere(group, STOP_SIGNALS)
+  for (const task of group.tasks) if (task.ptrace.seized) notifyTrap(task) // even if there is nothing to continue
   const stop = group.groupStop
   if (stop === undefined) return
   group.groupStop = undefined
   for (const task of group.tasks) {
-    if (task.ptrace.seized) notifyTrap(task)
     if (task.stops.internal?._tag !== "GroupStop") continue
     task.stops.endInternal()
     if (hasDeliverableSignal(task)) task.interrupt() // what came meanwhile disturbed nobody
@@ -218,9 +222,15 @@ const continueGroup = (group: ThreadGroup): void => {
 
 /** A task took a stop signal: the whole group is to stop. Guarded by: signal mutex. */
 export const beginGroupStop = (group: ThreadGroup, signal: number): void => {
-  if (group.groupStop !== undefined) return
-  group.groupStop = { signal, pending: group.tasks.size, completed: false }
+  const stop = (group.groupStop ??= { signal, reported: signal, pending: 0, completed: false })
+  stop.signal = signal
+  if (!stop.completed) stop.reported = signal
+  stop.pending = 0
   for (const task of group.tasks) {
+    if (task.stops.internal?._tag === "GroupStop") continue
+    // those that a tracer has let run on while the group is stopped join once more
+    task.joinedStop = undefined
+    stop.pending++
     if (task.ptrace.seized) notifyTrap(task)
     else task.interrupt()
   }
@@ -247,8 +257,9 @@ export const completeGroupStop = (group: ThreadGroup, leaving: number, by: Task)
   stop.pending -= leaving
   if (stop.pending > 0) return
   stop.completed = true
-  group.stopToReport = stop.signal
-  if (!by.ptrace.traced || isReparented(by)) notifyParentOfJobControl(group, CLD_STOPPED, stop.signal)
+  group.stopToReport = stop.reported
+  group.continued = false
+  if (!by.ptrace.traced || isReparented(by)) notifyParentOfJobControl(group, CLD_STOPPED, stop.reported)
 }
 
 /** Whether the task is in a ptrace-stop, PTRACE_LISTEN or not. */

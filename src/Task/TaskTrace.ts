@@ -96,12 +96,15 @@ const begin = (task: Task, stop: PtraceStop): void => {
     task.joinedStop = group
     completeGroupStop(threadGroup, 1, task)
   }
-  tellTracer(task, stop.reason, stop.reason === CLD_STOPPED ? (group?.signal ?? SIGTRAP) : stop.code & 0x7f)
+  tellTracer(task, stop.reason, stop.reason === CLD_STOPPED ? (group?.reported ?? SIGTRAP) : stop.code & 0x7f)
 }
 
 /** As `begin`, unless nobody traces the task or it is on its way out: whether it stops. Guarded by: signal mutex. */
 const beginUnlessLeaving = (task: Task, stop: () => PtraceStop): boolean => {
-  if (!task.ptrace.traced || task.killed) return false
+  if (!task.ptrace.traced || task.killed) {
+    task.ptrace.takeCode() // nobody passes anything on
+    return false
+  }
   begin(task, stop())
   return true
 }
@@ -197,6 +200,12 @@ const forceStep = (task: Task): void => {
   registers.words[Reg.eflags]! |= TRAP_FLAG
 }
 
+/** The tracer ended without saying that a step was the last one: so there is another, and SIGTRAP for nobody to see. */
+const stepOn = (task: Task): void => {
+  task.ptrace.stepping = true
+  forceStep(task)
+}
+
 /** A single step into a handler ends at its first instruction. Guarded by: signal mutex. */
 export const stopAfterHandlerEntry = (task: Task): boolean =>
   beginUnlessLeaving(task, () => syscallStop(stopperOf(task), false, 0n))
@@ -275,6 +284,7 @@ export const unlink = (task: Task): void => {
   task.ptrace.unlink()
   task.interceptsCalls = false
   if (isTraceStopped(task)) endTraceStop(task)
+  if (task.threadGroup.groupStop !== undefined) task.interrupt() // in which the tracer may have let it run
 }
 
 /** PTRACE_DETACH: it goes on with a signal, or 0. Guarded by: TaskSet mutex, signal mutex of `task`. */
@@ -288,9 +298,11 @@ export const abandonTracees = (tracer: Task, onEnded: (tracee: Task) => void): v
   for (const tracee of [...tracer.tracees]) {
     tracee.threadGroup.handlers.mutex.runSoon(() => {
       if (tracee.ptrace.tracer !== tracer) return
-      const { ended } = tracee.ptrace
+      const { ended, stepping } = tracee.ptrace
       if (tracee.ptrace.hasOption(PTRACE_O_EXITKILL)) sendToTask(tracee, kernelSigInfo(SIGKILL))
+      const steps = stepping && isTraceStopped(tracee)
       unlink(tracee)
+      if (steps) stepOn(tracee)
       if (ended !== undefined) onEnded(tracee)
     })
   }

@@ -20,7 +20,10 @@ export type GroupState = "Alive" | "Zombie" | "Dead"
 
 /** A job-control stop of the whole group. */
 export interface GroupStop {
-  readonly signal: number
+  /** That began it, or the latest that a tracee took which its tracer had let run on. */
+  signal: number
+  /** What the group's waiters are told: of a complete stop, the signal that began it. */
+  reported: number
   /** Tasks that have not stopped yet. */
   pending: number
   /** All have stopped and the parent was told. */

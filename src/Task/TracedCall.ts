@@ -22,6 +22,7 @@ import {
   SeccompEnter,
   SeccompEntered,
   Syscall,
+  SyscallEmulated,
   SyscallEntered,
   SyscallLeft
 } from "./RunState.ts"
@@ -35,10 +36,14 @@ export const enterSyscall = (task: Task): Effect.Effect<RunState> => {
   const { call, ptrace, registers } = task
   call.intercepted = false
   registers.set(Reg.rax, -ENOSYS)
-  if (ptrace.resumption === "Continue") return Effect.succeed(SyscallEntered)
+  if (ptrace.resumption === "Continue") {
+    ptrace.takeCode() // of a stop before this call
+    return Effect.succeed(SyscallEntered)
+  }
+  const emulates = ptrace.resumption === "Emulate"
   return task.threadGroup.handlers.mutex.section(() => {
     stopForSyscall(task, PTRACE_EVENTMSG_SYSCALL_ENTRY)
-    return ptrace.resumption === "Emulate" ? { _tag: "SyscallLeave", result: undefined } : SyscallEntered
+    return emulates ? SyscallEmulated : SyscallEntered
   })
 }
 
@@ -49,6 +54,12 @@ export const startEnteredSyscall = (task: Task): Effect.Effect<RunState> => {
   if (task.killed) return Effect.succeed(App)
   call.nr = registers.uint(Reg.orig_rax)
   return Effect.suspend(() => Effect.succeed(call.nr === NO_CALL ? skipped : start(task, startSyscall)))
+}
+
+/** Does nothing in place of the call: what it results in is the tracer's. */
+export const skipEmulated = (task: Task): Effect.Effect<RunState> => {
+  raiseInjected(task)
+  return Effect.succeed(skipped)
 }
 
 /** -1: the tracer wants no call. */
@@ -88,6 +99,7 @@ export const startTraced = (task: Task): Effect.Effect<RunState> => {
 /** Reports what the call has caused, one stop at a time, then puts its result in place and reports the exit. */
 export const leaveSyscall = (task: Task, result: number | undefined): Effect.Effect<RunState> => {
   const { call, ptrace, registers, stops } = task
+  if (task.killed) ptrace.afterCall.length = 0
   const next = ptrace.afterCall.shift()
   if (next?._tag === "VforkWait") {
     const child = task.system.taskSet.tasks.get(next.childTid)

@@ -30,16 +30,9 @@ static int await_stop(struct tracer *t, pid_t tid, int wanted)
 	for (;;) {
 		siginfo_t info;
 		int status;
-		pid_t got = waitpid(tid, &status, __WALL | __WNOTHREAD);
 
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
+		if (!wait_for(t, tid, &status))
 			return -ESRCH;
-		if (!WIFSTOPPED(status)) {
-			tracer_on_death(t, tid);
-			return -ESRCH;
-		}
 		if (status >> 16 == 0) {
 			if (WSTOPSIG(status) == wanted && wanted == SIGSTOP)
 				return 0;

@@ -414,6 +414,10 @@ void tracer_serve(struct tracer *t)
 		run_commands(t);
 		if (t->closing)
 			return;
+		if (wait_kept(t, &tid, &status)) {
+			on_wait(t, tid, status);
+			continue;
+		}
 		if (await_command(t))
 			continue;
 		atomic_store(&t->control->tracer_sleeping, 1); /* seq_cst, before the ring is read: JS does the reverse */

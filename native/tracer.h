@@ -37,6 +37,12 @@ struct tracer {
 	bool spinning; /* more than one CPU */
 	bool closing;
 
+	struct {
+		pid_t tid;
+		int status;
+	} kept[SLOT_COUNT + 64]; /* wait.c: stops that nobody has dealt with, at most one a thread */
+	uint32_t kept_count;
+
 	pid_t zygote;
 	pid_t bell;
 	int wake_fd;  /* write end: wakes JS */
@@ -74,6 +80,10 @@ int inject_exchange(struct tracer *, struct block *);
 int inject_thread(struct tracer *, pid_t from, uint64_t clone_flags, pid_t *tid);
 void inject_exit(const struct tracer *, pid_t tid);
 void inject_drain(struct tracer *);
+
+/* wait.c */
+bool wait_for(struct tracer *, pid_t tid, int *status);
+bool wait_kept(struct tracer *, pid_t *tid, int *status);
 
 /* affinity.c */
 uint64_t affinity_own_cpu(void);

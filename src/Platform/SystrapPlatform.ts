@@ -35,9 +35,9 @@ import {
 } from "./Platform.ts"
 import { AfterBatch, SharedPump } from "./Pump.ts"
 import { Request } from "./Slots.ts"
-import { isWayward, killStub } from "./SystrapInterrupt.ts"
 import { orderPageSize, slotSize, systrapBase } from "./SystrapLayout.ts"
 import { slotAddress } from "./SystrapRegion.ts"
+import { type Debtor, SystrapPatience } from "./SystrapPatience.ts"
 import { type Runner, SystrapSource } from "./SystrapSource.ts"
 import { type Host, newSpace, type SystrapSpace } from "./SystrapSpace.ts"
 import { failed, request } from "./TracerRequest.ts"
@@ -48,9 +48,6 @@ import { startTracer, Tracer } from "./Tracer.ts"
 const pickCpu = bind<[], number>("int sentry_cpu_pick()")
 const partNative = bind<[cpu: number, back: number], number>("int sentry_systrap_part(int cpu, int back)")
 const interruptNative = bind<[pid: number, tid: number], number>("int sentry_tracer_interrupt(int pid, int tid)")
-
-/** How long an interrupted thread may take until its mask is looked at, ms. */
-const INTERRUPT_PATIENCE = 250
 
 /** What the processor says of registers it doesn't load. */
 const unloadable = Effect.succeed<SwitchOutcome>({
@@ -70,7 +67,7 @@ const AWAKE = 0.03
 
 const NANOS_PER_MS = 1e6
 
-class SystrapContext implements PlatformContext, Runner {
+class SystrapContext implements PlatformContext, Runner, Debtor {
   readonly addressSpace: SystrapSpace
   readonly thread: SystrapThread
   readonly registers: Registers
@@ -84,7 +81,6 @@ class SystrapContext implements PlatformContext, Runner {
   #handler: SyscallHandler = () => false
   #resume: (outcome: Effect.Effect<SwitchOutcome>) => void = () => undefined
   #onInterrupted: () => void = () => undefined
-  #patience: NodeJS.Timeout | undefined
   readonly #kept = new KeptEvent()
   readonly #meter: ThreadMeter
   /** How long calls of the thread were being answered, about, ms: it waits for that awake, in the host's user mode. */
@@ -109,9 +105,12 @@ class SystrapContext implements PlatformContext, Runner {
     Effect.callback<void>((resume) => {
       if (this.#state !== "born") return resume(Effect.void)
       this.#onBorn = () => resume(Effect.void)
+      this.#host.patience.add(this)
       this.#host.pump.hold()
     })
   )
+
+  readonly hostIds = () => ({ pid: this.addressSpace.pid, tid: this.tid })
 
   hasEvent(): boolean {
     return this.thread.hasEvent()
@@ -147,18 +146,9 @@ class SystrapContext implements PlatformContext, Runner {
     this.#state = "interrupting"
     this.#onInterrupted = () => resume(Effect.void)
     if (interruptNative(this.addressSpace.pid, this.tid) < 0) return this.onKilled() // it has ended itself
-    this.#patience = setTimeout(this.#whenLate, INTERRUPT_PATIENCE)
+    this.#host.patience.add(this)
     this.#host.pump.hold()
   })
-
-  /** A thread that has managed to block the signal is killed with its process; any other is just slow. */
-  readonly #whenLate = (): void => {
-    this.#patience = undefined
-    if (this.#state !== "interrupting") return
-    const { pid } = this.addressSpace
-    if (isWayward(pid, this.tid)) killStub(pid)
-    else this.#patience = setTimeout(this.#whenLate, INTERRUPT_PATIENCE)
-  }
 
   onEvent(): boolean {
     const { thread } = this
@@ -212,6 +202,7 @@ class SystrapContext implements PlatformContext, Runner {
         this.#state = "commanded"
         this.#onBorn = () => resume(Effect.void)
         this.#host.source.add(this)
+        this.#host.patience.add(this)
         start()
         this.#host.source.tell()
         this.#host.pump.hold()
@@ -261,8 +252,7 @@ class SystrapContext implements PlatformContext, Runner {
   }
 
   #stopped(): void {
-    if (this.#patience !== undefined) clearTimeout(this.#patience)
-    this.#patience = undefined
+    this.#host.patience.delete(this)
     this.#state = "stopped"
     this.#host.source.remove(this) // first, or the thread would take itself for somebody else who wants the CPU
     this.thread.taken()
@@ -451,6 +441,7 @@ const open = Effect.fnUntraced(function* (options: Options, counter: "native" | 
     tracer,
     source,
     pump,
+    patience: new SystrapPatience(),
     spaces: new Set(),
     patches: options.patch !== false,
     extendedState: { offset: 0, size: 0, features: 0n }
@@ -464,6 +455,7 @@ const close = ({ host, orderPage, cpu }: Effect.Success<ReturnType<typeof open>>
     host.tracer.close(() => {
       partNative(cpu, 1)
       host.pump.close()
+      host.patience.close()
       for (const space of [...host.spaces]) space.forget()
       orderPage.transfer()
       host.tracer.free()

@@ -9,9 +9,10 @@ import { residentSet } from "./HostUsage.ts"
 import { type AddressSpace, type MappingChange, PlatformFailed, type ResidentSet } from "./Platform.ts"
 import { count, Request, slot, Stop } from "./Slots.ts"
 import { checkChange, encodeChanges } from "./StubCalls.ts"
-import { orderPageSize, slotCount, slotSize, systrapBase, systrapOrders } from "./SystrapLayout.ts"
+import { orderPageSize, records, slotCount, slotSize, systrapBase, systrapOrders } from "./SystrapLayout.ts"
 import { SystrapPatch } from "./SystrapPatch.ts"
 import { SystrapRegion } from "./SystrapRegion.ts"
+import type { SystrapPatience } from "./SystrapPatience.ts"
 import type { SystrapSource } from "./SystrapSource.ts"
 import { isForWorker, SystrapWorker } from "./SystrapWorker.ts"
 import type { Block, StopListener } from "./Tracer.ts"
@@ -34,6 +35,7 @@ export interface Inhabitant {
 /** What one platform's contexts share. */
 export interface Host extends TracerHost {
   readonly source: SystrapSource
+  readonly patience: SystrapPatience
   readonly spaces: Set<SystrapSpace>
   /** Whether call sites are patched. */
   readonly patches: boolean
@@ -120,7 +122,7 @@ export class SystrapSpace implements AddressSpace, StopListener {
         block.setFlags(1)
       },
       (result) => {
-        if (result >= 0 && !this.dead) this.#worker = new SystrapWorker(this.region, this.host.source)
+        if (result > 0 && !this.dead) this.#worker = new SystrapWorker(this, result)
       }
     )
   )
@@ -141,10 +143,15 @@ export class SystrapSpace implements AddressSpace, StopListener {
   }
 
   readonly read = (address: number, into: Uint8Array): number =>
-    this.dead ? 0 : readGuest(this.pid, address, into, systrapBase)
+    this.dead ? 0 : readGuest(this.pid, address, into, this.#end(address, into.length))
 
   readonly write = (address: number, from: Uint8Array): number =>
-    this.dead ? 0 : writeGuest(this.pid, address, from, systrapBase)
+    this.dead ? 0 : writeGuest(this.pid, address, from, this.#end(address, from.length))
+
+  /** Where what the guest knows of ends, for such an access: at the records of patched sites, if it would reach them. */
+  #end(address: number, length: number): number {
+    return this.patch.owns(address, length) ? records.address : systrapBase
+  }
 
   readonly residentSet = (): ResidentSet => residentSet(this.pid)
 
@@ -155,7 +162,7 @@ export class SystrapSpace implements AddressSpace, StopListener {
     this.dead ? -EFAULT : updateGuest(this.host.tracer, this.service, address, mask, flip, sum, systrapBase)
 
   readonly writeForced = (address: number, from: Uint8Array): number => {
-    const size = clip(address, from.length, systrapBase)
+    const size = clip(address, from.length, this.#end(address, from.length))
     let done = 0
     while (done < size && !this.dead) {
       const chunk = from.subarray(done, Math.min(size, done + count.data))

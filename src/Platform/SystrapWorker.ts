@@ -10,6 +10,7 @@ import { count, orderSize } from "./Slots.ts"
 import { orders, worker } from "./SystrapLayout.ts"
 import type { MappingChange } from "./Platform.ts"
 import type { SystrapRegion } from "./SystrapRegion.ts"
+import type { Debtor, SystrapPatience } from "./SystrapPatience.ts"
 import type { Runner, SystrapSource } from "./SystrapSource.ts"
 
 const DONE = worker.done >> 2
@@ -20,18 +21,29 @@ const ESRCH = 3
 export const isForWorker = (changes: ReadonlyArray<MappingChange>): boolean =>
   changes.length <= count.orders && changes.every((change) => change._tag !== "Map" || change.backing === undefined)
 
-export class SystrapWorker implements Runner {
+/** What a worker needs of its address space. */
+export interface Employer {
+  readonly pid: number
+  readonly region: SystrapRegion
+  readonly host: { readonly source: SystrapSource; readonly patience: SystrapPatience }
+}
+
+export class SystrapWorker implements Runner, Debtor {
   index = 0
   readonly #region: SystrapRegion
   readonly #source: SystrapSource
+  readonly #patience: SystrapPatience
+  readonly #ids: { readonly pid: number; readonly tid: number }
   readonly #slot: Int32Array
   readonly #page: Int32Array
   #sequence = 0
   #onDone: ((result: number) => void) | undefined
 
-  constructor(region: SystrapRegion, source: SystrapSource) {
+  constructor({ host, pid, region }: Employer, tid: number) {
     this.#region = region
-    this.#source = source
+    this.#source = host.source
+    this.#patience = host.patience
+    this.#ids = { pid, tid }
     this.#slot = new Int32Array(region.memory(0))
     this.#page = new Int32Array(region.orders)
   }
@@ -61,10 +73,13 @@ export class SystrapWorker implements Runner {
     this.#onDone = onDone
     this.#sequence = (this.#sequence + 1) | 0
     this.#source.add(this)
+    this.#patience.add(this)
     Atomics.store(page, orders.sequence >> 2, this.#sequence)
     this.#region.wakeWorker()
     this.#source.tell()
   }
+
+  readonly hostIds = () => this.#ids
 
   hasEvent(): boolean {
     return Atomics.load(this.#slot, DONE) === this.#sequence
@@ -86,6 +101,7 @@ export class SystrapWorker implements Runner {
     this.#onDone = undefined
     this.#source.remove(this)
     this.#page[orders.seen >> 2] = this.#sequence // after it is counted no more
+    this.#patience.delete(this)
     onDone?.(result)
   }
 }

@@ -18,6 +18,14 @@ const LIMIT = 120_000
 const guest = (name: string): string => `${BUILD}${name}`
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
+const killIfThere = (pid: number): void => {
+  try {
+    process.kill(pid, "SIGKILL")
+  } catch {
+    // it has ended
+  }
+}
+
 /** Runs a guest that ends by itself and gives what it said. */
 const lines = async (platform: Platform, command: ReadonlyArray<string>): Promise<ReadonlyArray<string>> => {
   const { status, stderr, stdout, timedOut } = await run(platform.command(command), { timeout: LIMIT })
@@ -65,6 +73,12 @@ const ENDLESS = [
   "exec_for_ever",
   "fork_bomb_for_ever"
 ]
+
+/**
+ * What guests forge on the systrap platform: jumps into the stub with any registers, frames for the host's own rt_sigreturn,
+ * words of the shared slots, reports that never get through, segment bases that lead elsewhere.
+ */
+const FORGERIES = ["jumps", "frames", "scribble", "unheard", "bases"]
 
 /** Becomes nobody, which only root can. */
 const AS_NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] as const
@@ -174,6 +188,49 @@ for (const platform of PLATFORMS) {
         }))
     })
 
+    describe.skipIf(platform.name !== "systrap")("in the fast platform's stub", () => {
+      test("nothing of it can be changed but what is the guest's own", async () => {
+        expect(await lines(platform, [guest("fast_stub"), "pages"])).toEqual([
+          "records: munmap ok", // there is nothing, as far as it knows
+          "end of records: munmap ok",
+          "store to orders: killed SIGSEGV",
+          "store to code: killed SIGSEGV",
+          "store to records: killed SIGSEGV",
+          "slot executed: killed SIGSEGV",
+          "getppid() > 0: true",
+          "alive"
+        ])
+      })
+
+      test("each of its system calls is the sandbox's", async () => {
+        expect(await lines(platform, [guest("fast_stub"), "calls"])).toEqual(["several: 1", "alive"])
+        expect(existsSync("/tmp/stub_was_here")).toBe(false)
+      })
+
+      test("switching the processor's counter off is no use, and switches it off for nobody else", async () => {
+        expect(await lines(platform, [guest("fast_stub"), "counter"])).toEqual([
+          "stub_prctl(PR_SET_TSC, PR_TSC_SIGSEGV): 0",
+          "its child: exited 3",
+          "without: exited 0",
+          "read_counter() != 0: true",
+          "stub_prctl(PR_SET_TSC, 77) < 0: 1",
+          "stub_prctl(PR_SET_DUMPABLE, 77): -22",
+          "stub_prctl(PR_GET_TSC, (long)&mode): 0",
+          "mode: 1",
+          "alive"
+        ])
+      })
+
+      for (const what of FORGERIES) {
+        for (let seed = 1; seed <= (NIGHTLY ? 40 : 1); seed++) {
+          test(`${what}, seed ${seed}: harms its own process at most, which can be killed`, async () => {
+            expect(await lines(platform, [guest("fast_stub"), what, String(seed)])).toEqual(["alive"])
+            expect(existsSync("/tmp/stub_was_here")).toBe(false)
+          })
+        }
+      }
+    })
+
     describe("starvation", () => {
       for (const what of GREEDY) {
         test(what, async () => {
@@ -229,6 +286,43 @@ for (const platform of PLATFORMS) {
           expect(survivors(before)).toEqual([])
         })
       }
+    })
+
+    test("stubs killed on the host, in whatever state, are processes killed, and no more", async () => {
+      const [program = "", ...args] = platform.command([guest("churn")])
+      const child = spawn(program, args, {
+        cwd: "/",
+        env: ENVIRONMENT,
+        stdio: ["pipe", "pipe", "pipe"],
+        detached: true
+      })
+      const said = { out: "", err: "" }
+      const ended = new Promise<number | null>((resolve) => child.on("close", (code) => resolve(code)))
+      child.stderr.on("data", (chunk: Buffer) => (said.err += chunk.toString()))
+      const begun = new Promise<void>((resolve) =>
+        child.stdout.on("data", (chunk: Buffer) => {
+          said.out += chunk.toString()
+          resolve()
+        })
+      )
+      await Promise.race([begun, ended])
+      const spared = new Set(tree(child.pid ?? 0).map(({ pid }) => pid))
+      const end = performance.now() + (NIGHTLY ? 60_000 : 5_000)
+      while (performance.now() < end && child.exitCode === null) {
+        await sleep(Math.random() * 30)
+        const victims = tree(child.pid ?? 0).filter(({ pid, state }) => !spared.has(pid) && state !== "Z")
+        const victim = victims[Math.floor(Math.random() * victims.length)]
+        if (victim !== undefined) killIfThere(victim.pid)
+      }
+      child.stdin.end()
+      const outcome = await Promise.race([ended, sleep(30_000).then(() => "still there")])
+      if (outcome === "still there") child.kill("SIGKILL")
+      // a worker's own child, killed, is not missed: it ends only as the suite or the end makes it
+      expect({ outcome, ...said }).toEqual({
+        outcome: 0,
+        out: "first\nkilled: many, otherwise: 0\nalive\n",
+        err: ""
+      })
     })
 
     describe("random calls", () => {

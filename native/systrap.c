@@ -117,6 +117,13 @@ static int start_worker(struct tracer *t, struct block *b)
 	return (int)tid;
 }
 
+uint32_t systrap_wanted(const struct tracer *t)
+{
+	const char *page = (const char *)t->orders;
+
+	return atomic_load(&((const struct systrap_notice *)(page + (SYSTRAP_NOTICE - STUB_ORDERS)))->wanted);
+}
+
 /* Requests of the fast platform. */
 int systrap_request(struct tracer *t, struct block *b)
 {

@@ -65,11 +65,17 @@ static bool commands_waiting(struct tracer *t)
 	return atomic_load(&t->control->command_head) != t->command_tail;
 }
 
+/* Whether no guest wants to run. On the fast platform, where guests run by themselves, JS says so. */
+static bool guests_rest(const struct tracer *t)
+{
+	return t->resumes ? t->running == 0 : !systrap_wanted(t);
+}
+
 /* Waits awake, for a moment, while JS is at work on an event. True when there is a command. */
 static bool await_command(struct tracer *t)
 {
 	struct control *c = t->control;
-	bool alone = t->resumes && t->running == 0;
+	bool alone;
 
 	if (t->spinning && affinity_together(t) && !atomic_load(&c->js_sleeping)) {
 		cpu_set_t allowed = affinity_part(t);
@@ -80,6 +86,7 @@ static bool await_command(struct tracer *t)
 			break;
 		for (int i = 0; i < 8; i++)
 			__builtin_ia32_pause();
+		alone = guests_rest(t);
 		if (now() - t->published > (alone ? t->alone_limit : t->spin_limit)) {
 			if (alone && t->alone_limit > SPIN_LONG)
 				t->alone_limit /= 2;

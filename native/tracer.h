@@ -93,6 +93,8 @@ void affinity_rejoin(const struct tracer *, const cpu_set_t *);
 
 /* systrap.c */
 int systrap_request(struct tracer *, struct block *);
+/* How many guest threads and requests want the CPU, as JS last said. */
+uint32_t systrap_wanted(const struct tracer *);
 
 /* tracer.c */
 void tracer_serve(struct tracer *);

@@ -48,7 +48,7 @@ const BATCH = 256
 /** How long a slice may last, in ms: the longest that the event loop waits for us. */
 const SLICE = 2
 /** How long to wait awake, in ms: for a guest, at most for a prompt answer; and how many times in vain before giving up. */
-const SPIN = 0.05
+const SPIN = 0.1
 const SPIN_PROMPT = 0.2
 const PATIENCE = 4
 

@@ -99,6 +99,10 @@ export class SystrapSource implements EventSource {
     return this.#running.length > 0 || this.#tracer.busy()
   }
 
+  prompt(): boolean {
+    return this.#tracer.prompt()
+  }
+
   arm(): boolean {
     Atomics.store(this.#notice, notice.sleeping >> 2, 1) // before the state words are read; guests do the reverse
     if (this.#tracer.arm() && !this.ready()) return true

@@ -34,6 +34,8 @@
 #define SYSTRAP_AT_MASK 0x190    /* a signal set: all */
 #define SYSTRAP_AT_WORKER 0x1c0  /* the worker thread's loop; r15: SYSTRAP_ORDERS */
 #define SYSTRAP_AT_FAST 0x300    /* patched call sites come here */
+#define SYSTRAP_AT_ENTRY 0x360   /* those whose call is known */
+#define SYSTRAP_AT_ANY 0x320     /* those that have it in rax, where nobody cares about the flags */
 /* In the worker's slot, which is the first: the sequence number it has done, and the last result. */
 #define SYSTRAP_DONE 216
 #define SYSTRAP_RESULT 240
@@ -47,10 +49,14 @@
 /*
  * Call sites `mov $nr, %eax; syscall` become `jmp *RECORD`, where RECORD's upper half is such that the last two bytes
  * are still `syscall`: only the five bytes of the mov change. A record: a pointer to its code, nr, the code, which saves
- * the flags in ah and al and jumps to SYSTRAP_AT_FAST with the record in rcx, and the return address.
+ * the flags in ah and al and jumps to SYSTRAP_AT_ENTRY with the record in rcx, and the return address. Other forms
+ * (src/Platform/SystrapSite.ts) come by way of a prologue, behind the records, which does what the patch has replaced; who
+ * is interrupted there has not begun to call yet, and may never do.
  */
 #define SYSTRAP_RECORDS 0x050f0000
-#define SYSTRAP_RECORDS_SIZE 0x10000
+#define SYSTRAP_RECORDS_SIZE 0x8000
+#define SYSTRAP_PROLOGUES 0x050f8000
+#define SYSTRAP_PROLOGUES_SIZE 0x8000
 #define SYSTRAP_RECORD_NR 8
 #define SYSTRAP_RECORD_RETURN 40
 

@@ -124,7 +124,7 @@ systrap_program:
  */
 	.globl systrap_fast_published, systrap_fast_end, systrap_frame_ip
 	.org SYSTRAP_AT_FAST
-1:	syscall					/* all of this path's; r15: where to go on, which finds the slot again */
+call:	syscall					/* all of this path's; r15: where to go on, which finds the slot again */
 	jmp *%r15
 slow:
 	add $0x7f, %al
@@ -133,13 +133,32 @@ slow:
 	mov SYSTRAP_RECORD_RETURN(%rcx), %r11
 	lea -2(%r11), %r11
 	jmp *%r11
-	.org SYSTRAP_AT_FAST + 0x20
+	.org SYSTRAP_AT_ANY
+	rdgsbase %r11
+	shr $24, %r11
+	cmp $(SYSTRAP_SLOTS >> 24), %r11d
+	jne any_slow
+	rdgsbase %r11
+	mov %rdx, 96(%r11)
+	mov %rax, 80(%r11)
+	mov %rax, 120(%r11)
+	xor %eax, %eax
+	jmp save
+any_slow:
+	mov SYSTRAP_RECORD_RETURN(%rcx), %r11
+	lea -2(%r11), %r11
+	jmp *%r11
+	.org SYSTRAP_AT_ENTRY
 	rdgsbase %r11
 	shr $24, %r11
 	cmp $(SYSTRAP_SLOTS >> 24), %r11d
 	jne slow
 	rdgsbase %r11
-	mov %r15, 0(%r11)
+	mov %rdx, 96(%r11)
+	mov SYSTRAP_RECORD_NR(%rcx), %edx
+	mov %rdx, 80(%r11)
+	mov %rdx, 120(%r11)
+save:	mov %r15, 0(%r11)
 	mov %r14, 8(%r11)
 	mov %r13, 16(%r11)
 	mov %r12, 24(%r11)
@@ -148,7 +167,6 @@ slow:
 	mov %r10, 56(%r11)
 	mov %r9, 64(%r11)
 	mov %r8, 72(%r11)
-	mov %rdx, 96(%r11)
 	mov %rsi, 104(%r11)
 	mov %rdi, 112(%r11)
 	mov %rsp, 152(%r11)
@@ -162,9 +180,6 @@ slow:
 	mov SYSTRAP_RECORD_RETURN(%rcx), %rdx
 	mov %rdx, 128(%r11)
 	mov %rdx, 88(%r11)
-	mov SYSTRAP_RECORD_NR(%rcx), %edx
-	mov %rdx, 80(%r11)
-	mov %rdx, 120(%r11)
 	rdfsbase %rdx
 	mov %rdx, 168(%r11)
 	mov %r11, 176(%r11)
@@ -198,13 +213,13 @@ systrap_fast_published:
 	xor %esi, %esi
 	xor %r10d, %r10d
 	mov $202, %eax
-	jmp 1b
+	jmp call
 6:	mov %r11, %rsi				/* write(wake, slot, 1) */
 	mov $SYSTRAP_FD_WAKE, %edi
 	mov $1, %edx
 	lea 2b(%rip), %r15
 	mov $1, %eax
-	jmp 1b
+	jmp call
 8:	movl $0, 220(%r11)
 5:	cmpl $0, 252(%r11)
 	jne 9f
@@ -234,7 +249,7 @@ systrap_fast_published:
 systrap_fast_end:
 9:	cmpl $1, 252(%r11)			/* exit */
 	mov $60, %eax
-	je 1b
+	je call
 	mov $-1, %rax
 	syscall					/* trapped: the handler gets the frame that the sentry wants */
 systrap_frame_ip:

@@ -49,9 +49,12 @@ export const Command = { go: 0, exit: 1, frame: 2, counter: 3 } as const
 export const FAST_CALL = 0x80
 export const FRAMED = 0x81
 
-/** Where the records of patched call sites are, and where their code goes on. */
-export const records = { address: 0x050f_0000, size: 0x1_0000, recordSize: 64, nr: 8, code: 16, return: 40 } as const
-export const fastEntry = 0x7fff_ffff_0320
+/** Where the records of patched call sites are, and behind them the prologues, one a record. */
+export const records = { address: 0x050f_0000, size: 0x8000, recordSize: 64, nr: 8, code: 16, return: 40 } as const
+export const prologues = { address: 0x050f_8000, size: 0x8000 } as const
+
+/** Where the code of records goes on: those whose call is known, and those that have it in rax. */
+export const fastEntry = { known: 0x7fff_ffff_0360, any: 0x7fff_ffff_0320 } as const
 
 /** `struct systrap_notice`, in the order page. */
 export const notice = { sleeping: 0xf00, spin: 0xf04, wanted: 0xf08 } as const

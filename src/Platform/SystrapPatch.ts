@@ -1,11 +1,11 @@
 /**
- * Patching of call sites on the fast platform: a hot `mov $nr, %eax; syscall` of a program file becomes a jump to the
- * stub, whose calls need no signal.
+ * Patching of call sites on the fast platform: a hot `mov $nr, %eax; syscall` of a program file, or another form that
+ * SystrapSite.ts knows, becomes a jump to the stub, whose calls need no signal.
  *
- * Only five bytes change, `jmp *RECORD` for the mov: RECORD is an address whose upper half reads `syscall`, so that a
- * jump to the old `syscall` still finds one. Records are in a page of the guest's own memory, private, read-execute,
- * which fork copies together with the patches. A site is patched when it has trapped a few times, when its bytes are in
- * a private mapping of a file that can't be written, and while no other thread of the address space runs.
+ * The jump is `jmp *RECORD`, seven bytes: RECORD is an address whose upper half reads `syscall`, so that where the jump
+ * covers the old `syscall` there still is one. Records are in memory of the guest's own, private, read-execute, which
+ * fork copies together with the patches. A site is patched when it has trapped a few times, when its bytes are in a
+ * private mapping of a file that can't be written, and while no other thread of the address space runs.
  *
  * A traced program is to find its code as it was: its sites are put back and patched no more (`restore`).
  *
@@ -15,7 +15,8 @@ import { readFileSync } from "node:fs"
 import { sysno } from "../Abi/Sysno.ts"
 import { readGuest } from "./GuestMemory.ts"
 import { Request } from "./Slots.ts"
-import { fastEntry, records, systrapBase } from "./SystrapLayout.ts"
+import { prologues, records, systrapBase } from "./SystrapLayout.ts"
+import { jumpNear, jumpTo, recognize, recordCode, type Site, SITE_AHEAD, SITE_REACH } from "./SystrapSite.ts"
 import type { Tracer } from "./Tracer.ts"
 
 /** Traps of a site until it is patched: a patch costs as much as some fifty. */
@@ -31,10 +32,10 @@ const RAISING: ReadonlySet<number> = new Set([
 /** Sites that are counted at most. */
 const MOST = 4096
 
-const SITE = 7
 const PROT_READ_EXECUTE = 5
 const MAP_PRIVATE_ANONYMOUS_FIXED_NOREPLACE = 0x10_0022
 const FIRST_RECORD = 1
+const END = prologues.address + prologues.size
 
 /** Whether a private mapping of a file, read-execute, contains the range. */
 const isProgramText = (pid: number, start: number, end: number): boolean => {
@@ -50,15 +51,18 @@ const isProgramText = (pid: number, start: number, end: number): boolean => {
   return false
 }
 
-/** The start of `jmp *record`, whose last two bytes read `syscall`. */
-const jumpTo = (record: number): Uint8Array => Uint8Array.of(0xff, 0x24, 0x25, record & 0xff, (record >> 8) & 0xff)
+/** What has been done about a site. */
+interface Patched {
+  readonly site: Site
+  readonly record: number
+}
 
 export class SystrapPatch {
   readonly #tracer: Tracer
   /** By return address. */
   readonly #counts: Map<number, number>
-  /** By return address: the number that a record was made for, and the record. */
-  readonly #records: Map<number, { readonly nr: number; readonly record: number }>
+  /** By return address. */
+  readonly #records: Map<number, Patched>
   #next = FIRST_RECORD
   #state: "off" | "unmapped" | "mapped"
   /** No more sites are patched. */
@@ -79,7 +83,7 @@ export class SystrapPatch {
 
   /** Whether a mapping change in this range would hit the records. */
   owns(address: number, length: number): boolean {
-    return this.#state === "mapped" && address < records.address + records.size && address + length > records.address
+    return this.#state === "mapped" && address < END && address + length > records.address
   }
 
   /** A call has been trapped. True if its site is to be patched now. */
@@ -99,15 +103,12 @@ export class SystrapPatch {
   /** Patches the site if it can be. No thread of the address space runs; `slot` is its service thread. */
   patch(pid: number, slot: number, returnAddress: number, nr: number): void {
     if (RAISING.has(nr)) return
-    const site = returnAddress - SITE
-    const bytes = new Uint8Array(SITE)
-    if (readGuest(pid, site, bytes, systrapBase) !== SITE) return
-    const view = new DataView(bytes.buffer)
-    if (bytes[0] !== 0xb8 || view.getUint32(1, true) !== nr || bytes[5] !== 0x0f || bytes[6] !== 0x05) return
-    if (!isProgramText(pid, site, returnAddress)) return
-    const record = this.#record(slot, returnAddress, nr)
-    if (record === undefined) return
-    this.#poke(slot, site, jumpTo(record))
+    const bytes = new Uint8Array(SITE_REACH + SITE_AHEAD)
+    if (readGuest(pid, returnAddress - SITE_REACH, bytes, systrapBase) !== bytes.length) return
+    const site = recognize(bytes, returnAddress, nr)
+    if (site === undefined || !isProgramText(pid, site.address, returnAddress)) return
+    const record = this.#record(slot, returnAddress, site)
+    if (record !== undefined) this.#poke(slot, site.address, jumpTo(record))
   }
 
   /**
@@ -118,12 +119,11 @@ export class SystrapPatch {
     this.#closed = true
     if (this.#restored || !isQuiet()) return
     this.#restored = true
-    const bytes = new Uint8Array(SITE)
-    for (const [returnAddress, { nr, record }] of this.#records) {
-      const site = returnAddress - SITE
-      if (readGuest(pid, site, bytes, systrapBase) !== SITE) continue // unmapped meanwhile
+    for (const { site, record } of this.#records.values()) {
+      const bytes = new Uint8Array(site.original.length)
+      if (readGuest(pid, site.address, bytes, systrapBase) !== bytes.length) continue // unmapped meanwhile
       if (!jumpTo(record).every((byte, i) => bytes[i] === byte)) continue // something else is there now
-      this.#poke(slot, site, Uint8Array.of(0xb8, nr & 0xff, (nr >> 8) & 0xff, (nr >> 16) & 0xff, nr >>> 24))
+      this.#poke(slot, site.address, site.original)
     }
   }
 
@@ -135,25 +135,26 @@ export class SystrapPatch {
     return result === bytes.length
   }
 
-  #record(slot: number, returnAddress: number, nr: number): number | undefined {
+  #record(slot: number, returnAddress: number, site: Site): number | undefined {
     const known = this.#records.get(returnAddress)
-    if (known?.nr === nr) return known.record // the file has been mapped anew
+    if (known !== undefined && isSame(known.site, site)) return known.record // the file has been mapped anew
     if (!this.#map(slot)) return undefined
-    const record = records.address + this.#next * records.recordSize
-    if (record >= records.address + records.size) return undefined
+    const offset = this.#next * records.recordSize
+    if (offset >= records.size) return undefined
+    const record = records.address + offset
+    const prologue = prologues.address + offset
+    const code = record + records.code
     const bytes = new Uint8Array(records.recordSize)
     const view = new DataView(bytes.buffer)
-    view.setBigUint64(0, BigInt(record + records.code), true)
-    view.setUint32(records.nr, nr, true)
-    bytes.set([0x9f, 0x0f, 0x90, 0xc0, 0xb9], records.code) // lahf; seto %al; mov $record,%ecx
-    view.setUint32(records.code + 5, record, true)
-    bytes.set([0x49, 0xbb], records.code + 9) // movabs $fastEntry,%r11
-    view.setBigUint64(records.code + 11, BigInt(fastEntry), true)
-    bytes.set([0x41, 0xff, 0xe3], records.code + 19) // jmp *%r11
+    view.setBigUint64(0, BigInt(site.prologue.length > 0 ? prologue : code), true)
+    view.setUint32(records.nr, site.nr ?? 0, true)
+    bytes.set(recordCode(site, record), records.code)
     view.setBigUint64(records.return, BigInt(returnAddress), true)
+    const jump = jumpNear(prologue + site.prologue.length, code)
+    if (!this.#poke(slot, prologue, Uint8Array.of(...site.prologue, ...jump))) return undefined
     if (!this.#poke(slot, record, bytes)) return undefined
     this.#next++
-    this.#records.set(returnAddress, { nr, record })
+    this.#records.set(returnAddress, { site, record })
     return record
   }
 
@@ -162,9 +163,12 @@ export class SystrapPatch {
     const result = this.#tracer.requestNow((block) => {
       block.start(Request.orders, slot)
       const flags = MAP_PRIVATE_ANONYMOUS_FIXED_NOREPLACE
-      block.addOrder(sysno.mmap, records.address, records.size, PROT_READ_EXECUTE, flags, -1, 0)
+      block.addOrder(sysno.mmap, records.address, END - records.address, PROT_READ_EXECUTE, flags, -1, 0)
     })
     this.#state = result < 0 ? "off" : "mapped"
     return result >= 0
   }
 }
+
+const isSame = (one: Site, other: Site): boolean =>
+  one.nr === other.nr && one.address === other.address && one.original.every((byte, i) => byte === other.original[i])

@@ -4,7 +4,19 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { field, notice, slotCount, slotSize, stackOffset, systrapBase } from "../../src/Platform/SystrapLayout.ts"
+import {
+  fastEntry,
+  field,
+  notice,
+  orders,
+  prologues,
+  records,
+  slotCount,
+  slotSize,
+  stackOffset,
+  systrapBase,
+  worker
+} from "../../src/Platform/SystrapLayout.ts"
 
 const STUB_ORDERS = 0x7fff_ffff_d000
 
@@ -20,6 +32,18 @@ it("SystrapLayout.ts says what native/systrap.h says", () => {
     SYSTRAP_SLOT: slotSize,
     SYSTRAP_SLOT_COUNT: slotCount,
     SYSTRAP_STACK_OFFSET: stackOffset,
+    SYSTRAP_ORDER_LIST: orders.list,
+    SYSTRAP_ORDER_SEEN: orders.seen,
+    SYSTRAP_DONE: worker.done,
+    SYSTRAP_RESULT: worker.result,
+    SYSTRAP_RECORDS: records.address,
+    SYSTRAP_RECORDS_SIZE: records.size,
+    SYSTRAP_RECORD_NR: records.nr,
+    SYSTRAP_RECORD_RETURN: records.return,
+    SYSTRAP_PROLOGUES: prologues.address,
+    SYSTRAP_PROLOGUES_SIZE: prologues.size,
+    "SYSTRAP_CODE + SYSTRAP_AT_ENTRY": fastEntry.known,
+    "SYSTRAP_CODE + SYSTRAP_AT_ANY": fastEntry.any,
     SYSTRAP_NOTICE: STUB_ORDERS + notice.sleeping,
     "SYSTRAP_NOTICE + offsetof(struct systrap_notice, spin)": STUB_ORDERS + notice.spin,
     "SYSTRAP_NOTICE + offsetof(struct systrap_notice, wanted)": STUB_ORDERS + notice.wanted

@@ -146,17 +146,20 @@ int main(void) {
   owner.pid = getpgrp();
   NEED(fcntl(shared[0], F_SETOWN_EX, &owner));
   INT(fcntl(shared[0], F_GETOWN) == -getpgrp());
-  int ready[2];
+  int ready[2], said[2];
   NEED(pipe(ready));
+  NEED(pipe(said));
   pid_t child = NEED(fork());
   if (child == 0) {
     write(ready[1], "x", 1);
     while (count == 0) sleep_ms(5);
+    while (read(said[0], buffer, 1) < 0) continue;
     say("child: signal %d, code %d", last.si_signo == SIGRTMIN, last.si_code);
     _exit(0);
   }
   read(ready[0], buffer, 1);
   DO(write(shared[1], "x", 1));
+  write(said[1], "x", 1);
   reap("child", child);
   count = 0;
 

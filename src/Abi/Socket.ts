@@ -86,10 +86,12 @@ export const SO_KEEPALIVE = 9
 export const SO_OOBINLINE = 10
 export const SO_PRIORITY = 12
 export const SO_LINGER = 13
+export const SO_BSDCOMPAT = 14
 export const SO_REUSEPORT = 15
 export const SO_PASSCRED = 16
 export const SO_PEERCRED = 17
 export const SO_RCVLOWAT = 18
+export const SO_SNDLOWAT = 19
 export const SO_RCVTIMEO = 20
 export const SO_SNDTIMEO = 21
 export const SO_ACCEPTCONN = 30
@@ -109,10 +111,12 @@ export const SO_NAMES = [
   ["SO_OOBINLINE", SO_OOBINLINE],
   ["SO_PRIORITY", SO_PRIORITY],
   ["SO_LINGER", SO_LINGER],
+  ["SO_BSDCOMPAT", SO_BSDCOMPAT],
   ["SO_REUSEPORT", SO_REUSEPORT],
   ["SO_PASSCRED", SO_PASSCRED],
   ["SO_PEERCRED", SO_PEERCRED],
   ["SO_RCVLOWAT", SO_RCVLOWAT],
+  ["SO_SNDLOWAT", SO_SNDLOWAT],
   ["SO_RCVTIMEO", SO_RCVTIMEO],
   ["SO_SNDTIMEO", SO_SNDTIMEO],
   ["SO_ACCEPTCONN", SO_ACCEPTCONN],

@@ -24,6 +24,10 @@ export const TIOCSTI = 0x5412
 export const TIOCGWINSZ = 0x5413
 export const TIOCSWINSZ = 0x5414
 export const FIONREAD = 0x541b
+/** Bytes that a socket has sent and its peer has not read: TIOCOUTQ of a terminal. */
+export const SIOCOUTQ = 0x5411
+/** Whether a stream socket is at the mark of out-of-band data. */
+export const SIOCATMARK = 0x8905
 export const TIOCPKT = 0x5420
 export const FIONBIO = 0x5421
 export const TIOCNOTTY = 0x5422

@@ -19,7 +19,7 @@ import type { Task } from "../Task/Task.ts"
 import { hasCapabilityIn, hasOwnCapability } from "../Vfs/Credentials.ts"
 import { NO_ID } from "../Vfs/IdMap.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
-import type { Outgoing } from "../Vfs/SocketUnix.ts"
+import type { Outgoing } from "../Vfs/SocketMessage.ts"
 import { credentialsFor, credentialsOf } from "./SocketAddress.ts"
 
 /** Most descriptors in flight in one sandbox, however many a task may open. */

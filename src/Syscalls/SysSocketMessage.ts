@@ -47,9 +47,10 @@ import {
   type Syscall,
   uint
 } from "../Task/Syscall.ts"
+import { sendUrgentSignal } from "../Task/SignalDrivenIo.ts"
 import type { Task } from "../Task/Task.ts"
-import type { Received } from "../Vfs/SocketMessage.ts"
-import type { Outgoing, UnixSocket } from "../Vfs/SocketUnix.ts"
+import type { Outgoing, Received } from "../Vfs/SocketMessage.ts"
+import type { UnixSocket } from "../Vfs/SocketUnix.ts"
 import { holding, isNonBlocking, type Source, waitForFile, waitUntil, withTimeout } from "./Blocking.ts"
 import { hostSocketAt, receiveFromHost, sendToHost } from "./HostSocketMessage.ts"
 import { readControl, writeControl } from "./SocketControl.ts"
@@ -94,12 +95,17 @@ class Sending {
     const isStream = this.#socket.type === SOCK_STREAM
     if (!isStream && this.#vector.length > TRANSFER_SIZE) return -EMSGSIZE
     do {
-      const chunk = transferBuffer.subarray(0, Math.min(this.#vector.length - this.#done, TRANSFER_SIZE))
+      const left = this.#vector.length - this.#done
+      // the last byte is the urgent one
+      const urgent = (this.#flags & MSG_OOB) !== 0 && left === 1
+      const ordinary = (this.#flags & MSG_OOB) !== 0 && !urgent ? left - 1 : left
+      const chunk = transferBuffer.subarray(0, Math.min(ordinary, TRANSFER_SIZE))
       const copied = this.#vector.copyIn(this.#done, chunk)
       if (copied < chunk.length) return this.settle(-EFAULT)
-      const rights = this.#rightsSent ? [] : this.#outgoing.rights
-      const count = this.#socket.send(chunk, { ...this.#outgoing, rights }, this.#to)
+      const outgoing = { ...this.#outgoing, rights: this.#rightsSent ? [] : this.#outgoing.rights }
+      const count = urgent ? this.#socket.sendUrgent(chunk, outgoing) : this.#socket.send(chunk, outgoing, this.#to)
       if (count < 0) return this.#fail(count)
+      if (urgent) sendUrgentSignal(this.#task.system, this.#socket.peer!)
       if (count > 0 || !isStream) this.#rightsSent = true
       this.#done += count
     } while (this.#done < this.#vector.length)
@@ -150,6 +156,9 @@ const sendAll = (
   )
 }
 
+/** MSG_OOB is for streams, and for the last byte of something. */
+const mayBeUrgent = ({ type }: UnixSocket, { length }: UserVector): boolean => type === SOCK_STREAM && length > 0
+
 /** Where a send with an explicit address goes; undefined: to the peer. */
 const destination = (
   task: Task,
@@ -176,12 +185,11 @@ export const sendto = declare(
     if (stream !== undefined) return sendToHost(task, stream, vector, flagBits, pointer !== 0)
     const socket = socketOf(task, fdNumber)
     if (typeof socket === "number") return socket
-    if ((flagBits & MSG_OOB) !== 0) return -EOPNOTSUPP
+    if ((flagBits & MSG_OOB) !== 0 && !mayBeUrgent(socket, vector)) return -EOPNOTSUPP
     const to = destination(task, socket, pointer, addressLength)
     if (typeof to === "number") return to
     return sendAll(task, socket, vector, { credentials: credentialsOf(task), rights: [] }, to, flagBits)
-  },
-  { partial: "MSG_OOB gives EOPNOTSUPP" }
+  }
 )
 
 const readHeader = (task: Task, pointer: number): MsgHdr | number => {
@@ -197,7 +205,7 @@ const sendMessage = (task: Task, socket: UnixSocket, pointer: number, flagBits: 
   if (typeof header === "number") return header
   const vector = userVector(task.memory, header.msg_iov, header.msg_iovlen)
   if (typeof vector === "number") return vector
-  if ((flagBits & MSG_OOB) !== 0) return -EOPNOTSUPP
+  if ((flagBits & MSG_OOB) !== 0 && !mayBeUrgent(socket, vector)) return -EOPNOTSUPP
   const outgoing =
     header.msg_control === 0
       ? { credentials: credentialsOf(task), rights: [] }
@@ -217,8 +225,7 @@ export const sendmsg = declare(
   (task, fdNumber, pointer, flagBits): Result => {
     const socket = socketOf(task, fdNumber)
     return typeof socket === "number" ? socket : sendMessage(task, socket, pointer, flagBits)
-  },
-  { partial: "MSG_OOB gives EOPNOTSUPP" }
+  }
 )
 
 // ---------------------------------------------------------------- receiving
@@ -250,7 +257,6 @@ class Receiving {
   readonly attempt = (): number => {
     const peek = (this.#flags & MSG_PEEK) !== 0
     const isStream = this.#socket.type === SOCK_STREAM
-    if (isStream && this.#vector.length === 0 && this.#socket.state === "Connected") return 0
     for (;;) {
       const chunk = transferBuffer.subarray(0, Math.min(this.#vector.length - this.#done, TRANSFER_SIZE))
       const found = this.#socket.receive(chunk, peek)
@@ -280,6 +286,21 @@ class Receiving {
   }
 }
 
+/** recv(2) with MSG_OOB: never waits. */
+const receiveUrgent = (
+  socket: UnixSocket,
+  vector: UserVector,
+  flagBits: number,
+  finish: (received: Received | undefined, result: number) => number
+): number => {
+  if (socket.type !== SOCK_STREAM) return -EOPNOTSUPP
+  if (socket.state !== "Connected") return -EINVAL
+  const byte = transferBuffer.subarray(0, Math.min(1, vector.length))
+  const count = socket.urgent.receive(byte, (flagBits & MSG_PEEK) !== 0)
+  if (count > 0 && vector.copyOut(0, byte) < count) return -EFAULT
+  return count < 0 ? count : finish(undefined, count)
+}
+
 /** Receives, then tells the rest by `finish` (given what came, and the result so far). Blocks. Restart: ERESTARTSYS. */
 const receiveAll = (
   task: Task,
@@ -288,7 +309,7 @@ const receiveAll = (
   flagBits: number,
   finish: (received: Received | undefined, result: number) => number
 ): Result => {
-  if ((flagBits & MSG_OOB) !== 0) return socket.type === SOCK_STREAM ? -EINVAL : -EOPNOTSUPP
+  if ((flagBits & MSG_OOB) !== 0) return receiveUrgent(socket, vector, flagBits, finish)
   const receiving = new Receiving(socket, vector, flagBits)
   const end = (result: number): number => (result < 0 ? result : finish(receiving.received, result))
   const result = receiving.attempt()
@@ -327,8 +348,7 @@ export const recvfrom = declare(
       const error = writeAddress(task, pointer, lengthPointer, raw)
       return error < 0 ? error : result
     })
-  },
-  { partial: "MSG_OOB gives EINVAL" }
+  }
 )
 
 /** Fills in the rest of a `struct msghdr` after a receive. */
@@ -344,7 +364,7 @@ const finishMessage = (
   const { memory } = task
   const { msg_name, msg_flags, msg_controllen } = MsgHdr.offsets
   const { from, credentials, rights = [], length = 0 } = received ?? {}
-  let outFlags = flagBits & MSG_CMSG_CLOEXEC
+  let outFlags = flagBits & (MSG_CMSG_CLOEXEC | MSG_OOB)
   if (socket.type !== SOCK_STREAM && length > room) outFlags |= MSG_TRUNC
   let error = 0
   if (header.msg_name !== 0) {
@@ -379,8 +399,7 @@ export const recvmsg = declare(
   (task, fdNumber, pointer, flagBits): Result => {
     const socket = socketOf(task, fdNumber)
     return typeof socket === "number" ? socket : receiveMessage(task, socket, pointer, flagBits)
-  },
-  { partial: "MSG_OOB gives EINVAL" }
+  }
 )
 
 // ---------------------------------------------------------------- several at once

@@ -23,7 +23,6 @@ const KEPT = new Set([
   S.SO_DONTROUTE,
   S.SO_BROADCAST,
   S.SO_KEEPALIVE,
-  S.SO_OOBINLINE,
   S.SO_PRIORITY,
   S.SO_RCVLOWAT
 ])
@@ -59,6 +58,13 @@ const optionOf = (task: Task, file: UnixSocket, option: number): Uint8Array | nu
       return ofTimeout(file.readTimeout)
     case S.SO_SNDTIMEO:
       return ofTimeout(file.writeTimeout)
+    case S.SO_OOBINLINE:
+      return ofInt(file.urgent.inline ? 1 : 0)
+    case S.SO_SNDLOWAT:
+      return ofInt(1)
+    case S.SO_BSDCOMPAT:
+    case S.SO_REUSEPORT:
+      return ofInt(0)
     case S.SO_LINGER:
       return S.Linger.encode({ l_onoff: file.options.get(option) ?? 0, l_linger: 0 })
     default:
@@ -121,6 +127,9 @@ const setOption = (file: UnixSocket, option: number, value: number): number => {
       return 0
     case S.SO_RCVBUF:
       file.receiveBuffer = bufferSize(value, MIN_RECEIVE_BUFFER)
+      return 0
+    case S.SO_OOBINLINE:
+      file.urgent.inline = value !== 0
       return 0
     case S.SO_REUSEPORT:
       return value === 0 ? 0 : -EOPNOTSUPP

@@ -6,7 +6,7 @@ import { F_OWNER_PGRP, F_OWNER_TID } from "../Abi/Fcntl.ts"
 import { O_ASYNC } from "../Abi/OpenFlags.ts"
 import { POLLIN, POLLMSG, POLLOUT, POLLRDNORM, POLLWRBAND, POLLWRNORM } from "../Abi/Poll.ts"
 import { kernelSigInfo, type SigInfo } from "../Abi/SigInfo.ts"
-import { POLL_IN, POLL_MSG, POLL_OUT, SIGIO } from "../Abi/Signal.ts"
+import { POLL_IN, POLL_MSG, POLL_OUT, SIGIO, SIGURG } from "../Abi/Signal.ts"
 import type { Waiter } from "../Sync/WaitQueue.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import type { System } from "./System.ts"
@@ -46,10 +46,19 @@ const BANDS: Readonly<Record<number, number>> = {
 
 /** Sends whoever F_SETOWN of `file` names its signal. `code`: POLL_*, the reason; `fd`: by which descriptor it asked. */
 export const sendIoSignal = (system: System, file: OpenFileDescription, fd: number, code: number): void => {
-  const { pid, signal, type } = file.asyncOwner
-  if (pid === 0) return
+  const { signal } = file.asyncOwner
   const info: SigInfo =
     signal === 0 ? kernelSigInfo(SIGIO) : { _tag: "Poll", signo: signal, code, band: BANDS[code] ?? 0, fd }
+  sendToOwner(system, file, info)
+}
+
+/** Out-of-band data has come: SIGURG, whatever F_SETSIG says. */
+export const sendUrgentSignal = (system: System, file: OpenFileDescription): void =>
+  sendToOwner(system, file, kernelSigInfo(SIGURG))
+
+const sendToOwner = (system: System, file: OpenFileDescription, info: SigInfo): void => {
+  const { pid, type } = file.asyncOwner
+  if (pid === 0) return
   const { groups, processGroups, tasks } = system.taskSet
   if (type === F_OWNER_TID) {
     const task = tasks.get(pid)

@@ -26,6 +26,18 @@ export interface Message {
   rights: ReadonlyArray<OpenFileDescription>
 }
 
+/** The credentials of a socket that nobody made. */
+export const nobody: Ucred = { pid: 0, uid: 0xffff_ffff, gid: 0xffff_ffff }
+
+/** What goes out with a send. */
+export interface Outgoing {
+  readonly credentials: Ucred
+  /** References that move into the message. */
+  readonly rights: ReadonlyArray<OpenFileDescription>
+}
+
+export const sameWriter = (a: Ucred, b: Ucred): boolean => a.pid === b.pid && a.uid === b.uid && a.gid === b.gid
+
 /** What one receive found. */
 export interface Received {
   /** Bytes stored. */

@@ -18,9 +18,9 @@ import {
   EPIPE
 } from "../Abi/Errno.ts"
 import { O_RDWR } from "../Abi/OpenFlags.ts"
-import { POLLERR, POLLHUP, POLLRDHUP, POLLWRBAND, READABLE, WRITABLE } from "../Abi/Poll.ts"
+import { POLLERR, POLLHUP, POLLPRI, POLLRDHUP, POLLWRBAND, READABLE, WRITABLE } from "../Abi/Poll.ts"
 import { SHUT_RD, SHUT_RDWR, SHUT_WR, SOCK_DGRAM, SOCK_STREAM, type Ucred } from "../Abi/Socket.ts"
-import { FIONREAD } from "../Abi/Termios.ts"
+import { FIONREAD, SIOCATMARK, SIOCOUTQ } from "../Abi/Termios.ts"
 import type { UserMemory } from "../Memory/UserMemory.ts"
 import { WaitQueue } from "../Sync/WaitQueue.ts"
 import { OpenFileDescription } from "./OpenFileDescription.ts"
@@ -29,10 +29,14 @@ import {
   MAX_STREAM_CHUNK,
   type Message,
   messageCharge,
+  nobody,
+  type Outgoing,
   type Received,
+  sameWriter,
   type SocketName
 } from "./SocketMessage.ts"
 import { AbstractNames } from "./SocketNames.ts"
+import { UrgentData } from "./SocketUrgent.ts"
 import type { Stat } from "./Stat.ts"
 
 /** net.core.wmem_default. */
@@ -40,16 +44,7 @@ const DEFAULT_BUFFER = 212_992
 /** net.unix.max_dgram_qlen: a queue longer than this refuses more, except from its own peer. */
 const MAX_DATAGRAMS = 10
 
-export const nobody: Ucred = { pid: 0, uid: 0xffff_ffff, gid: 0xffff_ffff }
-
 export type SocketState = "Unconnected" | "Listening" | "Connected"
-
-/** What goes out with a send. */
-export interface Outgoing {
-  readonly credentials: Ucred
-  /** References that move into the message. */
-  readonly rights: ReadonlyArray<OpenFileDescription>
-}
 
 export class UnixSocket extends OpenFileDescription {
   /** SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET. */
@@ -72,6 +67,7 @@ export class UnixSocket extends OpenFileDescription {
   /** SO_ERROR, positive. */
   #error = 0
   #queue: Array<Message> = []
+  readonly urgent = new UrgentData()
   /** What the last read of a stream took from each message, for `unread`. */
   #lastTaken: Array<{ readonly message: Message; readonly count: number }> = []
   /** Charged to this socket and not yet read by others. */
@@ -299,7 +295,18 @@ export class UnixSocket extends OpenFileDescription {
     return done === 0 ? -EAGAIN : done
   }
 
+  /** send(2) with MSG_OOB of one byte: 1, or -errno. */
+  sendUrgent(byte: Uint8Array, outgoing: Outgoing): number {
+    const sent = this.#sendStream(byte, outgoing)
+    if (sent !== 1) return sent
+    const peer = this.#peer!
+    peer.urgent.message = peer.#queue.at(-1)
+    peer.waiters.notify(POLLPRI)
+    return 1
+  }
+
   #sendPacket(data: Uint8Array, outgoing: Outgoing, to: UnixSocket | undefined): number {
+    if (this.#error !== 0) return -this.takeError()
     if (data.length > this.sendBuffer - 32) return -EMSGSIZE
     const target = this.type === SOCK_DGRAM ? (to ?? this.#peer) : this.#peer
     if (this.type !== SOCK_DGRAM && this.#state !== "Connected") return -ENOTCONN
@@ -343,12 +350,8 @@ export class UnixSocket extends OpenFileDescription {
     if (this.type !== SOCK_DGRAM && this.#state !== "Connected") return this.#isPacket ? -ENOTCONN : -EINVAL
     const first = this.#queue[0]
     if (this.#error !== 0 && (this.#isPacket || first === undefined)) return -this.takeError()
-    if (first === undefined) {
-      // "a datagram socket … returns 0" only after its own shutdown
-      if (!this.#receiveShut) return -EAGAIN
-      return { count: 0, length: 0, from: undefined, credentials: undefined, rights: [] }
-    }
-    return this.#isPacket ? this.#receivePacket(first, into, peek) : this.#receiveStream(first, into, peek)
+    if (first === undefined) return this.#none()
+    return this.#isPacket ? this.#receivePacket(first, into, peek) : this.#receiveStream(into, peek)
   }
 
   #receivePacket(message: Message, into: Uint8Array, peek: boolean): Received {
@@ -361,15 +364,19 @@ export class UnixSocket extends OpenFileDescription {
   }
 
   /** Joins messages, but never past descriptors, nor different writers where the reader asked who they are. */
-  #receiveStream(first: Message, into: Uint8Array, peek: boolean): Received {
+  #receiveStream(into: Uint8Array, peek: boolean): Received | number {
+    let index = this.urgent.skip(this.#queue, peek, () => this.#dequeue())
+    const first = this.#queue[index]
+    if (first === undefined) return this.#none()
     const { from, credentials } = first
     let rights: ReadonlyArray<OpenFileDescription> = []
     let count = 0
-    let index = 0
     this.#lastTaken = []
     while (count < into.length) {
       const message = this.#queue[index]
       if (message === undefined) break
+      // a read ends where out-of-band data is, or was
+      if (count > 0 && this.urgent.isMark(message)) break
       if (this.passCredentials && !sameWriter(message.credentials, credentials)) break
       if (message.rights.length > 0 && count > 0) break
       const part = message.data.subarray(message.offset, message.offset + into.length - count)
@@ -386,6 +393,11 @@ export class UnixSocket extends OpenFileDescription {
       if (carried) break
     }
     return { count, length: count, from, credentials, rights }
+  }
+
+  /** Nothing to read: the end, or nothing yet. "A datagram socket … returns 0" only after its own shutdown. */
+  #none(): Received | number {
+    return this.#receiveShut ? { count: 0, length: 0, from: undefined, credentials: undefined, rights: [] } : -EAGAIN
   }
 
   #takeRights(message: Message, peek: boolean): ReadonlyArray<OpenFileDescription> {
@@ -431,6 +443,7 @@ export class UnixSocket extends OpenFileDescription {
     if (this.#receiveShut && this.#sendShut) events |= POLLHUP
     if (this.#receiveShut) events |= POLLRDHUP | READABLE
     if (this.#queue.length > 0 || this.#backlog.length > 0) events |= READABLE
+    if (this.urgent.message !== undefined) events |= POLLPRI
     if (this.type !== SOCK_DGRAM && this.#state === "Unconnected") events |= POLLHUP
     const full = this.type === SOCK_DGRAM && this.#peer !== undefined && this.#peer.#isFullFor(this)
     if (!listening && this.#canWrite && !full) events |= WRITABLE | POLLWRBAND
@@ -438,9 +451,12 @@ export class UnixSocket extends OpenFileDescription {
   }
 
   override ioctl(request: number, argument: number, memory: UserMemory): number {
+    if (request === SIOCOUTQ) return memory.writeU32(argument, this.#charged)
+    if (request === SIOCATMARK)
+      return this.#isPacket ? -EOPNOTSUPP : memory.writeU32(argument, this.urgent.atMark(this.#queue) ? 1 : 0)
     if (request !== FIONREAD) return super.ioctl(request, argument, memory)
     if (this.#state === "Listening") return -EINVAL
-    const messages = this.#isPacket ? this.#queue.slice(0, 1) : this.#queue
+    const messages = this.type === SOCK_DGRAM ? this.#queue.slice(0, 1) : this.#queue
     return memory.writeU32(
       argument,
       messages.reduce((sum, { data, offset }) => sum + data.length - offset, 0)
@@ -470,5 +486,3 @@ export class UnixSocket extends OpenFileDescription {
     this.release()
   }
 }
-
-const sameWriter = (a: Ucred, b: Ucred): boolean => a.pid === b.pid && a.uid === b.uid && a.gid === b.gid

@@ -2,7 +2,7 @@
  * The programs of the errno sweep, and the files that they work on: the same whenever they are made.
  */
 import { execFileSync } from "node:child_process"
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
@@ -19,18 +19,21 @@ const ELSEWHERE = "/dev/shm"
 
 const MODIFIED = new Date("2025-06-01T12:00:00Z")
 
-/** Makes the files. */
+/** Makes the files, once: sweeps can go on side by side. */
 export const makeFiles = (): void => {
-  rmSync(PLACE, { recursive: true, force: true })
-  mkdirSync(`${PLACE}/in/sub`, { recursive: true, mode: 0o755 })
-  writeFileSync(`${PLACE}/in/text`, "one\ntwo\nthree\n", { mode: 0o640 })
-  writeFileSync(`${PLACE}/in/sub/large`, "0123456789abcdef".repeat(12_500))
-  symlinkSync("sub/large", `${PLACE}/in/link`)
-  writeFileSync(`${PLACE}/lines`, Array.from({ length: 2000 }, (_, i) => `${(i * 7919) % 2003}\n`).join(""))
+  if (existsSync(PLACE)) return
+  const unfinished = `${PLACE}.tmp`
+  rmSync(unfinished, { recursive: true, force: true })
+  mkdirSync(`${unfinished}/in/sub`, { recursive: true, mode: 0o755 })
+  writeFileSync(`${unfinished}/in/text`, "one\ntwo\nthree\n", { mode: 0o640 })
+  writeFileSync(`${unfinished}/in/sub/large`, "0123456789abcdef".repeat(12_500))
+  symlinkSync("sub/large", `${unfinished}/in/link`)
+  writeFileSync(`${unfinished}/lines`, Array.from({ length: 2000 }, (_, i) => `${(i * 7919) % 2003}\n`).join(""))
   for (const name of ["in/text", "in/sub/large", "in/sub", "in", "lines"])
-    utimesSync(`${PLACE}/${name}`, MODIFIED, MODIFIED)
-  execFileSync("tar", ["--sort=name", "-cf", "in.tar", "in"], { cwd: PLACE })
-  utimesSync(`${PLACE}/in.tar`, MODIFIED, MODIFIED)
+    utimesSync(`${unfinished}/${name}`, MODIFIED, MODIFIED)
+  execFileSync("tar", ["--sort=name", "-cf", "in.tar", "in"], { cwd: unfinished })
+  utimesSync(`${unfinished}/in.tar`, MODIFIED, MODIFIED)
+  renameSync(unfinished, PLACE)
 }
 
 /** A database is what it tells: its bytes also say how often it was written. */

@@ -65,22 +65,28 @@ export class RunQueue implements Scheduler.Scheduler {
     if (this.#draining) return false
     this.#draining = true
     let budget = BATCH
+    // that the queue is empty is not enough: `idle` must have had nobody else to let run
+    let rests = false
     try {
       while (budget-- > 0) {
         if (this.#head < this.#queue.length) this.#next()()
-        else if (this.idle?.() !== true) break
+        else if (this.idle?.() !== true) {
+          rests = true
+          break
+        }
       }
     } finally {
       this.#draining = false
       if (this.#head === this.#queue.length) {
         this.#queue = []
         this.#head = 0
-      } else if (!this.#armed) {
+      }
+      if (!rests && !this.#armed) {
         this.#armed = true
         setImmediate(this.#onImmediate)
       }
     }
-    return this.#head < this.#queue.length
+    return !rests
   }
 
   /** Takes the next task out. There is one. */

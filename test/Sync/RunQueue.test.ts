@@ -1,0 +1,50 @@
+/**
+ * The run queue by itself: who is told when nothing is left to run.
+ */
+import { assert, describe, it } from "vitest"
+import { RunQueue } from "../../src/Sync/RunQueue.ts"
+
+/** More turns of the event loop than any of this takes. */
+const settle = async (): Promise<void> => {
+  for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve))
+}
+
+describe("a run queue", () => {
+  it("that comes to rest says so, however many tasks there were", async () => {
+    for (let count = 1; count <= 4097; count++) {
+      const queue = new RunQueue()
+      let asked = 0
+      queue.idle = () => {
+        asked++
+        return false
+      }
+      for (let left = count; left > 0; left--) queue.schedule(() => {})
+      while (queue.drain());
+      assert.isAbove(asked, 0, `after ${count} tasks`)
+    }
+  })
+
+  it("asks again and again who else could run, as long as somebody could", async () => {
+    const queue = new RunQueue()
+    let left = 10_000
+    queue.idle = () => left-- > 0
+    queue.schedule(() => {})
+    await settle()
+    assert.strictEqual(left, -1)
+  })
+
+  it("runs tasks that tasks schedule, in order, and lets the event loop have its turn between many", async () => {
+    const queue = new RunQueue()
+    const order: Array<number> = []
+    const step = (n: number): void => {
+      order.push(n)
+      if (n < 5000) queue.schedule(() => step(n + 1))
+    }
+    step(0)
+    assert.deepStrictEqual(order, [0])
+    assert.isTrue(queue.drain())
+    assert.isBelow(order.length, 5000)
+    await settle()
+    assert.strictEqual(order.length, 5001)
+  })
+})

@@ -44,7 +44,8 @@ enum request {
 	REQUEST_CLOSE, /* end everything; the last request */
 	REQUEST_THREAD, /* the fast platform's, see systrap.c */
 	REQUEST_EXCHANGE, /* change the word at address atomically, see inject.c */
-	REQUEST_DEBUG /* debug register `flags`: data is read into, or (size = 8) written to it */
+	REQUEST_DEBUG, /* debug register `flags`: data is read into, or (size = 8) written to it */
+	REQUEST_DEBUG_GUEST /* the fast platform's: the same of its guest thread with host tid `address` */
 };
 
 /* One host system call for a stub to make. */

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "systrap.h"
@@ -124,9 +125,36 @@ uint32_t systrap_wanted(const struct tracer *t)
 	return atomic_load(&((const struct systrap_notice *)(page + (SYSTRAP_NOTICE - STUB_ORDERS)))->wanted);
 }
 
+/*
+ * A guest thread waits for JS in the stub's code, and is traced for as long as it takes to reach its debug registers,
+ * which stay as they are when it is let go. What it waits in goes on: it was not told by a signal.
+ */
+static int debug_guest(struct block *b)
+{
+	pid_t tid = (pid_t)b->address;
+	int status, result;
+
+	if (ptrace(PTRACE_SEIZE, tid, 0, PTRACE_O_EXITKILL) < 0)
+		return -errno;
+	if (ptrace(PTRACE_INTERRUPT, tid, 0, 0) < 0)
+		return -errno;
+	for (;;) {
+		if (waitpid(tid, &status, __WALL) != tid || !WIFSTOPPED(status))
+			return -ESRCH; /* it has been killed */
+		if (status >> 16 == PTRACE_EVENT_STOP)
+			break;
+		ptrace(PTRACE_CONT, tid, 0, WSTOPSIG(status)); /* a signal came first: an interrupt that was late, say */
+	}
+	result = tracer_debug_register(tid, b);
+	ptrace(PTRACE_DETACH, tid, 0, 0);
+	return result;
+}
+
 /* Requests of the fast platform. */
 int systrap_request(struct tracer *t, struct block *b)
 {
+	if (b->kind == REQUEST_DEBUG_GUEST)
+		return debug_guest(b);
 	if (b->kind != REQUEST_THREAD)
 		return -EINVAL;
 	return b->flags ? start_worker(t, b) : start_thread(t, b);

@@ -333,10 +333,9 @@ static int poke(struct tracer *t, struct block *b)
 	return (int)written;
 }
 
-/* A debug register of the thread. The host checks what it is given; an address in the stub's memory is refused above. */
-static int debug_register(struct tracer *t, struct block *b)
+/* A debug register of a thread that is stopped for us. The host checks what it is given; an address in the stub's memory is refused above. */
+int tracer_debug_register(pid_t tid, struct block *b)
 {
-	pid_t tid = (pid_t)t->control->slots[b->slot].tid;
 	unsigned long offset = offsetof(struct user, u_debugreg) + b->flags * sizeof(long), value;
 
 	if (b->flags > 7)
@@ -380,7 +379,7 @@ static int request(struct tracer *t, struct block *b)
 	case REQUEST_EXCHANGE:
 		return inject_exchange(t, b);
 	case REQUEST_DEBUG:
-		return debug_register(t, b);
+		return tracer_debug_register((pid_t)t->control->slots[b->slot].tid, b);
 	default:
 		return systrap_request(t, b);
 	}

@@ -100,6 +100,7 @@ uint32_t systrap_wanted(const struct tracer *);
 void tracer_serve(struct tracer *);
 void tracer_publish(struct tracer *, uint32_t entry);
 bool tracer_alive(struct tracer *, uint32_t slot);
+int tracer_debug_register(pid_t tid, struct block *);
 void tracer_on_death(struct tracer *, pid_t tid);
 
 #endif

@@ -74,7 +74,8 @@ export const Request = {
   close: 7,
   thread: 8,
   exchange: 9,
-  debug: 10
+  debug: 10,
+  debugGuest: 11
 } as const
 export type Request = (typeof Request)[keyof typeof Request]
 

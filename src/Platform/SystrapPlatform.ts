@@ -23,9 +23,11 @@ import { SIGSEGV, SIGTRAP } from "../Abi/Signal.ts"
 import { ThreadMeter, processors, threadCpuTime } from "./HostUsage.ts"
 import { isCounterSteady } from "./HostCounter.ts"
 import { hostBarrier } from "./HostBarrier.ts"
+import { debugRegistersOfGuest } from "./GuestDebug.ts"
 import { KeptEvent, killedOutcome, syscallOutcome } from "./KeptEvent.ts"
 import { bind, view } from "./Native.ts"
 import {
+  type DebugRegisters,
   Platform,
   type PlatformContext,
   PlatformFailed,
@@ -72,6 +74,7 @@ class SystrapContext implements PlatformContext, Runner, Debtor {
   readonly thread: SystrapThread
   readonly registers: Registers
   readonly tid: number
+  readonly debugRegisters: DebugRegisters
   index = 0
   readonly #host: Host
   #state: "born" | "stopped" | "running" | "interrupting" | "commanded" | "dead" = "born"
@@ -95,6 +98,8 @@ class SystrapContext implements PlatformContext, Runner, Debtor {
     this.thread = new SystrapThread(addressSpace.region, slot)
     this.registers = this.thread.registers
     this.tid = tid
+    const { host, service } = addressSpace
+    this.debugRegisters = debugRegistersOfGuest(host.tracer, service, tid, systrapBase)
     this.#meter = new ThreadMeter(tid)
     addressSpace.contexts.add(this)
     this.#host.source.add(this)

@@ -392,6 +392,6 @@ const ptrace = (task: Task, request: number, id: number, address: number, data: 
 export const sysPtrace: ReadonlyArray<Syscall> = [
   declare("ptrace", [oneOf("request", PTRACE_NAMES), pid("pid"), hex("addr"), hex("data")], ptrace, {
     partial:
-      "PTRACE_O_SUSPEND_SECCOMP, PTRACE_SECCOMP_GET_FILTER, PTRACE_GET_RSEQ_CONFIGURATION, PTRACE_SET_SYSCALL_INFO and reading memory without PROT_READ are refused; the systrap platform has no debug registers (EIO)"
+      "PTRACE_O_SUSPEND_SECCOMP, PTRACE_SECCOMP_GET_FILTER, PTRACE_GET_RSEQ_CONFIGURATION, PTRACE_SET_SYSCALL_INFO and reading memory without PROT_READ are refused"
   })
 ]

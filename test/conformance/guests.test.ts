@@ -11,15 +11,9 @@ const guests = readdirSync(DIRECTORY)
   .map((name) => name.slice(0, -2))
   .sort()
 
-/** What a platform cannot do, and says so (docs/syscalls.md). */
-const REFUSED: Readonly<Record<string, ReadonlyArray<string>>> = {
-  systrap: ["ptrace_debug_registers"] // its guest threads are not traced: they have no debug registers
-}
-
 for (const platform of PLATFORMS) {
   describe.concurrent(`guest programs on ${platform.name}`, () => {
     for (const guest of guests) {
-      if (REFUSED[platform.name]?.includes(guest) === true) continue
       test(guest, { repeats: NIGHTLY ? 19 : 0, timeout: NIGHTLY ? 600_000 : 60_000 }, () =>
         expectSame(platform, [`${DIRECTORY}build/${guest}`])
       )

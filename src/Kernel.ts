@@ -107,6 +107,11 @@ const AMX_FEATURES = (1n << 17n) | (1n << 18n)
 const RELEASE = "6.1.0-effect-sentry"
 const VERSION = "#1 SMP PREEMPT_DYNAMIC effect-sentry"
 
+const openPage = Effect.acquireRelease(
+  Effect.sync(() => new VdsoPage()),
+  (page) => Effect.sync(() => page.close())
+)
+
 /** Builds a kernel that lives as long as the scope. */
 export const make = Effect.fnUntraced(function* (
   options: KernelOptions
@@ -117,18 +122,14 @@ export const make = Effect.fnUntraced(function* (
   )
   const platform = Context.get(services, Platform)
   const { machine } = options
-  const vdsoPage =
-    platform.counter === undefined
-      ? undefined
-      : yield* Effect.acquireRelease(
-          Effect.sync(() => new VdsoPage()),
-          (page) => Effect.sync(() => page.close())
-        )
+  const vdsoPage = platform.counter === undefined ? undefined : yield* openPage
+  const silentPage = vdsoPage && (yield* openPage)
+  silentPage?.forgetCpu()
   const vdso =
-    vdsoPage === undefined
+    vdsoPage === undefined || silentPage === undefined
       ? undefined
       : yield* Effect.acquireRelease(
-          Effect.sync(() => new Vdso(vdsoPage.fd)),
+          Effect.sync(() => new Vdso(vdsoPage.fd, silentPage.fd)),
           (vdso) => Effect.sync(() => vdso.close())
         )
   const timekeeper =

@@ -91,6 +91,8 @@ export interface CommitRequest {
   readonly hardware: Hardware
   /** Mapped into the program, where the platform runs machine code. */
   readonly vdso: Vdso | undefined
+  /** Whether it tells the time: not where the program's clocks are not the kernel's. */
+  readonly tellsTime: boolean
 }
 
 export interface LoadedProgram {
@@ -257,7 +259,7 @@ const fill = (
         : segments.addInterpreter(interpreter, loaded.bias)
   if (typeof started === "number") return Effect.succeed(started)
   if (started.entry < 0 || started.entry >= layout.taskSize) return Effect.succeed(-EINVAL)
-  const vdso = request.vdso?.addTo(manager, segments)
+  const vdso = request.vdso?.addTo(manager, segments, request.tellsTime)
   if (vdso !== undefined && vdso < 0) return Effect.succeed(vdso)
 
   const stack = buildStack({

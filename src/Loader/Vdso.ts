@@ -2,6 +2,7 @@
  * The vdso(7) as every program has it: the object's image, and below it the page that it reads.
  */
 import { closeSync, fstatSync, openSync } from "node:fs"
+import * as Effect from "effect/Effect"
 import { ENOMEM } from "../Abi/Errno.ts"
 import { PAGE_SIZE, PROT_EXEC, PROT_READ } from "../Abi/Mman.ts"
 import { pageAlign } from "../Memory/AddressLayout.ts"
@@ -51,17 +52,19 @@ export class Vdso {
   readonly #size: number
   readonly #image: MappedFile
   readonly #page: MappedFile
+  readonly #silentPage: MappedFile
 
-  /** `pageFd`: the page that it reads, which remains the caller's. */
-  constructor(pageFd: number) {
+  /** The page that it reads, and one that never tells the time: it makes the system call then. They remain the caller's. */
+  constructor(pageFd: number, silentPageFd: number) {
     this.#fd = openSync(`${nativeDirectory()}/vdso.so`, "r")
     this.#size = pageAlign(fstatSync(this.#fd).size)
     this.#image = new KernelObject(this.#fd, "[vdso]")
     this.#page = new KernelObject(pageFd, "[vvar]")
+    this.#silentPage = new KernelObject(silentPageFd, "[vvar]")
   }
 
-  /** Adds it to a new program: where it is (AT_SYSINFO_EHDR), or -ENOMEM. */
-  addTo(manager: MemoryManager, segments: SegmentMap): number {
+  /** Adds it to a new program, which `tells` the time by itself or not: where it is (AT_SYSINFO_EHDR), or -ENOMEM. */
+  addTo(manager: MemoryManager, segments: SegmentMap, tells: boolean): number {
     const start = manager.findGap(PAGE_SIZE + this.#size, 0)
     if (start === undefined) return -ENOMEM
     const address = start + PAGE_SIZE
@@ -71,7 +74,7 @@ export class Vdso {
       start,
       end: address,
       protection: PROT_READ,
-      backing: { object: this.#page, offset: 0 },
+      backing: { object: tells ? this.#page : this.#silentPage, offset: 0 },
       flags: VMA_DONTDUMP
     })
     segments.add({
@@ -83,6 +86,25 @@ export class Vdso {
       flags: VMA_MAYWRITE
     })
     return address
+  }
+
+  /** Has a program tell the time by itself from now on, or not: 0 or -errno. */
+  tell(manager: MemoryManager, tells: boolean): Effect.Effect<number> {
+    const [before, after] = tells ? [this.#silentPage, this.#page] : [this.#page, this.#silentPage]
+    return manager.exclusive(
+      Effect.suspend(() => {
+        const areas = [...manager.vmas()].filter(({ backing }) => backing?.object === before)
+        const changed = areas.map((area) => ({ ...area, backing: { object: after, offset: 0 } }))
+        if (changed.length === 0) return Effect.succeed(0)
+        return manager.apply(
+          changed.map((area) => manager.mapChange(area, false)),
+          () => {
+            for (const area of changed) manager.areas.replace(area.start, area.end, [area])
+            return 0
+          }
+        )
+      })
+    )
   }
 
   close(): void {

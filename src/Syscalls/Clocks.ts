@@ -30,7 +30,7 @@ export const readClock = (task: Task, clock: number): bigint | undefined => {
     case CLOCK_MONOTONIC_RAW:
     case CLOCK_MONOTONIC_COARSE:
     case CLOCK_BOOTTIME:
-      return timekeeper.monotonic()
+      return timekeeper.monotonic() + task.namespaces.time.offsetOf(clock)
     case CLOCK_PROCESS_CPUTIME_ID:
     case CLOCK_THREAD_CPUTIME_ID:
       return clock === CLOCK_THREAD_CPUTIME_ID ? taskCpuTime(task) : groupCpuTime(task.threadGroup)

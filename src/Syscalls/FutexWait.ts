@@ -23,13 +23,14 @@ import type { Task } from "../Task/Task.ts"
 /** On which clock a timeout is; "relative": CLOCK_MONOTONIC, from now. */
 export type TimeoutClock = "relative" | "monotonic" | "realtime"
 
-/** A timeout as CLOCK_MONOTONIC nanoseconds; undefined for none; -EFAULT or -EINVAL. */
+/** A timeout as nanoseconds of the first time namespace's CLOCK_MONOTONIC; undefined for none; -EFAULT or -EINVAL. */
 export const readDeadline = (task: Task, at: number, clock: TimeoutClock): bigint | number | undefined => {
   if (at === 0) return undefined
   const bytes = new Uint8Array(Timespec.size)
   if (task.memory.copyIn(at, bytes) < 0) return -EFAULT
   const nanos = nanosOfTimespec(Timespec.decode(bytes))
-  if (typeof nanos === "number" || clock === "monotonic") return nanos
+  if (typeof nanos === "number") return nanos
+  if (clock === "monotonic") return nanos - task.namespaces.time.offsets.monotonic
   const { timekeeper } = task.system
   return timekeeper.monotonic() + nanos - (clock === "realtime" ? timekeeper.realtime() : 0n)
 }

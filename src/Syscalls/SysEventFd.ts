@@ -99,7 +99,8 @@ export const timerfd_settime = declare(
     timer.settingFlags = flagBits
     const { timekeeper } = task.system
     const now = timekeeper.monotonic()
-    const origin = REALTIME_CLOCKS.has(timer.clock) ? timekeeper.realtime() : now
+    const shown = now + task.namespaces.time.offsetOf(timer.clock)
+    const origin = REALTIME_CLOCKS.has(timer.clock) ? timekeeper.realtime() : shown
     const delay = (flagBits & TFD_TIMER_ABSTIME) !== 0 ? value - origin : value
     timer.set(value === 0n ? undefined : now + delay, interval)
     return oldPointer === 0 ? 0 : task.memory.copyOut(oldPointer, encode(old))

@@ -3,16 +3,18 @@
  */
 import * as Clone from "../Abi/Clone.ts"
 import { CAP_SYS_ADMIN, CAP_SYS_CHROOT } from "../Abi/Capability.ts"
-import { EBADF, EINVAL, EPERM, ESRCH } from "../Abi/Errno.ts"
+import { EBADF, EINVAL, EPERM, ESRCH, EUSERS } from "../Abi/Errno.ts"
 import { IpcNamespace } from "../Ipc/IpcNamespace.ts"
+import { CgroupNamespace } from "../Task/CgroupNamespace.ts"
 import { NamespaceDescription } from "../Task/NamespaceFiles.ts"
-import { type Namespaces, copyFileContext, copyNamespaces } from "../Task/Namespaces.ts"
+import { type Namespaces, copyFileContext, copyNamespaces, followTime } from "../Task/Namespaces.ts"
 import { NetNamespace } from "../Task/NetNamespace.ts"
 import { PidFd } from "../Task/PidFd.ts"
 import { PidNamespace } from "../Task/PidNamespace.ts"
 import { hasEnded, mayInspectReally } from "../Task/ProcSubject.ts"
 import { type Result, declare, fd, flags, longFlags } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
+import { TimeNamespace } from "../Task/TimeNamespace.ts"
 import { credentialsIn, credentialsInNew } from "../Task/UserNamespaces.ts"
 import { UtsNamespace } from "../Task/UtsNamespace.ts"
 import { type Credentials, hasCapabilityIn, hasOwnCapability } from "../Vfs/Credentials.ts"
@@ -120,6 +122,7 @@ interface Entry {
 const enter = (task: Task, entry: Entry, namespace: Namespace): Entry | number => {
   if (namespace instanceof UserNamespace) return enterUser(task, entry, namespace)
   const { credentials, namespaces } = entry
+  if (namespace instanceof TimeNamespace && task.threadGroup.tasks.size > 1) return -EUSERS
   const owner = namespace.owner ?? firstUserNamespace
   const isPermitted =
     hasCapabilityIn(task.credentials, owner, CAP_SYS_ADMIN) &&
@@ -128,6 +131,11 @@ const enter = (task: Task, entry: Entry, namespace: Namespace): Entry | number =
   if (namespace instanceof UtsNamespace) return { ...entry, namespaces: { ...namespaces, uts: namespace } }
   if (namespace instanceof IpcNamespace) return { ...entry, namespaces: { ...namespaces, ipc: namespace } }
   if (namespace instanceof NetNamespace) return { ...entry, namespaces: { ...namespaces, net: namespace } }
+  if (namespace instanceof CgroupNamespace) return { ...entry, namespaces: { ...namespaces, cgroup: namespace } }
+  if (namespace instanceof TimeNamespace) {
+    const entered = { ...namespaces, time: namespace.enter(), timeForChildren: namespace }
+    return { ...entry, namespaces: entered }
+  }
   if (namespace instanceof PidNamespace) {
     // never up: one's children are not to be seen by whom one can't see
     if (!task.threadGroup.pidNamespace.contains(namespace)) return -EINVAL
@@ -154,14 +162,16 @@ const namespacesOfProcess = (task: Task, { group }: PidFd, wanted: number): Read
   if (group.state === "Dead" || target === undefined) return -ESRCH
   if (!mayInspectReally(task, target)) return -EPERM
   if (hasEnded(target)) return -ESRCH
-  const { ipc, net, uts } = target.namespaces
+  const { cgroup, ipc, net, time, uts } = target.namespaces
   const all: ReadonlyArray<Namespace> = [
     target.credentials.userNamespace,
     target.fs.namespace,
     uts,
     ipc,
     group.pidNamespace,
-    net
+    cgroup,
+    net,
+    time
   ]
   return all.filter(({ kind }) => (wanted & FLAGS[kind]) !== 0)
 }
@@ -193,7 +203,7 @@ const setns = (task: Task, descriptor: number, type: number): Result => {
   if (targets.includes(mounts)) task.fs.enter(mounts, mounts.top, mounts.top)
   task.credentials = entry.credentials
   task.namespaces = entry.namespaces
-  return 0
+  return targets.some((target) => target instanceof TimeNamespace) ? followTime(task) : 0
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -249,12 +259,10 @@ const openNamespace = (task: Task, namespace: Namespace | number): number => {
   return typeof file === "number" ? file : installFile(task, file, true)
 }
 
-const UNSHARE_NAMES = Clone.CLONE_NAMES.filter(([, flag]) => (flag & UNSHARABLE) !== 0)
-const SETNS_NAMES = Clone.CLONE_NAMES.filter(([, flag]) => (flag & ALL_KINDS) !== 0)
+const UNSHARE_NAMES = Clone.CLONE3_NAMES.filter(([, flag]) => (flag & UNSHARABLE) !== 0)
+const SETNS_NAMES = Clone.CLONE3_NAMES.filter(([, flag]) => (flag & ALL_KINDS) !== 0)
 
 export const sysNamespace = [
-  declare("unshare", [longFlags("flags", UNSHARE_NAMES, "0")], unshare, {
-    partial: "CLONE_NEWCGROUP and CLONE_NEWTIME are refused"
-  }),
+  declare("unshare", [longFlags("flags", UNSHARE_NAMES, "0")], unshare),
   declare("setns", [fd("fd"), flags("nstype", SETNS_NAMES, "0")], setns)
 ]

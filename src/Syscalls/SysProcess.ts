@@ -9,6 +9,7 @@ import {
   CLONE_DETACHED,
   CLONE_INTO_CGROUP,
   CLONE_NAMES,
+  CLONE_NEWTIME,
   CLONE_PARENT,
   CLONE_PARENT_SETTID,
   CLONE_PIDFD,
@@ -91,7 +92,7 @@ const clone3Request = (task: Task, args: CloneArgs, length: number): CloneReques
   if (args.flags >> 32n > (CLONE_CLEAR_SIGHAND | CLONE_INTO_CGROUP) >> 32n) return -EINVAL
   const clearHandlers = (args.flags & CLONE_CLEAR_SIGHAND) !== 0n
   const flags = Number(args.flags & 0xffff_ffffn)
-  if ((flags & (CSIGNAL | CLONE_DETACHED)) !== 0) return -EINVAL
+  if ((flags & ((CSIGNAL & ~CLONE_NEWTIME) | CLONE_DETACHED)) !== 0) return -EINVAL
   if (clearHandlers && (flags & CLONE_SIGHAND) !== 0) return -EINVAL
   if ((flags & (CLONE_THREAD | CLONE_PARENT)) !== 0 && exit_signal !== 0) return -EINVAL
   if ((args.stack === 0) !== (args.stack_size === 0)) return -EINVAL
@@ -164,8 +165,7 @@ export const sysProcess = [
         openPidFd: pidFdOf(task, flags),
         pidFdAddress: parentTid
       })
-    },
-    { partial: "cgroup namespaces are refused" }
+    }
   ),
   declare(
     "clone3",
@@ -176,7 +176,7 @@ export const sysProcess = [
       const request = clone3Request(task, args, length)
       return typeof request === "number" ? request : cloneWith(task, request)
     },
-    { partial: "cgroup and time namespaces are refused; there is no cgroup filesystem: CLONE_INTO_CGROUP gives EBADF" }
+    { partial: "there is no cgroup filesystem: CLONE_INTO_CGROUP gives EBADF" }
   ),
   declare("fork", [], (task) => cloneWith(task, { ...nothing, flags: 0, exitSignal: SIGCHLD })),
   declare("vfork", [], (task) => cloneWith(task, { ...nothing, flags: CLONE_VM | CLONE_VFORK, exitSignal: SIGCHLD })),

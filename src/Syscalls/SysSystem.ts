@@ -62,7 +62,7 @@ const sysinfo = (task: Task, at: number): Result => {
   return task.memory.copyOut(
     at,
     Sysinfo.encode({
-      uptime: Number((timekeeper.monotonic() - bootTime) / 1_000_000_000n),
+      uptime: Number((timekeeper.monotonic() - bootTime + task.namespaces.time.offsets.boot) / 1_000_000_000n),
       loads: new Uint8Array(24),
       totalram: memory.total,
       freeram: memory.free,

@@ -103,7 +103,8 @@ const clock_nanosleep = (task: Task, clock: number, options: number, request: nu
   if (nanos === 0n) return 0
   if (isCpuClock(clock)) return sleepUntil(task, clock, now + nanos, remain)
   // setting the clock does not change how long a relative sleep is
-  return sleepUntil(task, CLOCK_MONOTONIC, task.system.timekeeper.monotonic() + nanos, remain)
+  const start = task.system.timekeeper.monotonic() + task.namespaces.time.offsets.monotonic
+  return sleepUntil(task, CLOCK_MONOTONIC, start + nanos, remain)
 }
 
 const restart_syscall = (task: Task): Result => {

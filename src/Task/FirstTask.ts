@@ -73,7 +73,7 @@ export const makeFirstTask = Effect.fnUntraced(function* (
   if (typeof prepared === "number") return yield* new StartFailed({ errno: -prepared, path: program.path })
   const context = yield* system.platform.makeContext
   const identity = credentialsForExec({ old: credentials, noNewPrivs: false, unsafe: false }, prepared.program.file)
-  const loaded = yield* loadInto(context, system, prepared, identity, 0)
+  const loaded = yield* loadInto(context, system, prepared, identity, 0, system.namespaces.time)
   if (typeof loaded === "number") return yield* new StartFailed({ errno: -loaded, path: program.path })
   return yield* taskSet.mutex.section(() => {
     const group = makeGroup(system, limits)

@@ -2,6 +2,7 @@
  * The namespaces that a task lives in: Linux's nsproxy. The user namespace is part of its credentials; the PID namespace
  * of a task is where its id was given out and never changes; the mount namespace is part of its file context.
  */
+import * as Effect from "effect/Effect"
 import {
   CLONE_NEWCGROUP,
   CLONE_NEWIPC,
@@ -21,10 +22,12 @@ import type { FsContext } from "../Vfs/FsContext.ts"
 import type { Caller } from "../Vfs/Inode.ts"
 import { FIRST_NAMESPACE_INO, type NamespaceIdentity, type NamespaceKind } from "../Vfs/Namespace.ts"
 import { firstUserNamespace } from "../Vfs/UserNamespace.ts"
+import { CgroupNamespace } from "./CgroupNamespace.ts"
 import { NetNamespace } from "./NetNamespace.ts"
 import { PidNamespace } from "./PidNamespace.ts"
 import type { System } from "./System.ts"
 import type { Task } from "./Task.ts"
+import { TimeNamespace, noOffsets } from "./TimeNamespace.ts"
 import { UtsNamespace } from "./UtsNamespace.ts"
 
 /** Immutable: unshare(2) and setns(2) give a task another value. */
@@ -34,6 +37,10 @@ export interface Namespaces {
   /** In which children get their ids. */
   readonly pidForChildren: PidNamespace
   readonly net: NetNamespace
+  readonly cgroup: CgroupNamespace
+  readonly time: TimeNamespace
+  /** The one that children enter, and execve(2). */
+  readonly timeForChildren: TimeNamespace
 }
 
 /** Those that a sandbox begins with. */
@@ -46,7 +53,11 @@ export const firstNamespaces = (options: {
     ino: FIRST_NAMESPACE_INO[kind],
     owner: firstUserNamespace
   })
+  const time = new TimeNamespace(identity("time"), noOffsets).enter()
   return {
+    cgroup: new CgroupNamespace(identity("cgroup")),
+    time,
+    timeForChildren: time,
     uts: new UtsNamespace(identity("uts"), { hostname: options.hostname, domainname: "(none)" }),
     ipc: new IpcNamespace(identity("ipc"), options.timekeeper, options.actor),
     pidForChildren: new PidNamespace(identity("pid"), undefined),
@@ -64,9 +75,6 @@ const KINDS = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_N
 /** "The kernel limits the maximum nesting depth for PID namespaces to 32." */
 const MAX_LEVEL = 31
 
-/** What isn't there, and is refused. */
-const MISSING = CLONE_NEWCGROUP | CLONE_NEWTIME
-
 /**
  * The namespaces of a child, or of who calls unshare(2): the task's, but new ones of the kinds in `flags`, which belong to
  * the user namespace of `credentials`. -errno.
@@ -79,7 +87,6 @@ export const copyNamespaces = (
   if ((flags & KINDS) === 0) return old
   const owner = credentials.userNamespace
   if (!hasCapabilityIn(credentials, owner, CAP_SYS_ADMIN)) return -EPERM
-  if ((flags & MISSING) !== 0) return -EINVAL
   const identity = (): NamespaceIdentity => ({ ino: system.namespaceNumbers.next(), owner })
   let { pidForChildren } = old
   if ((flags & CLONE_NEWPID) !== 0) {
@@ -93,7 +100,10 @@ export const copyNamespaces = (
     pidForChildren,
     uts: (flags & CLONE_NEWUTS) === 0 ? old.uts : new UtsNamespace(identity(), old.uts),
     ipc: (flags & CLONE_NEWIPC) === 0 ? old.ipc : new IpcNamespace(identity(), system.timekeeper, system.actor),
-    net: (flags & CLONE_NEWNET) === 0 ? old.net : new NetNamespace(identity())
+    net: (flags & CLONE_NEWNET) === 0 ? old.net : new NetNamespace(identity()),
+    cgroup: (flags & CLONE_NEWCGROUP) === 0 ? old.cgroup : new CgroupNamespace(identity()),
+    timeForChildren:
+      (flags & CLONE_NEWTIME) === 0 ? old.timeForChildren : new TimeNamespace(identity(), old.timeForChildren.offsets)
   }
 }
 
@@ -112,3 +122,13 @@ export const copyFileContext = (
   const copies = vfs.tree.copyNamespace(fs.namespace, made)
   return typeof copies === "number" ? copies : fs.copyInto(made, copies)
 }
+
+/** `namespaces` in the time namespace that was made for children. */
+export const enterTime = (namespaces: Namespaces): Namespaces =>
+  namespaces.time === namespaces.timeForChildren
+    ? namespaces
+    : { ...namespaces, time: namespaces.timeForChildren.enter() }
+
+/** Has the vdso of `task` tell the time of the namespace that it is in now. */
+export const followTime = ({ memoryManager, namespaces, system }: Task): Effect.Effect<number> =>
+  system.vdso?.tell(memoryManager, namespaces.time.isPlain) ?? Effect.succeed(0)

@@ -1,33 +1,24 @@
 /**
- * /proc/[pid]/ns: the namespaces of a process, namespaces(7). There is one cgroup namespace and one time namespace.
+ * /proc/[pid]/ns: the namespaces of a process, namespaces(7).
  */
 import { EACCES, ENOENT } from "../Abi/Errno.ts"
 import type { Inode } from "../Vfs/Inode.ts"
-import { FIRST_NAMESPACE_INO, type Namespace } from "../Vfs/Namespace.ts"
+import type { Namespace } from "../Vfs/Namespace.ts"
 import { MagicLink, type PseudoFs, StaticDirectory } from "../Vfs/PseudoFs.ts"
-import { firstUserNamespace } from "../Vfs/UserNamespace.ts"
 import { nameOfNamespace } from "./NamespaceFiles.ts"
 import { type Subject, hasEnded, mayInspect, ownerOf, userOf } from "./ProcSubject.ts"
 import type { Task } from "./Task.ts"
 
-const only = (kind: "cgroup" | "time"): Namespace => ({
-  kind,
-  ino: FIRST_NAMESPACE_INO[kind],
-  owner: firstUserNamespace
-})
-const cgroup = only("cgroup")
-const time = only("time")
-
 /** Link name, and what it leads to; undefined for a process that has ended, which has only ids left. */
 const LINKS: ReadonlyArray<readonly [name: string, namespace: (task: Task) => Namespace | undefined]> = [
-  ["cgroup", (task) => living(task) && cgroup],
+  ["cgroup", (task) => living(task)?.namespaces.cgroup],
   ["ipc", (task) => living(task)?.namespaces.ipc],
   ["mnt", (task) => living(task)?.fs.namespace],
   ["net", (task) => living(task)?.namespaces.net],
   ["pid", ({ threadGroup }) => threadGroup.pidNamespace],
   ["pid_for_children", (task) => living(task)?.namespaces.pidForChildren],
-  ["time", (task) => living(task) && time],
-  ["time_for_children", (task) => living(task) && time],
+  ["time", (task) => living(task)?.namespaces.time],
+  ["time_for_children", (task) => living(task)?.namespaces.timeForChildren],
   ["user", (task) => task.credentials.userNamespace],
   ["uts", (task) => living(task)?.namespaces.uts]
 ]

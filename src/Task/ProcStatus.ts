@@ -28,6 +28,7 @@ import { seccompDepth, seccompMode } from "../Seccomp/SeccompFilter.ts"
 import type { Caller } from "../Vfs/Inode.ts"
 import { type Subject, hasEnded, mayInspect } from "./ProcSubject.ts"
 import { bitmap, bitmapList, escape, set64, sizeLine } from "./ProcText.ts"
+import { namespacesOf } from "./Namespaces.ts"
 import type { PidNamespace } from "./PidNamespace.ts"
 import { affinityOf, isRealTime } from "./Scheduling.ts"
 import type { Task } from "./Task.ts"
@@ -240,7 +241,7 @@ export const stat = (subject: Subject, caller: Caller, terminal: ControllingTerm
     niceness,
     Math.max(1, group.tasks.size),
     0, // itrealvalue
-    ticks(group.startTime - system.bootTime),
+    ticks(group.startTime - system.bootTime + namespacesOf(system, caller).time.offsets.boot),
     sizes?.total ?? 0,
     Math.floor((sizes?.resident ?? 0) / PAGE_SIZE),
     group.limits.get(RLIMIT_RSS).rlim_cur,

@@ -2,9 +2,11 @@
  * The files at the top of proc(5) that are about the whole system.
  */
 import { NANOS_PER_TICK } from "../Abi/Sysinfo.ts"
+import type { Caller } from "../Vfs/Inode.ts"
 import { GeneratedFile, type PseudoFs, PseudoLink } from "../Vfs/PseudoFs.ts"
 import { type MemorySize, cpuInfo } from "./HostFacts.ts"
 import { stateOf, usageOf } from "./ProcStatus.ts"
+import { namespacesOf } from "./Namespaces.ts"
 import { Subject } from "./ProcSubject.ts"
 import type { System } from "./System.ts"
 
@@ -12,6 +14,10 @@ const NANOS_PER_SECOND = 1_000_000_000n
 
 /** Nanoseconds since the sandbox started. */
 const uptime = ({ bootTime, timekeeper }: System): bigint => timekeeper.monotonic() - bootTime
+
+/** As the time namespace of `caller` has it. */
+const uptimeFor = (system: System, caller: Caller): bigint =>
+  uptime(system) + namespacesOf(system, caller).time.offsets.boot
 
 /** CPU time of everything that is running, nanoseconds. */
 const busyTime = (system: System): bigint => {
@@ -50,7 +56,7 @@ const runningTasks = (system: System): number => {
 
 const lastPid = (system: System): number => Math.max(0, ...system.taskSet.groups.keys())
 
-const stat = (system: System): string => {
+const stat = (system: System, caller: Caller): string => {
   const count = BigInt(system.cpuCount)
   const busy = busyTime(system) / NANOS_PER_TICK
   const idle = idleTime(system) / NANOS_PER_TICK
@@ -58,7 +64,7 @@ const stat = (system: System): string => {
   let text = `cpu  ${busy} 0 0 ${idle} ${rest}\n`
   // no one knows which CPU it was
   for (let cpu = 0; cpu < system.cpuCount; cpu++) text += `cpu${cpu} ${busy / count} 0 0 ${idle / count} ${rest}\n`
-  const boot = (system.timekeeper.realtime() - uptime(system)) / NANOS_PER_SECOND
+  const boot = (system.timekeeper.realtime() - uptimeFor(system, caller)) / NANOS_PER_SECOND
   return (
     `${text}intr 0\nctxt 0\nbtime ${boot}\nprocesses ${lastPid(system)}\n` +
     `procs_running ${runningTasks(system)}\nprocs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n`
@@ -124,7 +130,7 @@ Block devices:
 
 /** Adds them to the root of `filesystem`. */
 export const addSystemFiles = (filesystem: PseudoFs, system: System): void => {
-  const files: Readonly<Record<string, () => string>> = {
+  const files: Readonly<Record<string, (caller: Caller) => string>> = {
     cmdline: () => "\n",
     cpuinfo: () => cpuInfo(system.cpuCount),
     devices: () => DEVICES,
@@ -134,9 +140,9 @@ export const addSystemFiles = (filesystem: PseudoFs, system: System): void => {
     meminfo: () => meminfo(system.memorySize()),
     modules: () => "",
     partitions: () => "major minor  #blocks  name\n\n",
-    stat: () => stat(system),
+    stat: (caller) => stat(system, caller),
     swaps: () => "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n",
-    uptime: () => `${seconds(uptime(system))} ${seconds(idleTime(system))}\n`,
+    uptime: (caller) => `${seconds(uptimeFor(system, caller))} ${seconds(idleTime(system))}\n`,
     version: () =>
       `Linux version ${system.version.release} (effect-sentry@${system.namespaces.uts.hostname}) ${system.version.version}\n`,
     vmstat: () => vmstat(system.memorySize())

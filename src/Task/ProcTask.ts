@@ -11,6 +11,7 @@ import { type Location, pathOf } from "../Vfs/Mount.ts"
 import { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import { DynamicDirectory, type DynamicEntries, MagicLink, type PseudoFs } from "../Vfs/PseudoFs.ts"
 import { fdDirectory, fdInfoDirectory, parseNumber } from "./ProcFd.ts"
+import { timeOffsets } from "./ProcTimeOffsets.ts"
 import { gidMap, projectIdMap, setgroupsFile, uidMap } from "./ProcIdMaps.ts"
 import { maps, smaps, smapsRollup } from "./ProcMaps.ts"
 import { MemoryInode, auxv, checkInspect, checkMemory, cmdline, environ } from "./ProcMemory.ts"
@@ -201,6 +202,7 @@ const COMMON: ReadonlyArray<readonly [name: string, make: Make]> = [
   ["oom_score_adj", file(({ group }) => `${group.oomScoreAdj}\n`, { write: writeOomScore })],
   ["loginuid", file(() => UNSET, { write: refuse })],
   ["sessionid", file(() => UNSET)],
+  ["timens_offsets", timeOffsets],
   ["io", file(io, { mode: 0o400 })],
   ["uid_map", uidMap],
   ["gid_map", gidMap],

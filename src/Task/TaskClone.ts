@@ -33,7 +33,7 @@ import { Mutex } from "../Sync/Mutex.ts"
 import { noSignalStack } from "../Signals/SignalStack.ts"
 import { watchCpuLimit } from "./CpuLimit.ts"
 import { orRefused } from "./HostRefusal.ts"
-import { copyFileContext, copyNamespaces } from "./Namespaces.ts"
+import { copyFileContext, copyNamespaces, enterTime, followTime } from "./Namespaces.ts"
 import { idFor } from "./PidLookup.ts"
 import { PID_MAX, type PidNamespace } from "./PidNamespace.ts"
 import { inheritScheduling } from "./Scheduling.ts"
@@ -94,8 +94,10 @@ export const clone = Effect.fnUntraced(function* (
   const credentials = (flags & CLONE_NEWUSER) === 0 ? parent.credentials : credentialsInNew(parent)
   if (typeof credentials === "number") return credentials
   if (refusesProcess(parent)) return -EAGAIN
-  const namespaces = copyNamespaces(parent, flags, credentials)
-  if (typeof namespaces === "number") return namespaces
+  const copied = copyNamespaces(parent, flags, credentials)
+  if (typeof copied === "number") return copied
+  // who shares the memory shares what the vdso tells
+  const namespaces = (flags & CLONE_VM) !== 0 ? copied : enterTime(copied)
   // what operations undo belongs to an IPC namespace
   if ((flags & CLONE_NEWIPC) !== 0 && (flags & CLONE_SYSVSEM) !== 0) return -EINVAL
   // as Linux does: a signal that came before the child exists must not be delivered to both
@@ -117,6 +119,7 @@ export const clone = Effect.fnUntraced(function* (
     yield* context.release
     return child
   }
+  if (namespaces.time !== parent.namespaces.time) yield* followTime(child)
   prepareChild(parent, child, request)
   const exitSignal = (flags & CLONE_THREAD) !== 0 ? 0 : request.exitSignal // a thread's end is nobody's SIGCHLD
   traceChild(parent, child, flags, exitSignal)

@@ -33,6 +33,8 @@ import { releaseMemory } from "./TaskExit.ts"
 import { killGroup } from "./TaskSignals.ts"
 import { followCounterControl } from "./TimestampCounter.ts"
 import { forgetLeader, noteExec } from "./TaskTrace.ts"
+import { enterTime } from "./Namespaces.ts"
+import type { TimeNamespace } from "./TimeNamespace.ts"
 import { type ThreadGroup, addThreadUsage } from "./ThreadGroup.ts"
 
 /** The arguments of execveat(2); strings are byte strings. */
@@ -115,7 +117,8 @@ export const loadInto = Effect.fnUntraced(function* (
   system: System,
   prepared: Loader.PreparedProgram,
   identity: ExecCredentials,
-  personality: number
+  personality: number,
+  time: TimeNamespace
 ): Effect.fn.Return<Loader.LoadedProgram | number, PlatformFailed> {
   const program = yield* Loader.commit(prepared, {
     context,
@@ -125,7 +128,8 @@ export const loadInto = Effect.fnUntraced(function* (
     entropy: system.entropy,
     randomize: (personalityFor(identity, personality) & ADDR_NO_RANDOMIZE) === 0,
     hardware: system.hardware,
-    vdso: system.vdso
+    vdso: system.vdso,
+    tellsTime: time.isPlain
   })
   if (typeof program === "number") yield* context.release
   return program
@@ -179,7 +183,7 @@ export const execute = Effect.fnUntraced(function* (
   const { tracer } = task.ptrace
   const unsafe = fs.shared || (tracer !== undefined && limitsExec(tracer.credentials, old))
   const identity = credentialsForExec({ old, noNewPrivs, unsafe }, prepared.program.file)
-  const loaded = yield* loadInto(context, task.system, prepared, identity, personality)
+  const loaded = yield* loadInto(context, task.system, prepared, identity, personality, task.namespaces.timeForChildren)
   if (typeof loaded === "number") {
     // the old program is beyond return: as Linux has it, this one dies of what it tried
     yield* group.handlers.mutex.section(() => killGroup(group, signaled(SIGSEGV, false)))
@@ -260,6 +264,7 @@ const moveTo = Effect.fnUntraced(function* (
   releaseMemory(task)
   task.context = context
   task.memoryManager = program.memoryManager
+  task.namespaces = enterTime(task.namespaces)
   task.commandName = program.commandName
   context.registers.words[Reg.orig_rax] = old.registers.words[Reg.orig_rax]!
   task.ptrace.trapFlagForced = false

@@ -1,6 +1,6 @@
 /**
  * What namespaces of every kind have in common, namespaces(7). The classes are where their objects live: user and mount
- * namespaces here, Ipc/IpcNamespace.ts, Task/PidNamespace.ts, Task/UtsNamespace.ts, Task/NetNamespace.ts.
+ * namespaces here, Ipc/IpcNamespace.ts, Task/PidNamespace.ts, and the others in Task.
  */
 import type { UserNamespace } from "./UserNamespace.ts"
 

@@ -66,6 +66,7 @@ export const loadFiles = (options: LoadOptions) => {
             entropy: { fill: (into) => into.fill(0xa5) },
             randomize: options.randomize ?? false,
             vdso: undefined,
+            tellsTime: true,
             hardware: { hwcap: 0xbfeb_fbff, hwcap2: 2, minSigStackSize: 3632, memory: 2 ** 36 }
           })
         )

@@ -3,6 +3,10 @@
 #include <linux/sched.h>
 #include <sched.h>
 
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x80
+#endif
+
 static const struct {
   const char *name;
   unsigned long long value;
@@ -22,6 +26,8 @@ static const struct {
     {"DETACHED", CLONE_DETACHED},
     {"UNTRACED", CLONE_UNTRACED},
     {"CHILD_SETTID", CLONE_CHILD_SETTID},
+    {"NEWCGROUP", CLONE_NEWCGROUP},
+    {"NEWTIME", CLONE_NEWTIME},
     {"NEWUTS", CLONE_NEWUTS},
     {"NEWIPC", CLONE_NEWIPC},
     {"NEWUSER", CLONE_NEWUSER},

@@ -79,7 +79,7 @@ const wait = (
   )
 }
 
-/** fcntl(2) with a lock command. Errors: EAGAIN, EDEADLK, EBADF for the wrong access mode, EINVAL, EOVERFLOW, EFAULT. */
+/** fcntl(2) with a lock command. Errors: EAGAIN, EDEADLK, ENOLCK, EBADF for the wrong access mode, EINVAL, EOVERFLOW, EFAULT. */
 export const fcntlLock = (
   task: Task,
   fdNumber: number,

@@ -5,7 +5,7 @@
  * Atomic: every method. Nothing here blocks: a conflict is reported, and who wants to wait does so on `waiters` and
  * tries again.
  */
-import { EAGAIN, EDEADLK } from "../Abi/Errno.ts"
+import { EAGAIN, EDEADLK, ENOLCK } from "../Abi/Errno.ts"
 import { WaitQueue } from "../Sync/WaitQueue.ts"
 
 /** A record lock. `end` is inclusive; `MAX_OFFSET` means to the end of the file, however long it grows. */
@@ -23,6 +23,9 @@ export interface LockRange {
   readonly start: bigint
   readonly end: bigint
 }
+
+/** Of one file: each operation looks at all. Differs from Linux, where only memory bounds them. */
+const MOST_RECORDS = 8192
 
 export const MAX_OFFSET = 0x7fff_ffff_ffff_ffffn
 
@@ -82,9 +85,10 @@ export class FileLocks {
     return this.#targets.get(key)?.records.find((held) => held.owner === owner && overlap(held, range))
   }
 
-  /** F_SETLK of a read or write lock: 0, or -EAGAIN if another owner's lock is in the way. */
+  /** F_SETLK of a read or write lock: 0, -EAGAIN if another owner's lock is in the way, or -ENOLCK. */
   acquire(key: object, request: RecordLock): number {
     if (this.conflict(key, request) !== undefined) return -EAGAIN
+    if ((this.#targets.get(key)?.records.length ?? 0) >= MOST_RECORDS) return -ENOLCK
     this.#owners.add(request.owner)
     const weakened = this.#carve(key, request.owner, request)
     const target = this.#target(key)
@@ -106,7 +110,7 @@ export class FileLocks {
   /** Cuts `range` out of what `owner` holds. True if that took anything away. */
   #carve(key: object, owner: object, range: LockRange): boolean {
     const target = this.#targets.get(key)
-    if (target === undefined) return false
+    if (target === undefined || this.held(key, owner, range) === undefined) return false
     let changed = false
     const rest: Array<RecordLock> = []
     for (const held of target.records) {
@@ -203,11 +207,13 @@ export class FileLocks {
 /** Adds `lock`, joined with its owner's adjacent locks of the same kind, keeping the list sorted by start. */
 const insert = (records: ReadonlyArray<RecordLock>, lock: RecordLock): Array<RecordLock> => {
   let { start, end } = lock
+  const before = start - 1n
+  const after = end === MAX_OFFSET ? -1n : end + 1n
   const rest = records.filter((other) => {
     const joins =
       other.owner === lock.owner &&
       other.exclusive === lock.exclusive &&
-      (other.end + 1n === start || (end !== MAX_OFFSET && end + 1n === other.start))
+      (other.end === before || other.start === after)
     if (!joins) return true
     if (other.start < start) start = other.start
     if (other.end > end) end = other.end

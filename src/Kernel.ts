@@ -25,6 +25,7 @@ import { AfterBatch } from "./Platform/Pump.ts"
 import { FilterMemory } from "./Seccomp/FilterMemory.ts"
 import { SeccompLog } from "./Seccomp/SeccompLog.ts"
 import { initialExtendedState } from "./Signals/SignalFrame.ts"
+import { SharedHeapWatch } from "./Sync/HeapWatch.ts"
 import { RunQueue } from "./Sync/RunQueue.ts"
 import { linuxTable } from "./Syscalls/LinuxTable.ts"
 import { type StartFailed, type StartOptions, makeFirstTask } from "./Task/FirstTask.ts"
@@ -111,6 +112,16 @@ const openPage = Effect.acquireRelease(
   Effect.sync(() => new VdsoPage()),
   (page) => Effect.sync(() => page.close())
 )
+
+/** About what a task, and an area of its memory, take of the heap, bytes. */
+const TASK = 16_384
+const AREA = 256
+
+const heapWeight = ({ taskSet, vfs }: System): number => {
+  let weight = vfs.heap.used
+  for (const task of taskSet.tasks.values()) weight += TASK + task.memoryManager.areas.size * AREA
+  return weight
+}
 
 /** Builds a kernel that lives as long as the scope. */
 export const make = Effect.fnUntraced(function* (
@@ -221,6 +232,12 @@ export const make = Effect.fnUntraced(function* (
       killAll()
       return Fiber.interruptAll([...fibers])
     })
+  )
+  const heapWatch = yield* SharedHeapWatch
+  const heapUser = { weight: () => heapWeight(system), end: fail }
+  yield* Effect.acquireRelease(
+    Effect.sync(() => heapWatch.add(heapUser)),
+    () => Effect.sync(() => heapWatch.delete(heapUser))
   )
   const devFs = yield* mountAll(system, options.mounts, options.credentials)
 

@@ -259,6 +259,18 @@ for (const platform of PLATFORMS) {
         })
       }
 
+      test("more than the sentry's heap holds ends the sandbox, not the process that it is in", async () => {
+        const environment = { ...ENVIRONMENT, NODE_OPTIONS: "--max-old-space-size=80" }
+        const { status, stderr } = await run(platform.command([guest("starve"), "kernel_memory"]), {
+          timeout: LIMIT,
+          env: environment
+        })
+        expect(stderr).toMatch(
+          /^effect-sentry: the sandbox failed: out of memory: \d+ MB of the 80 MB that Node allows are in use/
+        )
+        expect(status).toBe(125)
+      })
+
       for (const what of ENDLESS) {
         test(`${what}: --timeout ends it`, async () => {
           const options = ["--timeout", "1s"]
@@ -325,13 +337,18 @@ for (const platform of PLATFORMS) {
       })
     })
 
-    describe("random calls", () => {
+    /** Two programs: any call with any arguments; and sensible ones of one room of the kernel after the other. */
+    const random = [
+      ["calls", "fuzz", NIGHTLY ? "60" : "15", "400"],
+      ["use of the kernel's rooms", "rooms", NIGHTLY ? "44" : "11", "120"]
+    ] as const
+    describe.each(random)("random %s", (_, program, ...amount) => {
       for (let seed = 1; seed <= SEEDS; seed++) {
         test(`seed ${seed}`, async () => {
           // the status may be anything that a child's signal makes of it, but the kernel's own
           // the printer reads whatever the calls were given
           const options = seed % 3 === 0 ? ["--strace", "--strace-log", "/dev/null"] : []
-          const command = platform.command([guest("fuzz"), String(seed), NIGHTLY ? "60" : "15", "400"], options)
+          const command = platform.command([guest(program), String(seed), ...amount], options)
           const { status, stderr, timedOut } = await run(command, { timeout: LIMIT })
           expect(timedOut).toBe(false)
           expect(stderr).not.toContain("the sandbox failed")

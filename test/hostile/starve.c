@@ -517,11 +517,11 @@ static void epoll_nest(void) {
 static void locks(void) {
   scratch();
   int fd = NEED(open("f", O_CREAT | O_RDWR, 0600)), i = 0;
-  for (; i < 3000; i++) {
+  for (; i < 10000; i++) {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = i * 2, .l_len = 1};
     if (fcntl(fd, F_SETLK, &lock) == -1) break;
   }
-  say("locks %d", i);
+  say("locks %d, then %s", i, errname(errno));
 }
 
 static void sockets(void) {
@@ -568,6 +568,21 @@ static void filters(void) {
   TRY(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program));
 }
 
+/* Processes with many mappings each: more than the sentry's heap holds. */
+static void kernel_memory(void) {
+  for (long i = 0; i < 10000; i++)
+    if (mmap(NULL, 4096, i % 2 ? PROT_READ : PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED) break;
+  for (;;) {
+    pid_t pid = fork();
+    if (pid == 0)
+      for (;;) pause();
+    if (pid < 0) {
+      say("refused: %s", errname(errno));
+      pause();
+    }
+  }
+}
+
 static const struct {
   const char *name;
   void (*run)(void);
@@ -578,7 +593,8 @@ static const struct {
              {"loop_and_ignore", loop_and_ignore}, {"block_and_ignore", block_and_ignore}, {"output_for_ever", output_for_ever},
              {"exec_for_ever", exec_for_ever}, {"threads_exec", threads_exec}, {"vfork_killed", vfork_killed}, {"kill_all", kill_all},
              {"blocked", blocked}, {"races", races}, {"stacks", stacks}, {"descriptors_in_flight", descriptors_in_flight},
-             {"epoll_nest", epoll_nest}, {"locks", locks}, {"sockets", sockets}, {"filters", filters}};
+             {"epoll_nest", epoll_nest}, {"locks", locks}, {"sockets", sockets}, {"filters", filters},
+             {"kernel_memory", kernel_memory}};
 
 int main(int argc, char **argv) {
   only_in_the_sandbox();

@@ -13,11 +13,18 @@
 
 #include "stub.h"
 
-#define SYSTRAP_BASE 0x7ffffe000000 /* what guests can map ends here */
-#define SYSTRAP_SLOTS 0x7ffffe000000
-#define SYSTRAP_SLOT 0x2000 /* bytes of a slot */
+#define SYSTRAP_BASE 0x7ffffc000000 /* what guests can map ends here */
+#define SYSTRAP_SLOTS 0x7ffffc000000
+#define SYSTRAP_SLOT 0x4000 /* bytes of a slot */
 #define SYSTRAP_SLOT_COUNT 2048
-#define SYSTRAP_ORDERS 0x7fffff000000
+#define SYSTRAP_SLOTS_SHIFT 25 /* the slots are all that has these upper bits */
+#define SYSTRAP_ORDERS 0x7ffffe000000
+/* In a slot, behind struct systrap_slot: the signal stack, and what is copied in and out. */
+#define SYSTRAP_STACK_OFFSET 512
+#define SYSTRAP_STACK_END 0x2000
+#define SYSTRAP_IN 0x2000
+#define SYSTRAP_OUT 0x3000
+#define SYSTRAP_COPY 0x1000 /* bytes of either */
 #define SYSTRAP_ORDER_LIST 64 /* its orders begin here; before that, 32 bits each, their sequence number and count, ... */
 #define SYSTRAP_ORDER_SEEN 8  /* ... and the last sequence number that the sentry has seen done */
 #define SYSTRAP_WORKER_SPIN 600
@@ -59,6 +66,12 @@
 #define SYSTRAP_PROLOGUES_SIZE 0x8000
 #define SYSTRAP_RECORD_NR 8
 #define SYSTRAP_RECORD_RETURN 40
+/* What the stub copies in, 16 bits each: the offset in the slot of the register that points to it (0: nothing is copied),
+ * that of the register that counts it (0: none does), the most bytes, and whether a NUL ends it. */
+#define SYSTRAP_RECORD_POINTER 48
+#define SYSTRAP_RECORD_COUNT 50
+#define SYSTRAP_RECORD_MOST 52
+#define SYSTRAP_RECORD_STRING 54
 
 /* The write end of the pipe that wakes the sentry, in every stub. */
 #define SYSTRAP_FD_WAKE 7
@@ -99,7 +112,8 @@ enum systrap_command {
 /* In place of a signal number: a call from a patched site; a thread that has done what SYSTRAP_FRAME or _COUNTER says. */
 enum { SYSTRAP_FAST_CALL = 0x80, SYSTRAP_FRAMED };
 
-/* The rest of the slot is the thread's signal stack. All of it can be written by every thread of the address space. */
+/* Behind it in the slot: the thread's signal stack, and what it copies for the sentry. All of that can be written by every
+ * thread of the address space. */
 struct systrap_slot {
 	struct user_regs_struct regs;
 	_Atomic uint32_t state;
@@ -118,9 +132,13 @@ struct systrap_slot {
 		uint32_t flags, pad;
 		uint64_t size;
 	} stack; /* for sigaltstack(2) */
+	/* Calls from patched sites: what the thread has copied in, and where from; and what it is to copy out with the answer. */
+	uint64_t in_address;
+	uint32_t in_length;
+	uint32_t out_length;
+	uint64_t out_address;
 };
 
-#define SYSTRAP_STACK_OFFSET 512
 _Static_assert(sizeof(struct systrap_slot) <= SYSTRAP_STACK_OFFSET, "the stack begins behind it");
 #endif
 #endif

@@ -101,6 +101,19 @@ static void publish(struct systrap_slot *s)
 	_(rdx, REG_RDX) _(rsi, REG_RSI) _(rdi, REG_RDI) _(rip, REG_RIP) _(eflags, REG_EFL) _(rsp, REG_RSP)
 
 extern const char systrap_fast_published[], systrap_fast_end[], systrap_frame_ip[];
+extern const char systrap_copy_in[], systrap_copy_in_end[], systrap_copy_in_failed[];
+extern const char systrap_copy_out[], systrap_copy_out_end[];
+
+/* Where a copy that faults goes on: the sentry makes it then, or finds that it can't; what goes out did so while a sibling
+ * unmapped it. 0: it was no copy. */
+static uint64_t after_fault(uint64_t rip)
+{
+	if (rip >= (uint64_t)systrap_copy_in && rip < (uint64_t)systrap_copy_in_end)
+		return (uint64_t)systrap_copy_in_failed;
+	if (rip >= (uint64_t)systrap_copy_out && rip < (uint64_t)systrap_copy_out_end)
+		return (uint64_t)systrap_copy_out_end;
+	return 0;
+}
 
 static int in_fast_path(uint64_t rip)
 {
@@ -115,6 +128,10 @@ __attribute__((used)) void systrap_handler(int signal, siginfo_t *info, ucontext
 	greg_t *g = context->uc_mcontext.gregs;
 	uint64_t segments = (uint64_t)g[REG_CSGSFS], at = (uint64_t)g[REG_RIP];
 
+	if ((signal == SIGSEGV || signal == SIGBUS) && after_fault(at) != 0) {
+		g[REG_RIP] = (greg_t)after_fault(at);
+		return;
+	}
 	s->fpstate = (uint32_t)((uintptr_t)context->uc_mcontext.fpregs - (uintptr_t)s);
 	if (signal == SIGSYS && at == (uint64_t)systrap_frame_ip) {
 		s->command = SYSTRAP_GO;

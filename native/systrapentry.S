@@ -123,6 +123,28 @@ systrap_program:
  * of struct systrap_slot, which begins with struct user_regs_struct.
  */
 	.globl systrap_fast_published, systrap_fast_end, systrap_frame_ip
+	.globl systrap_copy_in, systrap_copy_in_end, systrap_copy_in_failed
+	.globl systrap_copy_out, systrap_copy_out_end
+
+	/* Copies edx bytes from rsi to rdi; destroys rax, rbx, rcx. No string instruction: the direction flag is the guest's. */
+	.macro COPY
+	xor %ecx, %ecx
+81:	lea 8(%rcx), %eax
+	cmp %edx, %eax
+	ja 82f
+	mov (%rsi, %rcx), %rbx
+	mov %rbx, (%rdi, %rcx)
+	mov %eax, %ecx
+	jmp 81b
+82:	cmp %edx, %ecx
+	jae 83f
+	movzbl (%rsi, %rcx), %ebx
+	mov %bl, (%rdi, %rcx)
+	inc %ecx
+	jmp 82b
+83:
+	.endm
+
 	.org SYSTRAP_AT_FAST
 call:	syscall					/* all of this path's; r15: where to go on, which finds the slot again */
 	jmp *%r15
@@ -135,8 +157,8 @@ slow:
 	jmp *%r11
 	.org SYSTRAP_AT_ANY
 	rdgsbase %r11
-	shr $24, %r11
-	cmp $(SYSTRAP_SLOTS >> 24), %r11d
+	shr $SYSTRAP_SLOTS_SHIFT, %r11
+	cmp $(SYSTRAP_SLOTS >> SYSTRAP_SLOTS_SHIFT), %r11d
 	jne any_slow
 	rdgsbase %r11
 	mov %rdx, 96(%r11)
@@ -150,8 +172,8 @@ any_slow:
 	jmp *%r11
 	.org SYSTRAP_AT_ENTRY
 	rdgsbase %r11
-	shr $24, %r11
-	cmp $(SYSTRAP_SLOTS >> 24), %r11d
+	shr $SYSTRAP_SLOTS_SHIFT, %r11
+	cmp $(SYSTRAP_SLOTS >> SYSTRAP_SLOTS_SHIFT), %r11d
 	jne slow
 	rdgsbase %r11
 	mov %rdx, 96(%r11)
@@ -183,6 +205,36 @@ save:	mov %r15, 0(%r11)
 	rdfsbase %rdx
 	mov %rdx, 168(%r11)
 	mov %r11, 176(%r11)
+	movl $0, 296(%r11)			/* what it points to: in_address, in_length */
+	movzwl SYSTRAP_RECORD_POINTER(%rcx), %eax
+	test %eax, %eax
+	jz systrap_copy_in_failed
+	mov (%r11, %rax), %rsi
+	mov %rsi, 288(%r11)
+	lea SYSTRAP_IN(%r11), %rdi
+	movzwl SYSTRAP_RECORD_MOST(%rcx), %edx
+	cmpw $0, SYSTRAP_RECORD_STRING(%rcx)
+	jne 2f
+	movzwl SYSTRAP_RECORD_COUNT(%rcx), %eax
+	test %eax, %eax
+	jz 1f
+	mov (%r11, %rax), %rax
+	cmp %rdx, %rax
+	cmovb %eax, %edx
+systrap_copy_in:
+1:	COPY
+	jmp 3f
+2:	xor %ecx, %ecx
+4:	movzbl (%rsi, %rcx), %eax
+	mov %al, (%rdi, %rcx)
+	inc %ecx
+	test %al, %al
+	jz 3f
+	cmp %edx, %ecx
+	jb 4b
+3:	mov %ecx, 296(%r11)
+systrap_copy_in_end:
+systrap_copy_in_failed:
 	movl $0x80, 224(%r11)
 	movabs $SYSTRAP_NOTICE, %r8
 	mov $1, %eax
@@ -223,6 +275,16 @@ systrap_fast_published:
 8:	movl $0, 220(%r11)
 5:	cmpl $0, 252(%r11)
 	jne 9f
+	mov 300(%r11), %edx			/* what comes out: out_length, out_address */
+	test %edx, %edx
+	jz 1f
+	lea SYSTRAP_OUT(%r11), %rsi
+	mov 304(%r11), %rdi
+systrap_copy_out:
+	COPY
+systrap_copy_out_end:
+	movl $0, 300(%r11)
+1:
 	mov 144(%r11), %ebx
 	bt $11, %ebx
 	setc %al

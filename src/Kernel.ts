@@ -21,6 +21,7 @@ import { Vdso } from "./Loader/Vdso.ts"
 import { bind } from "./Platform/Native.ts"
 import { Platform, type PlatformFailed } from "./Platform/Platform.ts"
 import { processors } from "./Platform/HostUsage.ts"
+import { CopyHints } from "./Platform/CopyHints.ts"
 import { AfterBatch } from "./Platform/Pump.ts"
 import { FilterMemory } from "./Seccomp/FilterMemory.ts"
 import { SeccompLog } from "./Seccomp/SeccompLog.ts"
@@ -28,6 +29,7 @@ import { initialExtendedState } from "./Signals/SignalFrame.ts"
 import { SharedHeapWatch } from "./Sync/HeapWatch.ts"
 import { RunQueue } from "./Sync/RunQueue.ts"
 import { linuxTable } from "./Syscalls/LinuxTable.ts"
+import { copyHint } from "./Task/Syscall.ts"
 import { type StartFailed, type StartOptions, makeFirstTask } from "./Task/FirstTask.ts"
 import { FutexTable } from "./Task/FutexTable.ts"
 import { type MemorySize, memorySize } from "./Task/HostFacts.ts"
@@ -129,7 +131,10 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Kernel, PlatformFailed | MountFailed, Scope.Scope> {
   const runQueue = options.runQueue ?? new RunQueue()
   const services = yield* Layer.build(
-    options.platform.pipe(Layer.provide(Layer.succeed(AfterBatch, { run: runQueue.drain, waits: runQueue.waits })))
+    options.platform.pipe(
+      Layer.provide(Layer.succeed(AfterBatch, { run: runQueue.drain, waits: runQueue.waits })),
+      Layer.provide(Layer.succeed(CopyHints, (nr) => copyHint(linuxTable[nr])))
+    )
   )
   const platform = Context.get(services, Platform)
   const { machine } = options

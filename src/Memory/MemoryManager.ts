@@ -110,9 +110,15 @@ export class MemoryManager {
   #stack = 0
   #locked = 0
 
+  #isPlain(address: number, length: number): boolean {
+    const area = this.areas.firstEndingAfter(address)
+    if (area === undefined || area.start > address || area.end < address + length) return false
+    return area.backing === undefined && (area.protection & PROT_WRITE) !== 0
+  }
+
   constructor(addressSpace: AddressSpace, layout: AddressLayout, commitLimit: number) {
     this.addressSpace = addressSpace
-    this.memory = new UserMemory(addressSpace)
+    this.memory = new UserMemory(addressSpace, (address, length) => this.#isPlain(address, length))
     this.layout = layout
     this.commitLimit = commitLimit
     this.brkEnd = 0

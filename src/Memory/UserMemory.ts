@@ -19,8 +19,19 @@ export class UserMemory {
   readonly #view = new DataView(this.#scratch.buffer)
   readonly #string = Buffer.alloc(PAGE_SIZE)
 
-  constructor(space: AddressSpace) {
+  readonly #isPlain: (address: number, length: number) => boolean
+
+  /** `isPlain`: whether a range is writable memory that no file is behind, where writing can't fail. */
+  constructor(space: AddressSpace, isPlain: (address: number, length: number) => boolean = () => false) {
     this.#space = space
+    this.#isPlain = isPlain
+  }
+
+  /** Copies out; bytes copied. The platform may do that later, where it can't fail. */
+  #write(address: number, from: Uint8Array): number {
+    const later = this.#space.writeLater
+    if (later !== undefined && this.#isPlain(address, from.length) && later(address, from)) return from.length
+    return this.#space.write(address, from)
   }
 
   /** Copies in all of `into`, or fails with -EFAULT. 0 when done. */
@@ -37,13 +48,13 @@ export class UserMemory {
 
   /** Copies out all of `from`, or fails with -EFAULT (having written a part, as Linux may). 0 when done. */
   copyOut(address: number, from: Uint8Array): number {
-    return from.length === 0 || this.#space.write(address, from) === from.length ? 0 : -EFAULT
+    return from.length === 0 || this.#write(address, from) === from.length ? 0 : -EFAULT
   }
 
   /** Copies out as much as is writable: the count, or -EFAULT if that is none of a non-empty buffer. */
   copyOutPartial(address: number, from: Uint8Array): number {
     if (from.length === 0) return 0
-    const count = this.#space.write(address, from)
+    const count = this.#write(address, from)
     return count === 0 ? -EFAULT : count
   }
 
@@ -52,6 +63,9 @@ export class UserMemory {
    * NUL within `limit` bytes, -EFAULT if memory ends first.
    */
   copyInString(address: number, limit: number = PATH_MAX): string | number {
+    const known = this.#space.prefetched?.(address, this.#string.subarray(0, limit)) ?? 0
+    const knownEnd = this.#string.subarray(0, known).indexOf(0)
+    if (knownEnd >= 0) return this.#string.toString("latin1", 0, knownEnd)
     let text = ""
     let at = address
     while (at - address < limit) {

@@ -191,6 +191,16 @@ export interface AddressSpace {
   readonly read: (address: number, into: Uint8Array) => number
   /** Copies out to guest memory, respecting page protections. The number of bytes copied, short at the first fault. */
   readonly write: (address: number, from: Uint8Array) => number
+  /**
+   * While a handler runs: what the platform has copied in beforehand (CopyHints) from `address` on, into `into`, and how many
+   * bytes that is. Absent where it never does.
+   */
+  readonly prefetched?: (address: number, into: Uint8Array) => number
+  /**
+   * As `write`, but done only when the thread goes on, if the call being answered comes from one that can do that: true, and
+   * all of it counts as written. The caller knows that the memory is writable. Absent where threads can't.
+   */
+  readonly writeLater?: (address: number, from: Uint8Array) => boolean
   /** How much of it is in the host's memory now, and was at most, KiB. */
   readonly residentSet: () => ResidentSet
   /**

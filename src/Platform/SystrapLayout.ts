@@ -4,10 +4,10 @@
  */
 
 /** First byte of the slots, where guest memory ends. */
-export const systrapBase = 0x7fff_fe00_0000
+export const systrapBase = 0x7fff_fc00_0000
 
 /** Bytes of a slot, and how many an address space has. */
-export const slotSize = 8192
+export const slotSize = 16384
 export const slotCount = 2048
 
 /** Where guests see the worker's order page, which is behind the slots. */
@@ -33,11 +33,19 @@ export const field = {
   alive: 256,
   stack_sp: 264,
   stack_flags: 272,
-  stack_size: 280
+  stack_size: 280,
+  in_address: 288,
+  in_length: 296,
+  out_length: 300,
+  out_address: 304
 } as const
 
-/** The signal stack: from here to the end of the slot. */
+/** The signal stack. */
 export const stackOffset = 512
+export const stackEnd = 8192
+
+/** What a thread copies for us, in and out, at most `size` bytes each. */
+export const copies = { in: 0x2000, out: 0x3000, size: 0x1000 } as const
 
 /** `enum systrap_state` */
 export const State = { run: 0, event: 1, taken: 2 } as const
@@ -50,7 +58,15 @@ export const FAST_CALL = 0x80
 export const FRAMED = 0x81
 
 /** Where the records of patched call sites are, and behind them the prologues, one a record. */
-export const records = { address: 0x050f_0000, size: 0x8000, recordSize: 64, nr: 8, code: 16, return: 40 } as const
+export const records = {
+  address: 0x050f_0000,
+  size: 0x8000,
+  recordSize: 64,
+  nr: 8,
+  code: 16,
+  return: 40,
+  hint: 48
+} as const
 export const prologues = { address: 0x050f_8000, size: 0x8000 } as const
 
 /** Where the code of records goes on: those whose call is known, and those that have it in rax. */

@@ -13,9 +13,10 @@
  */
 import { readFileSync } from "node:fs"
 import { sysno } from "../Abi/Sysno.ts"
+import type { CopyHint } from "./CopyHints.ts"
 import { readGuest } from "./GuestMemory.ts"
 import { Request } from "./Slots.ts"
-import { prologues, records, systrapBase } from "./SystrapLayout.ts"
+import { copies, prologues, records, systrapBase } from "./SystrapLayout.ts"
 import { jumpNear, jumpTo, recognize, recordCode, type Site, SITE_AHEAD, SITE_REACH } from "./SystrapSite.ts"
 import type { Tracer } from "./Tracer.ts"
 
@@ -29,6 +30,8 @@ const RAISING: ReadonlySet<number> = new Set([
   sysno.rt_sigqueueinfo,
   sysno.rt_tgsigqueueinfo
 ])
+/** Bytes of a string that its thread copies in at most; those that are longer are rare. */
+const LONGEST_STRING = 512
 /** Sites that are counted at most. */
 const MOST = 4096
 
@@ -59,6 +62,7 @@ interface Patched {
 
 export class SystrapPatch {
   readonly #tracer: Tracer
+  readonly #hints: (nr: number) => CopyHint | undefined
   /** By return address. */
   readonly #counts: Map<number, number>
   /** By return address. */
@@ -70,8 +74,9 @@ export class SystrapPatch {
   /** Those that were have been put back. */
   #restored = false
 
-  constructor(tracer: Tracer, enabled: boolean, parent?: SystrapPatch) {
+  constructor(tracer: Tracer, enabled: boolean, hints: (nr: number) => CopyHint | undefined, parent?: SystrapPatch) {
     this.#tracer = tracer
+    this.#hints = hints
     this.#counts = new Map(parent === undefined ? [] : parent.#counts)
     this.#records = new Map(parent === undefined ? [] : parent.#records)
     this.#state = enabled ? "unmapped" : "off"
@@ -150,6 +155,12 @@ export class SystrapPatch {
     view.setUint32(records.nr, site.nr ?? 0, true)
     bytes.set(recordCode(site, record), records.code)
     view.setBigUint64(records.return, BigInt(returnAddress), true)
+    const hint = site.nr === undefined ? undefined : this.#hints(site.nr)
+    if (hint !== undefined) {
+      const isString = hint.count === undefined
+      const words = [hint.pointer * 8, (hint.count ?? 0) * 8, isString ? LONGEST_STRING : copies.size, Number(isString)]
+      for (const [i, word] of words.entries()) view.setUint16(records.hint + 2 * i, word, true)
+    }
     const jump = jumpNear(prologue + site.prologue.length, code)
     if (!this.#poke(slot, prologue, Uint8Array.of(...site.prologue, ...jump))) return undefined
     if (!this.#poke(slot, record, bytes)) return undefined

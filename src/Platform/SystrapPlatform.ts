@@ -21,6 +21,7 @@ import { PR_TSC_ENABLE, PR_TSC_SIGSEGV } from "../Abi/Prctl.ts"
 import { Reg, type Registers } from "../Abi/Registers.ts"
 import { SIGSEGV, SIGTRAP } from "../Abi/Signal.ts"
 import { ThreadMeter, processors, threadCpuTime } from "./HostUsage.ts"
+import { CopyHints } from "./CopyHints.ts"
 import { isCounterSteady } from "./HostCounter.ts"
 import { hostBarrier } from "./HostBarrier.ts"
 import { debugRegistersOfGuest } from "./GuestDebug.ts"
@@ -37,7 +38,7 @@ import {
 } from "./Platform.ts"
 import { AfterBatch, SharedPump } from "./Pump.ts"
 import { Request } from "./Slots.ts"
-import { orderPageSize, slotSize, systrapBase } from "./SystrapLayout.ts"
+import { orderPageSize, stackEnd, systrapBase } from "./SystrapLayout.ts"
 import { slotAddress } from "./SystrapRegion.ts"
 import { type Debtor, SystrapPatience } from "./SystrapPatience.ts"
 import { type Runner, SystrapSource } from "./SystrapSource.ts"
@@ -95,7 +96,7 @@ class SystrapContext implements PlatformContext, Runner, Debtor {
   constructor(addressSpace: SystrapSpace, slot: number, tid: number) {
     this.#host = addressSpace.host
     this.addressSpace = addressSpace
-    this.thread = new SystrapThread(addressSpace.region, slot)
+    this.thread = new SystrapThread(addressSpace.region, slot, addressSpace.writeNow)
     this.registers = this.thread.registers
     this.tid = tid
     const { host, service } = addressSpace
@@ -177,8 +178,16 @@ class SystrapContext implements PlatformContext, Runner, Debtor {
     return false
   }
 
-  /** Runs the handler; now and then it is timed, for all the calls that are not. */
+  /** Runs the handler, which may have the thread copy. */
   #handle(): boolean {
+    this.addressSpace.caller = this.thread
+    const answered = this.#timed()
+    this.addressSpace.caller = undefined
+    return answered
+  }
+
+  /** Runs the handler; now and then it is timed, for all the calls that are not. */
+  #timed(): boolean {
     if (--untilTimed > 0) return this.#handler()
     untilTimed = TIMED_ONE_IN
     const start = performance.now()
@@ -449,6 +458,7 @@ const open = Effect.fnUntraced(function* (options: Options, counter: "native" | 
     patience: new SystrapPatience(),
     spaces: new Set(),
     patches: options.patch !== false,
+    copyHints: yield* CopyHints,
     extendedState: { offset: 0, size: 0, features: 0n }
   }
   const parted = partNative(cpu, 0) === 1
@@ -472,13 +482,13 @@ const close = ({ host, orderPage, cpu }: Effect.Success<ReturnType<typeof open>>
 /** Reads off the first frame where the host puts the extended state: `struct _fpx_sw_bytes` says how much there is. */
 const learnExtendedState = (host: Host, probe: SystrapContext): boolean => {
   const offset = probe.thread.extendedStateOffset
-  const frame = probe.thread.extendedState(offset, slotSize - offset)
+  const frame = probe.thread.extendedState(offset, stackEnd - offset)
   if (frame.length < FXSAVE) return false
   const software = new DataView(frame.buffer, frame.byteOffset + SOFTWARE)
   const features = software.getBigUint64(8, true)
   const size = software.getUint32(16, true)
   host.extendedState = { offset, size, features }
-  return size >= FXSAVE && offset + size <= slotSize
+  return size >= FXSAVE && offset + size <= stackEnd
 }
 
 const make = Effect.fnUntraced(function* (options: Options) {

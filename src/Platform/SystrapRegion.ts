@@ -5,7 +5,16 @@
  * comes from. Which thread an event comes from is told by the slot it is found in, never by what is in it.
  */
 import { bind, view } from "./Native.ts"
-import { field, orderPageSize, orders, slotCount, slotSize, stackOffset, systrapBase } from "./SystrapLayout.ts"
+import {
+  field,
+  orderPageSize,
+  orders,
+  slotCount,
+  slotSize,
+  stackEnd,
+  stackOffset,
+  systrapBase
+} from "./SystrapLayout.ts"
 
 const openRegion = bind<[out: BigUint64Array], number>("int sentry_systrap_region(_Out_ uint64_t *out)")
 const closeFd = bind<[fd: number], void>("void sentry_systrap_close(int fd)")
@@ -64,7 +73,7 @@ export class SystrapRegion {
     words[field.alive >> 2] = 1
     words[field.stack_sp >> 2] = stack | 0
     words[(field.stack_sp + 4) >> 2] = Math.floor(stack / 2 ** 32)
-    words[field.stack_size >> 2] = slotSize - stackOffset
+    words[field.stack_size >> 2] = stackEnd - stackOffset
     return index
   }
 

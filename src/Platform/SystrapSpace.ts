@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import { EFAULT, ENOMEM, ESRCH } from "../Abi/Errno.ts"
+import type { CopyHint } from "./CopyHints.ts"
 import { exchangeGuest, updateGuest } from "./GuestExchange.ts"
 import { clip, readGuest, writeGuest } from "./GuestMemory.ts"
 import { residentSet } from "./HostUsage.ts"
@@ -15,6 +16,7 @@ import { SystrapRegion } from "./SystrapRegion.ts"
 import type { SystrapPatience } from "./SystrapPatience.ts"
 import type { SystrapSource } from "./SystrapSource.ts"
 import { isForWorker, SystrapWorker } from "./SystrapWorker.ts"
+import type { SystrapThread } from "./SystrapThread.ts"
 import type { Block, StopListener } from "./Tracer.ts"
 import { failed, request, type TracerHost } from "./TracerRequest.ts"
 
@@ -39,6 +41,7 @@ export interface Host extends TracerHost {
   readonly spaces: Set<SystrapSpace>
   /** Whether call sites are patched. */
   readonly patches: boolean
+  readonly copyHints: (nr: number) => CopyHint | undefined
   /** The extended state in every slot, known since the first thread; an Effect's fiber sets it before guests run. */
   extendedState: { offset: number; size: number; features: bigint }
 }
@@ -57,12 +60,15 @@ export class SystrapSpace implements AddressSpace, StopListener {
   /** Changes that it could have made. Owner: the Effect of the one that starts it. */
   #changes = 0
 
+  /** The thread whose call is being answered. Only while its handler runs. */
+  caller: SystrapThread | undefined
+
   /** Its patched call sites. */
   readonly patch: SystrapPatch
 
   constructor(host: Host, region: SystrapRegion, service: number, parent: SystrapSpace | undefined) {
     this.host = host
-    this.patch = new SystrapPatch(host.tracer, host.patches, parent?.patch)
+    this.patch = new SystrapPatch(host.tracer, host.patches, host.copyHints, parent?.patch)
     this.region = region
     this.service = service
     this.pid = host.tracer.slotWord(service, slot.pid)
@@ -142,11 +148,31 @@ export class SystrapSpace implements AddressSpace, StopListener {
     )
   }
 
-  readonly read = (address: number, into: Uint8Array): number =>
-    this.dead ? 0 : readGuest(this.pid, address, into, this.#end(address, into.length))
+  readonly read = (address: number, into: Uint8Array): number => {
+    if (this.dead) return 0
+    if (this.prefetched(address, into) === into.length) return into.length
+    this.caller?.settle()
+    return readGuest(this.pid, address, into, this.#end(address, into.length))
+  }
 
-  readonly write = (address: number, from: Uint8Array): number =>
+  readonly write = (address: number, from: Uint8Array): number => {
+    this.caller?.settle()
+    return this.writeNow(address, from)
+  }
+
+  readonly writeNow = (address: number, from: Uint8Array): number =>
     this.dead ? 0 : writeGuest(this.pid, address, from, this.#end(address, from.length))
+
+  readonly prefetched = (address: number, into: Uint8Array): number =>
+    this.caller !== undefined && this.#isWithin(address, into.length) ? this.caller.prefetched(address, into) : 0
+
+  readonly writeLater = (address: number, from: Uint8Array): boolean =>
+    this.caller !== undefined && this.#isWithin(address, from.length) && this.caller.writeLater(address, from)
+
+  /** Whether that is memory of the guest's, as it knows it. */
+  #isWithin(address: number, length: number): boolean {
+    return clip(address, length, this.#end(address, length)) === length
+  }
 
   /** Where what the guest knows of ends, for such an access: at the records of patched sites, if it would reach them. */
   #end(address: number, length: number): number {
@@ -155,13 +181,20 @@ export class SystrapSpace implements AddressSpace, StopListener {
 
   readonly residentSet = (): ResidentSet => residentSet(this.pid)
 
-  readonly compareExchange = (address: number, expected: number, desired: number): number =>
-    this.dead ? -EFAULT : exchangeGuest(this.host.tracer, this.service, address, expected, desired, systrapBase)
+  readonly compareExchange = (address: number, expected: number, desired: number): number => {
+    this.caller?.settle()
+    if (this.dead) return -EFAULT
+    return exchangeGuest(this.host.tracer, this.service, address, expected, desired, systrapBase)
+  }
 
-  readonly updateWord = (address: number, mask: number, flip: number, sum: number): number =>
-    this.dead ? -EFAULT : updateGuest(this.host.tracer, this.service, address, mask, flip, sum, systrapBase)
+  readonly updateWord = (address: number, mask: number, flip: number, sum: number): number => {
+    this.caller?.settle()
+    if (this.dead) return -EFAULT
+    return updateGuest(this.host.tracer, this.service, address, mask, flip, sum, systrapBase)
+  }
 
   readonly writeForced = (address: number, from: Uint8Array): number => {
+    this.caller?.settle()
     const size = clip(address, from.length, this.#end(address, from.length))
     let done = 0
     while (done < size && !this.dead) {

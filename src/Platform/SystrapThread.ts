@@ -7,7 +7,7 @@
 import { Reg, Registers, registersSize } from "../Abi/Registers.ts"
 import { SIGSEGV, SIGSYS, SIGURG } from "../Abi/Signal.ts"
 import type { Access, FaultOutcome } from "./Platform.ts"
-import { Command, FAST_CALL, field, FRAMED, State } from "./SystrapLayout.ts"
+import { Command, copies, FAST_CALL, field, FRAMED, State } from "./SystrapLayout.ts"
 import { slotAddress, type SystrapRegion } from "./SystrapRegion.ts"
 
 /** What an event is. "stray": a signal that somebody outside sent; the thread has nothing to say. */
@@ -21,6 +21,10 @@ const CODE = field.code >> 2
 const NR = field.nr >> 2
 const ERROR = field.error >> 2
 const ADDRESS = field.address >> 2
+const IN_ADDRESS = field.in_address >> 2
+const IN_LENGTH = field.in_length >> 2
+const OUT_LENGTH = field.out_length >> 2
+const OUT_ADDRESS = field.out_address >> 2
 
 /** Registers that user code may have; with others the processor would fault while the stub loads them. */
 const USER_CS = 0x33
@@ -52,9 +56,15 @@ export class SystrapThread {
   #fsHigh = 0
   /** It waits in the path of patched call sites, without a signal frame. */
   fast = false
+  /** Bytes that it is to copy out when it goes on, and where to; 0: none. */
+  #later = 0
+  #laterAddress = 0
+  readonly #write: (address: number, from: Uint8Array) => void
 
-  constructor(region: SystrapRegion, slot: number) {
+  /** `write` copies to its address space. */
+  constructor(region: SystrapRegion, slot: number, write: (address: number, from: Uint8Array) => void) {
     this.region = region
+    this.#write = write
     this.slot = slot
     const memory = region.memory(slot)
     this.#slotLow = slotAddress(slot) % 2 ** 32
@@ -74,6 +84,8 @@ export class SystrapThread {
     const words = this.#words
     const signal = words[SIGNAL]!
     if (signal === FRAMED) return "framed"
+    // interrupted before it had copied out: its registers don't say so, and it won't
+    if (this.#later > 0 && (signal !== SIGURG || words[OUT_LENGTH] === 0)) this.#later = 0
     const { halves } = this.registers
     halves.set(this.#shared)
     this.#fsLow = halves[FS]!
@@ -121,10 +133,46 @@ export class SystrapThread {
     )
   }
 
+  /** What it has copied in from `address` on, before it made the call: into `into`. How many bytes. */
+  prefetched(address: number, into: Uint8Array): number {
+    const words = this.#words
+    if (!this.fast || this.#later > 0) return 0
+    const length = Math.min(words[IN_LENGTH]! >>> 0, copies.size)
+    const offset = address - ((words[IN_ADDRESS]! >>> 0) + (words[IN_ADDRESS + 1]! >>> 0) * 2 ** 32)
+    if (offset < 0 || offset >= length) return 0
+    const count = Math.min(length - offset, into.length)
+    into.set(this.#bytes.subarray(copies.in + offset, copies.in + offset + count))
+    return count
+  }
+
+  /** Has it copy out when it goes on; false if it can't. One piece at a time: a second one has the first written now. */
+  writeLater(address: number, from: Uint8Array): boolean {
+    this.settle()
+    if (!this.fast || from.length > copies.size) return false
+    const words = this.#words
+    this.#bytes.set(from, copies.out)
+    words[OUT_ADDRESS] = address | 0
+    words[OUT_ADDRESS + 1] = Math.floor(address / 2 ** 32)
+    words[OUT_LENGTH] = from.length
+    this.#later = from.length
+    this.#laterAddress = address
+    return true
+  }
+
+  /** Writes now what was to be written later. */
+  settle(): void {
+    if (this.#later === 0) return
+    const bytes = this.#bytes.slice(copies.out, copies.out + this.#later)
+    this.#later = 0
+    this.#words[OUT_LENGTH] = 0
+    this.#write(this.#laterAddress, bytes)
+  }
+
   /** The thread's turn, with these registers. */
   reply(): void {
     const { halves } = this.registers
     if (this.fast && !this.#isPlainReturn()) return this.requestFrame()
+    if (!this.fast) this.settle()
     const shared = this.#shared
     shared.set(halves)
     if (halves[GS] === 0 && halves[GS + 1] === 0) {
@@ -151,6 +199,7 @@ export class SystrapThread {
 
   /** Has a thread that came from a patched site get a signal frame; it reports as "framed". */
   requestFrame(): void {
+    this.settle()
     this.fast = false
     this.#words[field.command >> 2] = Command.frame
     this.#pass()
@@ -170,6 +219,7 @@ export class SystrapThread {
 
   /** Marks the event as seen, so that it isn't found again. */
   taken(): void {
+    this.settle()
     Atomics.store(this.#words, STATE, State.taken)
   }
 

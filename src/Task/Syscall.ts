@@ -7,7 +7,9 @@
  * if it must wait.
  */
 import type * as Effect from "effect/Effect"
+import { argumentRegisters } from "../Abi/Registers.ts"
 import { type SysName, sysno } from "../Abi/Sysno.ts"
+import type { CopyHint } from "../Platform/CopyHints.ts"
 import type { Task } from "./Task.ts"
 
 /** Result or -errno, now or later. ERESTART* codes (Abi/Errno.ts) say how an interrupted call ends. */
@@ -84,6 +86,15 @@ export const declare = <const Args extends ReadonlyArray<Argument>>(
   run: (task: Task, ...values: Values<Args>) => Result,
   support: Support = "full"
 ): Syscall => ({ name, nr: sysno[name], args, support, run: run as Syscall["run"] }) // erased here, restored by `args`
+
+/** What a call reads of what its arguments point to, as far as its declaration says so: the first string, or buffer. */
+export const copyHint = (syscall: Syscall | undefined): CopyHint | undefined => {
+  for (const [i, { format }] of (syscall?.args ?? []).entries()) {
+    if (format._tag === "String") return { pointer: argumentRegisters[i]!, count: undefined }
+    if (format._tag === "BufferIn") return { pointer: argumentRegisters[i]!, count: argumentRegisters[format.length]! }
+  }
+  return undefined
+}
 
 const argument =
   <A extends number | bigint>(decoding: Decoding, format: Format) =>

@@ -7,7 +7,7 @@ import * as Mman from "../Abi/Mman.ts"
 import type { MappingChange } from "../Platform/Platform.ts"
 import { isPageAligned, pageAlign } from "./AddressLayout.ts"
 import type { MemoryManager, Outcome } from "./MemoryManager.ts"
-import { type Vma, VMA_DONTDUMP, VMA_DONTFORK, VMA_LOCKED, VMA_MAYWRITE, VMA_WIPEONFORK } from "./Vma.ts"
+import { isSealed, type Vma, VMA_DONTDUMP, VMA_DONTFORK, VMA_LOCKED, VMA_MAYWRITE, VMA_WIPEONFORK } from "./Vma.ts"
 
 const HUGE_PAGE = 2 * 1024 * 1024
 
@@ -20,6 +20,20 @@ interface Advice {
   /** The area's flags afterwards. */
   readonly flags?: (flags: number) => number
 }
+
+/** What takes contents away is a change, too, where the program itself could not make it. */
+const isSealedAgainst = (advice: number, vma: Vma): boolean =>
+  isSealed(vma) && isPrivateAnonymous(vma) && (vma.protection & Mman.PROT_WRITE) === 0 && DISCARDS.has(advice)
+
+const DISCARDS = new Set([
+  Mman.MADV_DONTNEED,
+  Mman.MADV_FREE,
+  Mman.MADV_DONTNEED_LOCKED,
+  Mman.MADV_REMOVE,
+  Mman.MADV_DONTFORK,
+  Mman.MADV_WIPEONFORK,
+  Mman.MADV_GUARD_INSTALL
+])
 
 const isPrivateAnonymous = (vma: Vma): boolean => !vma.shared && vma.backing === undefined
 const unlessLocked = (vma: Vma): number => ((vma.flags & VMA_LOCKED) !== 0 ? -EINVAL : 0)
@@ -79,7 +93,8 @@ export const advise = (manager: MemoryManager, address: number, length: number, 
   return manager.exclusive(
     Effect.suspend(() => {
       const areas = manager.areas.clipped(address, address + size)
-      const { covered, result } = walk(areas, address, address + size, rule.refuse)
+      const refuse = (vma: Vma): number => (isSealedAgainst(advice, vma) ? -EPERM : (rule.refuse?.(vma) ?? 0))
+      const { covered, result } = walk(areas, address, address + size, refuse)
       const changes: ReadonlyArray<MappingChange> =
         rule.host === undefined
           ? []

@@ -1,5 +1,5 @@
 /**
- * mlock(2), munlock(2), mlockall(2), munlockall(2): accounting. Pages of a guest are never locked in the host's memory,
+ * mseal(2); mlock(2), munlock(2), mlockall(2), munlockall(2), which are accounting. Pages of a guest are never locked in the host's memory,
  * which no guest can tell.
  */
 import * as Effect from "effect/Effect"
@@ -8,7 +8,7 @@ import { MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT, MLOCK_ONFAULT, PAGE_SIZE } from "
 import { RLIMIT_MEMLOCK } from "../Abi/Resource.ts"
 import { pageAlign, pageStart } from "./AddressLayout.ts"
 import type { MemoryManager, Outcome, Requester } from "./MemoryManager.ts"
-import { countedSize, type Vma, VMA_LOCKED } from "./Vma.ts"
+import { countedSize, type Vma, VMA_LOCKED, VMA_SEALED } from "./Vma.ts"
 
 const locked = (vma: Vma): Vma => ({ ...vma, flags: vma.flags | VMA_LOCKED })
 const unlocked = (vma: Vma): Vma => ({ ...vma, flags: vma.flags & ~VMA_LOCKED })
@@ -59,6 +59,22 @@ const change = (manager: MemoryManager, start: number, end: number, to: (vma: Vm
   }
   if (reached > start) manager.areas.modify(start, reached, to)
   return reached < end ? -ENOMEM : 0
+}
+
+/** mseal(2): all of it, or nothing where there is a hole. */
+export const seal = (manager: MemoryManager, address: number, length: number): Outcome => {
+  const size = pageAlign(length)
+  if (address % PAGE_SIZE !== 0 || (length > 0 && size === 0) || address + size >= 2 ** 64) return -EINVAL
+  return manager.exclusive(
+    Effect.sync(() => {
+      const end = address + size
+      let reached = address
+      for (const vma of manager.areas.clipped(address, end)) if (vma.start === reached) reached = vma.end
+      if (reached < end) return -ENOMEM
+      if (size > 0) manager.areas.modify(address, end, (vma) => ({ ...vma, flags: vma.flags | VMA_SEALED }))
+      return 0
+    })
+  )
 }
 
 /** mlockall(2). */

@@ -31,8 +31,10 @@ import {
   accounted,
   type Backing,
   guardBelow,
+  isSealed,
   type MappedFile,
   SharedAnonymous,
+  slice,
   VMA_GROWSDOWN,
   VMA_LOCKED,
   VMA_MAYWRITE,
@@ -91,6 +93,8 @@ const mapExclusive = (manager: MemoryManager, request: MapRequest): Effect.Effec
   const end = start + length
   if ((flags & MAP_FIXED_NOREPLACE) !== 0 && manager.areas.overlaps(start, end)) return Effect.succeed(-EEXIST)
 
+  if (fixed && manager.areas.overlapping(start, end).some(isSealed)) return Effect.succeed(-EPERM)
+
   const locked = ((flags & MAP_LOCKED) !== 0 ? VMA_LOCKED : 0) | manager.futureFlags
   const refusedLock = locked === 0 ? 0 : manager.refuseLock(by, length)
   if (refusedLock !== 0) {
@@ -123,6 +127,27 @@ const mapExclusive = (manager: MemoryManager, request: MapRequest): Effect.Effec
     manager.areas.replace(start, end, [vma])
     return start
   })
+}
+
+/** remap_file_pages(2): a part of a shared mapping of a file shows the file from page `page` on. */
+export const remapPages = (manager: MemoryManager, address: number, length: number, page: number): Outcome => {
+  const start = pageStart(address)
+  const end = start + pageStart(length)
+  if (end <= start || end >= 2 ** 64) return -EINVAL
+  return manager.exclusive(
+    Effect.suspend(() => {
+      const vma = manager.areas.find(start)
+      const backing = vma?.backing
+      if (vma === undefined || backing === undefined || !vma.shared || end > vma.end) return Effect.succeed(-EINVAL)
+      if (backing.object instanceof SharedAnonymous) return Effect.succeed(-EINVAL)
+      if (isSealed(vma)) return Effect.succeed(-EPERM)
+      const shown = { ...slice(vma, start, end), backing: { object: backing.object, offset: page * PAGE_SIZE } }
+      return manager.apply([manager.mapChange(shown, true)], () => {
+        manager.areas.replace(start, end, [shown])
+        return 0
+      })
+    })
+  )
 }
 
 /** What the pages of a request come from. */

@@ -31,6 +31,7 @@ import {
   isCommitted,
   isData,
   isFile,
+  isSealed,
   type MappedFile,
   merge,
   slice,
@@ -282,6 +283,7 @@ export class MemoryManager {
   /** Unmaps [start, end). Needs `exclusive`. */
   unmapExclusive(start: number, end: number): Effect.Effect<number, PlatformFailed> {
     if (!this.areas.overlaps(start, end)) return Effect.succeed(0)
+    if (this.areas.overlapping(start, end).some(isSealed)) return Effect.succeed(-EPERM)
     if (this.areas.size >= MAX_MAP_COUNT) {
       const around = this.areas.find(start)
       if (around !== undefined && around.start < start && around.end > end) return Effect.succeed(-ENOMEM)

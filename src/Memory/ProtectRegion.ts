@@ -2,13 +2,13 @@
  * mprotect(2).
  */
 import * as Effect from "effect/Effect"
-import { EACCES, EINVAL, ENOMEM } from "../Abi/Errno.ts"
+import { EACCES, EINVAL, ENOMEM, EPERM } from "../Abi/Errno.ts"
 import { PROT_ALL, PROT_EXEC, PROT_GROWSDOWN, PROT_GROWSUP, PROT_SEM, PROT_WRITE } from "../Abi/Mman.ts"
 import type { PlatformFailed } from "../Platform/Platform.ts"
 import { isPageAligned, MAX_MAP_COUNT, pageAlign } from "./AddressLayout.ts"
 import { refuseExecGain } from "./MemoryPolicy.ts"
 import type { MemoryManager, Outcome, Requester } from "./MemoryManager.ts"
-import { accounted, isData, VMA_GROWSDOWN, VMA_MAYWRITE, VMA_NOEXEC } from "./Vma.ts"
+import { accounted, isData, isSealed, VMA_GROWSDOWN, VMA_MAYWRITE, VMA_NOEXEC } from "./Vma.ts"
 
 /**
  * Changes the protection of [address, address + length). Areas below a hole, or below one that may not be written, are
@@ -57,6 +57,7 @@ const protectExclusive = (
   by: Requester
 ): Effect.Effect<number, PlatformFailed> => {
   const refuse = (vma: Parameters<typeof isData>[0]): number => {
+    if (isSealed(vma)) return -EPERM
     if ((protection & PROT_EXEC) !== 0 && (vma.flags & VMA_NOEXEC) !== 0) return -EACCES
     const gains = refuseExecGain(manager.policy, vma.protection, protection)
     if (gains !== 0 || (protection & PROT_WRITE) === 0) return gains

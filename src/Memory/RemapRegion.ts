@@ -7,7 +7,7 @@ import { MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from "../Abi/Mman.ts"
 import type { PlatformFailed } from "../Platform/Platform.ts"
 import { isPageAligned, MAX_MAP_COUNT, MINIMUM_ADDRESS, pageAlign } from "./AddressLayout.ts"
 import type { MemoryManager, Outcome, Requester } from "./MemoryManager.ts"
-import { slice, type Vma, VMA_LOCKED } from "./Vma.ts"
+import { isSealed, slice, type Vma, VMA_LOCKED } from "./Vma.ts"
 
 /** The arguments of mremap(2). */
 export interface RemapRequest {
@@ -46,6 +46,9 @@ export const remap = (manager: MemoryManager, request: RemapRequest): Outcome =>
       const vma = manager.areas.find(address)
       if (vma === undefined) return Effect.succeed(-EFAULT)
       if (oldLength === 0 && !vma.shared) return Effect.succeed(-EINVAL)
+      const changed = manager.areas.overlapping(address, address + Math.max(oldLength, 1))
+      const replaced = placed ? manager.areas.overlapping(newAddress, newAddress + newLength) : []
+      if (changed.some(isSealed) || replaced.some(isSealed)) return Effect.succeed(-EPERM)
       if (!placed) return resize(manager, vma, move)
       const fixed = (flags & MREMAP_FIXED) !== 0
       return fixed && oldLength === newLength ? moveAll(manager, move) : moveTo(manager, vma, move)

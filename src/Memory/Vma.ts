@@ -54,6 +54,11 @@ export const VMA_ACCOUNT = 128
 /** mprotect(2) may not add PROT_EXEC: the file is on a mount with the noexec option. */
 export const VMA_NOEXEC = 256
 
+/** mseal(2): it stays as it is until the program ends. */
+export const VMA_SEALED = 512
+
+export const isSealed = ({ flags }: Vma): boolean => (flags & VMA_SEALED) !== 0
+
 export interface Vma extends Range {
   /** PROT_READ, PROT_WRITE and PROT_EXEC bits. */
   readonly protection: number

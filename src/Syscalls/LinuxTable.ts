@@ -10,6 +10,7 @@ import { sysDescriptor } from "./SysDescriptor.ts"
 import { sysDirectory } from "./SysDirectory.ts"
 import { sysEpoll } from "./SysEpoll.ts"
 import { sysEventFd } from "./SysEventFd.ts"
+import { sysFilesystem } from "./SysFilesystem.ts"
 import { sysFutex } from "./SysFutex.ts"
 import { sysIdentity } from "./SysIdentity.ts"
 import { sysInotify } from "./SysInotify.ts"
@@ -58,6 +59,7 @@ const families: ReadonlyArray<ReadonlyArray<Syscall>> = [
   sysDirectory,
   sysEpoll,
   sysEventFd,
+  sysFilesystem,
   sysFutex,
   sysIdentity,
   sysInotify,

@@ -126,26 +126,31 @@ const newTime = (seconds: number, nanoseconds: number): NewTimes["atime"] | numb
   return nanoseconds < 0 || nanoseconds > 999_999_999 ? -EINVAL : { seconds, nanoseconds }
 }
 
+/** The two times at `address`: undefined to change nothing, or -errno. */
+const newTimes = (task: Task, address: number): NewTimes | undefined | number => {
+  const two = copyInTimes(task, address)
+  if (typeof two === "number") return two
+  const atime = newTime(two.s0, two.f0)
+  const mtime = newTime(two.s1, two.f1)
+  if (atime === undefined && mtime === undefined) return undefined
+  if (typeof atime === "number") return atime
+  return typeof mtime === "number" ? mtime : { atime, mtime }
+}
+
 /** utimensat(2). A null path means the descriptor itself (futimens(3)). */
 export const utimensat = declare(
   "utimensat",
   [dirFd("dirfd"), string("pathname"), address("times"), flags("flags", AT_NAMES, "0")],
   (task, dirFdNumber, path, timesAddress, bits) => {
-    let times = NOW
-    if (timesAddress !== 0) {
-      const two = copyInTimes(task, timesAddress)
-      if (typeof two === "number") return two
-      const atime = newTime(two.s0, two.f0)
-      const mtime = newTime(two.s1, two.f1)
-      if (atime === undefined && mtime === undefined) return 0 // "not even the path is checked"
-      if (typeof atime === "number") return atime
-      if (typeof mtime === "number") return mtime
-      times = { atime, mtime }
-    }
-    if (path === 0 && dirFdNumber !== AT_FDCWD) {
-      return bits === 0 ? setTimes(task, openTarget(task, dirFdNumber), times) : -EINVAL
-    }
-    return setTimes(task, targetOf(task, dirFdNumber, path, bits), times)
+    const times = timesAddress === 0 ? NOW : newTimes(task, timesAddress)
+    if (times === -EFAULT) return -EFAULT
+    if (times === undefined) return 0 // "not even the path is checked"
+    // the file is found before the times are looked at
+    let place: Location | number = -EINVAL
+    if (path !== 0 || dirFdNumber === AT_FDCWD) place = targetOf(task, dirFdNumber, path, bits)
+    else if (bits === 0) place = openTarget(task, dirFdNumber)
+    if (typeof place === "number") return place
+    return typeof times === "number" ? times : setTimes(task, place, times)
   }
 )
 

@@ -19,8 +19,8 @@ import { O_PATH } from "../Abi/OpenFlags.ts"
 import { Reg } from "../Abi/Registers.ts"
 import { isPageAligned, pageAlign } from "../Memory/AddressLayout.ts"
 import { advise, synchronize } from "../Memory/AdviseRegion.ts"
-import { lock, lockAll, unlock, unlockAll } from "../Memory/LockRegion.ts"
-import { map, unmap } from "../Memory/MapRegion.ts"
+import { lock, lockAll, seal, unlock, unlockAll } from "../Memory/LockRegion.ts"
+import { map, remapPages, unmap } from "../Memory/MapRegion.ts"
 import { setBreak } from "../Memory/ProgramBreak.ts"
 import { protect } from "../Memory/ProtectRegion.ts"
 import { remap } from "../Memory/RemapRegion.ts"
@@ -51,6 +51,7 @@ const READ_IMPLIES_EXEC = 0x40_0000
 const impliedProtection = ({ personality }: Task, prot: number): number =>
   (personality & READ_IMPLIES_EXEC) !== 0 && (prot & PROT_READ) !== 0 ? prot | PROT_EXEC : prot
 
+const ulongFlags = hex("flags")
 const protection = flags("prot", PROT_NAMES, "PROT_NONE")
 
 export const sysMemory: ReadonlyArray<Syscall> = [
@@ -139,6 +140,21 @@ export const sysMemory: ReadonlyArray<Syscall> = [
       return reached < end ? -ENOMEM : 0
     },
     { partial: "every mapped page is resident" }
+  ),
+  declare("mseal", [address("addr"), size("length"), ulongFlags], (task, at, length, flagBits) =>
+    flagBits === 0 ? seal(task.memoryManager, at, length) : -EINVAL
+  ),
+  declare(
+    "remap_file_pages",
+    [
+      address("addr"),
+      size("size"),
+      longFlags("prot", PROT_NAMES, "0"),
+      size("pgoff"),
+      longFlags("flags", MAP_NAMES, "0")
+    ],
+    (task, at, length, prot, page) => (prot === 0 ? remapPages(task.memoryManager, at, length, page) : -EINVAL),
+    { partial: "only within one mapping, of a file: shared anonymous memory gives EINVAL" }
   ),
   declare(
     "mlock",

@@ -7,7 +7,8 @@ import {
   AT_REMOVEDIR,
   AT_SYMLINK_FOLLOW,
   RENAME_EXCHANGE,
-  RENAME_NOREPLACE
+  RENAME_NOREPLACE,
+  RENAME_WHITEOUT
 } from "../Abi/At.ts"
 import { CAP_DAC_READ_SEARCH } from "../Abi/Capability.ts"
 import { EINVAL, ENOENT, EXDEV } from "../Abi/Errno.ts"
@@ -45,10 +46,13 @@ export const mkdirat = declare(
   (task, dirFdNumber, path, permissions) => makeDirectory(task, dirFdNumber, path, permissions)
 )
 
-const makeNode = (task: Task, dirFdNumber: number, path: number, bits: number, rdev: number): number =>
-  withPath(task, dirFdNumber, path, (start, name) =>
+const makeNode = (task: Task, dirFdNumber: number, path: number, bits: number, rdev: number): number => {
+  const refused = Names.checkNodeType(bits)
+  if (refused < 0) return refused
+  return withPath(task, dirFdNumber, path, (start, name) =>
     Names.mknod(task.system.vfs, task, start, name, bits & 0xffff, rdev % 0x1_0000_0000)
   )
+}
 
 export const mknod = declare("mknod", [string("pathname"), mode("mode"), hex("dev")], (task, path, bits, rdev) =>
   makeNode(task, AT_FDCWD, path, bits, rdev)
@@ -115,8 +119,9 @@ export const linkat = declare(
 )
 
 const move = (task: Task, oldFd: number, oldPath: number, newFd: number, newPath: number, bits: number): number => {
-  if ((bits & ~(RENAME_NOREPLACE | RENAME_EXCHANGE)) !== 0) return -EINVAL
-  if (bits === (RENAME_NOREPLACE | RENAME_EXCHANGE)) return -EINVAL
+  if ((bits & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT)) !== 0) return -EINVAL
+  const whiteout = (bits & RENAME_WHITEOUT) !== 0
+  if ((bits & RENAME_EXCHANGE) !== 0 && ((bits & RENAME_NOREPLACE) !== 0 || whiteout)) return -EINVAL
   return withPath(task, oldFd, oldPath, (oldStart, from) =>
     withPath(task, newFd, newPath, (newStart, to) =>
       Names.rename(task.system.vfs, task, oldStart, from, newStart, to, bits)
@@ -138,7 +143,7 @@ export const renameat2 = declare(
   "renameat2",
   [dirFd("olddirfd"), string("oldpath"), dirFd("newdirfd"), string("newpath"), flags("flags", RENAME_NAMES, "0")],
   (task, oldFd, oldPath, newFd, newPath, bits) => move(task, oldFd, oldPath, newFd, newPath, bits),
-  { partial: "RENAME_WHITEOUT" }
+  { partial: "no RENAME_WHITEOUT in a writable bind" }
 )
 
 export const sysPath: ReadonlyArray<Syscall> = [

@@ -1,21 +1,26 @@
 /**
  * Processes as files: pidfd_open(2) and its calls.
  */
-import { EBADF, EFAULT, EINVAL, EPERM, ESRCH } from "../Abi/Errno.ts"
+import * as Effect from "effect/Effect"
+import { EACCES, EBADF, EFAULT, EINVAL, EPERM, ESRCH } from "../Abi/Errno.ts"
 import { O_NONBLOCK } from "../Abi/OpenFlags.ts"
 import type { SigInfo } from "../Abi/SigInfo.ts"
 import { NSIG, SI_USER } from "../Abi/Signal.ts"
-import { CAP_SYS_PTRACE } from "../Abi/Capability.ts"
+import { CAP_SYS_NICE, CAP_SYS_PTRACE } from "../Abi/Capability.ts"
+import { MADV_COLD, MADV_COLLAPSE, MADV_NAMES, MADV_PAGEOUT, MADV_WILLNEED } from "../Abi/Mman.ts"
+import { advise } from "../Memory/AdviseRegion.ts"
 import { PIDFD_THREAD, PidFd } from "../Task/PidFd.ts"
+import { mayInspect } from "../Task/ProcSubject.ts"
 import { TaskDirectory } from "../Task/ProcTask.ts"
-import { type Result, declare, fd, flags, pid, signal, struct, uint } from "../Task/Syscall.ts"
+import { type Result, address, declare, fd, flags, oneOf, pid, signal, size, struct, uint } from "../Task/Syscall.ts"
 import { findGroup, findTask, idFor } from "../Task/PidLookup.ts"
 import type { Task } from "../Task/Task.ts"
 import { sendToGroup, sendToTask } from "../Task/TaskSignals.ts"
 import { ThreadGroup } from "../Task/ThreadGroup.ts"
-import { hasCapabilityIn } from "../Vfs/Credentials.ts"
+import { hasCapability, hasCapabilityIn } from "../Vfs/Credentials.ts"
 import { killMany, mayKill, readInfo, sent, toldTo, userInfo } from "./SysSignal.ts"
 import { installFile } from "./SysPipe.ts"
+import { userVector } from "./UserVector.ts"
 
 /** A new descriptor for `group`; always close-on-exec. */
 export const openPidFd = (task: Task, subject: ThreadGroup | Task, statusFlags: number): number =>
@@ -106,6 +111,58 @@ const pidfd_getfd = (task: Task, descriptor: number, target: number, flagBits: n
   return found === undefined ? -EBADF : installFile(task, found.retain(), true)
 }
 
+// ---- the memory of a process
+
+/** Advice that one process may give about the memory of another: it changes nothing that the other could notice. */
+const REMOTE_ADVICE: ReadonlySet<number> = new Set([MADV_COLD, MADV_PAGEOUT, MADV_WILLNEED, MADV_COLLAPSE])
+
+/** process_madvise(2): how many bytes were advised on. Errors: EBADF, ESRCH, EACCES, EPERM, EINVAL, EFAULT, ENOMEM. */
+const process_madvise = (
+  task: Task,
+  descriptor: number,
+  iov: number,
+  count: number,
+  advice: number,
+  flagBits: number
+): Result => {
+  if (flagBits !== 0) return -EINVAL
+  const vector = userVector(task.memory, iov, count)
+  if (typeof vector === "number") return vector
+  const file = task.fds.get(descriptor)
+  if (!(file instanceof PidFd)) return -EBADF
+  const other = file.thread ?? file.group.leader
+  if (file.group.state !== "Alive" || other === undefined) return -ESRCH
+  if (!mayInspect(task, other)) return -EACCES
+  const { memoryManager } = other
+  if (memoryManager !== task.memoryManager) {
+    if (!REMOTE_ADVICE.has(advice)) return -EINVAL
+    if (!hasCapability(task.credentials, CAP_SYS_NICE)) return -EPERM
+  }
+  const ranges = vector.segments
+  const from = (index: number, done: number): Result => {
+    const range = ranges[index]
+    if (range === undefined) return done
+    const after = (result: number): Result => (result < 0 ? done || result : from(index + 1, done + range.length))
+    const result = advise(memoryManager, range.address, range.length, advice)
+    if (typeof result === "number") return after(result)
+    return Effect.flatMap(result, (value) => {
+      const rest = after(value)
+      return typeof rest === "number" ? Effect.succeed(rest) : rest
+    })
+  }
+  return from(0, 0)
+}
+
+/** process_mrelease(2): a killed process gives its memory back by itself here, in no time. */
+const process_mrelease = (task: Task, descriptor: number, flagBits: number): number => {
+  if (flagBits !== 0) return -EINVAL
+  const file = task.fds.get(descriptor)
+  if (!(file instanceof PidFd)) return -EBADF
+  const { exitStatus, state } = file.group
+  if (state !== "Alive") return -ESRCH
+  return exitStatus === undefined ? -EINVAL : 0
+}
+
 export const sysPidFd = [
   declare("pidfd_open", [pid("pid"), flags("flags", PIDFD_NAMES, "0")], pidfd_open),
   declare(
@@ -113,5 +170,12 @@ export const sysPidFd = [
     [fd("pidfd"), signal("sig"), struct("info", "siginfo", "in"), flags("flags", SIGNAL_NAMES, "0")],
     pidfd_send_signal
   ),
-  declare("pidfd_getfd", [fd("pidfd"), fd("targetfd"), uint("flags")], pidfd_getfd)
+  declare("pidfd_getfd", [fd("pidfd"), fd("targetfd"), uint("flags")], pidfd_getfd),
+  declare(
+    "process_madvise",
+    [fd("pidfd"), address("iovec"), size("vlen"), oneOf("advice", MADV_NAMES), uint("flags")],
+    process_madvise,
+    { partial: "hints on readahead, reclaim and merging have no effect" }
+  ),
+  declare("process_mrelease", [fd("pidfd"), uint("flags")], process_mrelease)
 ]

@@ -24,7 +24,7 @@ const PAGE_SIZE = 4096
 const USER_LIMIT = 2 ** 47 - PAGE_SIZE
 
 /** One piece of guest memory, `struct iovec`. */
-interface Segment {
+export interface Segment {
   readonly address: number
   readonly length: number
 }
@@ -32,13 +32,13 @@ interface Segment {
 /** The guest's side of a transfer: one or more pieces of its memory. */
 export class UserVector {
   readonly #memory: UserMemory
-  readonly #segments: ReadonlyArray<Segment>
+  readonly segments: ReadonlyArray<Segment>
   /** Total bytes. */
   readonly length: number
 
   constructor(memory: UserMemory, segments: ReadonlyArray<Segment>, length: number) {
     this.#memory = memory
-    this.#segments = segments
+    this.segments = segments
     this.length = length
   }
 
@@ -55,7 +55,7 @@ export class UserVector {
   #transfer(position: number, bytes: Uint8Array, copy: (address: number, piece: Uint8Array) => number): number {
     let skip = position
     let done = 0
-    for (const { address, length } of this.#segments) {
+    for (const { address, length } of this.segments) {
       if (done === bytes.length) break
       if (skip >= length) {
         skip -= length

@@ -50,6 +50,11 @@ export abstract class Filesystem {
     return (this.flags & MS_RDONLY) !== 0
   }
 
+  /** Whether RENAME_WHITEOUT may leave a whiteout, a character device 0:0, behind. */
+  get hasWhiteouts(): boolean {
+    return false
+  }
+
   /** What mountinfo says of it after "rw" or "ro": its own options, each after a comma. */
   get options(): string {
     return ""

@@ -67,6 +67,10 @@ export abstract class MemoryFs extends Filesystem {
     this.#lastIno = firstIno - 1
   }
 
+  override get hasWhiteouts(): boolean {
+    return true
+  }
+
   nextIno(): number {
     return ++this.#lastIno
   }

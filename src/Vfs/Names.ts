@@ -2,7 +2,7 @@
  * Changes to the tree of names: mknod(2), mkdir(2), symlink(2), link(2), unlink(2), rmdir(2), rename(2). The order in
  * which errors are found is Linux's.
  */
-import { RENAME_EXCHANGE, RENAME_NOREPLACE, R_OK, W_OK, X_OK } from "../Abi/At.ts"
+import { RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT, R_OK, W_OK, X_OK } from "../Abi/At.ts"
 import { CAP_MKNOD } from "../Abi/Capability.ts"
 import { EBUSY, EEXIST, EINVAL, EISDIR, EMLINK, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, EROFS, EXDEV } from "../Abi/Errno.ts"
 import {
@@ -75,11 +75,18 @@ const appear = ({ dentry }: FreeName, made: Inode | number): number => {
   return 0
 }
 
+/** Whether mknod(2) makes such files: 0, or -errno, before it looks at the name. */
+export const checkNodeType = (mode: number): number => {
+  const type = mode & S_IFMT
+  if (type === S_IFDIR) return -EPERM
+  return type === 0 || isKnownType(type) ? 0 : -EINVAL
+}
+
 /** mknod(2). Directories are mkdir's; devices need CAP_MKNOD. */
 export const mknod = (vfs: Vfs, caller: Caller, start: Location, path: string, mode: number, rdev: number): number => {
   const type = mode & S_IFMT
-  if (type === S_IFDIR) return -EPERM
-  if (type === S_IFLNK || (type !== 0 && !isKnownType(type))) return -EINVAL
+  const refused = checkNodeType(mode)
+  if (refused < 0) return refused
   const free = freeName(vfs, caller, start, path, "other")
   if (typeof free === "number") return free
   const denied = mayCreate(free.walk.at.dentry, caller.credentials)
@@ -227,6 +234,8 @@ export const rename = (
   const target = to.lookupDentry(to.last)
   if (typeof target === "number") return target
 
+  const whiteout = (flags & RENAME_WHITEOUT) !== 0
+  if (whiteout && !from.at.mount.filesystem.hasWhiteouts) return -EINVAL
   const exchange = (flags & RENAME_EXCHANGE) !== 0
   const inode = source.inode!
   const replaced = target.inode
@@ -248,6 +257,7 @@ export const rename = (
   if (isMountPoint(caller, source) || isMountPoint(caller, target)) return -EBUSY
   const error = from.at.dentry.inode!.rename(from.last, inode, to.at.dentry.inode!, to.last, replaced, exchange)
   if (error < 0) return error
+  if (whiteout) from.at.dentry.inode!.create(from.last, newNode(caller, from.at.dentry.inode!, S_IFCHR))
   const [oldDirectory, newDirectory] = [from.at.dentry.inode!, to.at.dentry.inode!]
   if (exchange) {
     source.exchange(target)

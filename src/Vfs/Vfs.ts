@@ -205,6 +205,11 @@ export class Vfs {
     if (dentry.mounts !== undefined) this.tree.removeFrom(dentry)
   }
 
+  /** The filesystem that is mounted under device number `device`. */
+  filesystemOn(device: number): Filesystem | undefined {
+    return [...this.#filesystems].find((filesystem) => filesystem.device === device)
+  }
+
   /** sync(2). */
   synchronize(): void {
     for (const filesystem of this.#filesystems) filesystem.synchronize()

@@ -42,6 +42,8 @@ export interface Host extends TracerHost {
   /** Whether call sites are patched. */
   readonly patches: boolean
   readonly copyHints: (nr: number) => CopyHint | undefined
+  /** Calls, of whichever thread, until one is timed. */
+  untilTimed: number
   /** The extended state in every slot, known since the first thread; an Effect's fiber sets it before guests run. */
   extendedState: { offset: number; size: number; features: bigint }
 }

@@ -15,22 +15,31 @@ const count = (judgements: ReadonlyArray<Judgement>, verdict: Verdict): number =
 
 const summary = ({ judgements, sweep: { calls, subject } }: Result): string => {
   const of = (verdict: Verdict): number => count(judgements, verdict)
-  const numbers = [calls, judgements.length, of("failed"), of("coped"), of("crashed"), of("hung"), of("lied")]
+  const numbers = [
+    calls,
+    judgements.length,
+    of("failed"),
+    of("coped"),
+    of("crashed"),
+    of("hung"),
+    of("warned"),
+    of("lied")
+  ]
   const { args = [], command } = subject.command
   return `| ${subject.name} | \`${escape([command, ...args].join(" ").slice(0, 40))}\` | ${numbers.join(" | ")} |`
 }
 
-/** The errors of one call that came to the same; files are named relative to where the program works. */
+/** The errors of one call that came to the same. */
 const grouped = ({ judgements, sweep: { subject } }: Result): ReadonlyArray<string> => {
   const groups = Map.groupBy(judgements, ({ call, detail, nth, verdict }) => `${call} ${nth}\0${verdict}\0${detail}`)
   return [...groups.values()].map((group) => {
     const { call, detail, nth, verdict } = group[0]!
-    const what = escape(detail.replaceAll(`${subject.command.cwd}/`, ""))
-    return `| ${subject.name} | ${call} ${nth} | ${group.map(({ errno }) => errno).join(", ")} | ${verdict} | ${what} |`
+    const errnos = group.map(({ errno }) => errno).join(", ")
+    return `| ${subject.name} | ${call} ${nth} | ${errnos} | ${verdict} | ${escape(detail)} |`
   })
 }
 
-const remarkable: ReadonlySet<Verdict> = new Set<Verdict>(["crashed", "hung", "lied"])
+const remarkable: ReadonlySet<Verdict> = new Set<Verdict>(["crashed", "hung", "warned", "lied"])
 
 export const report = (results: ReadonlyArray<Result>): string => {
   const safe = new Set(results.flatMap(({ sweep }) => [...sweep.safe]))
@@ -51,10 +60,12 @@ by the run without a fault:
   the same as without the fault: handled. Of a database the rows count, as who opens it next reads them;
 - *crashed*: a signal killed it;
 - *hung*: it waited for ever, or made 20 times as many steps as without the fault;
-- *lied*: it ended with status 0, but output or files are not the same: success was reported wrongly.
+- *warned*: it ended with status 0, but output or files are not the same: success was reported wrongly, though standard
+  error says something;
+- *lied*: the same, and standard error says nothing.
 
-| program | | calls | errors | failed | coped | crashed | hung | lied |
-| --- | --- | -: | -: | -: | -: | -: | -: | -: |
+| program | | calls | errors | failed | coped | crashed | hung | warned | lied |
+| --- | --- | -: | -: | -: | -: | -: | -: | -: | -: |
 ${results.map(summary).join("\n")}
 
 ${missed === 0 ? "" : `${missed} of the errors did not come about, since the call was not made. `}Not tried, as they fail for wrong arguments only: ${[...safe].sort().join(", ")}.

@@ -8,7 +8,7 @@ import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { fileURLToPath } from "node:url"
 import type * as Sim from "../../src/Testing/Sim.ts"
-import { type Subject, workOf } from "./Sweep.ts"
+import { type Subject, type Work, workOf } from "./Sweep.ts"
 
 export const BUILD = fileURLToPath(new URL("build/", import.meta.url))
 
@@ -37,7 +37,7 @@ export const makeFiles = (): void => {
 }
 
 /** A database is what it tells: its bytes also say how often it was written. */
-const tableOf = (run: Sim.Run): string => {
+const tableOf = (run: Sim.Run): Work => {
   const directory = mkdtempSync(join(tmpdir(), "sweep-"))
   try {
     // with the journal, if one is left: whoever opens the database next rolls it back
@@ -46,9 +46,15 @@ const tableOf = (run: Sim.Run): string => {
     const database = new DatabaseSync(join(directory, "numbers.db"))
     const rows = database.prepare("select a, b from numbers order by a").all()
     database.close()
-    return `standard output: ${JSON.stringify(run.stdout)}\nnumbers.db: ${JSON.stringify(rows)}`
+    return new Map([
+      ["standard output", run.stdout],
+      ["rows of numbers.db", JSON.stringify(rows)]
+    ])
   } catch (error) {
-    return `standard output: ${JSON.stringify(run.stdout)}\nnumbers.db: ${String(error)}`
+    return new Map([
+      ["standard output", run.stdout],
+      ["rows of numbers.db", String(error)]
+    ])
   } finally {
     rmSync(directory, { recursive: true })
   }

@@ -11,9 +11,12 @@ export interface Subject {
   readonly name: string
   readonly command: Sim.Command
   readonly options: Sim.RunOptions
-  /** A text that is the same if the work is done. Default: `workOf`. */
-  readonly work?: (run: Sim.Run) => string
+  /** What the program is for. Default: `workOf`. */
+  readonly work?: (run: Sim.Run) => Work
 }
+
+/** What came of a run, part by part: the same if the work is done. */
+export type Work = ReadonlyMap<string, string>
 
 /** One error at one call. */
 export interface Place {
@@ -32,7 +35,9 @@ export type Verdict =
   | "crashed"
   /** It waits for ever, or goes on and on. */
   | "hung"
-  /** Status 0, but the output or the files are not as without the fault. */
+  /** Status 0, but the output or the files are not as without the fault, and standard error says something. */
+  | "warned"
+  /** The same, and it says nothing. */
   | "lied"
   /** The fault did not come about. */
   | "missed"
@@ -48,25 +53,26 @@ const PATIENCE = 20
 
 const sortOf = ({ exit }: Sim.Run): string => (exit._tag === "Signaled" ? `killed by ${exit.signal}` : exit._tag)
 
-/** Output and files, a line each: without times of day, since a retry takes time. */
-export const workOf = ({ stdout, tree }: Sim.Run): string =>
-  [
-    `standard output: ${JSON.stringify(stdout)}`,
-    ...[...tree].map(([path, { contents, gid, mode, mtime, target, uid }]) => {
-      const what = contents === undefined ? (target ?? "") : Buffer.from(contents).toString("latin1")
-      return `${path}: ${mode.toString(8)} ${uid}:${gid} ${mtime} ${JSON.stringify(what)}`
-    })
-  ].join("\n")
+/** Output and files: without times of day, since a retry takes time. */
+export const workOf = ({ stdout, tree }: Sim.Run): Work => {
+  const work = new Map([["standard output", stdout]])
+  for (const [path, { contents, gid, mode, mtime, target, uid }] of tree) {
+    work.set(path, (mode >> 12).toString(8)) // its kind
+    work.set(`permissions of ${path}`, (mode & 0o7777).toString(8))
+    work.set(`owner of ${path}`, `${uid}:${gid}`)
+    work.set(`contents of ${path}`, contents === undefined ? "" : Buffer.from(contents).toString("latin1"))
+    work.set(`target of ${path}`, target ?? "")
+    work.set(`time of ${path}`, String(mtime))
+  }
+  return work
+}
 
-/** The first difference between two works, for people. */
-const differenceBetween = (expected: string, actual: string): string => {
-  const [before, after] = [expected.split("\n"), actual.split("\n")]
-  const nameOf = (line: string): string => line.slice(0, line.indexOf(": "))
-  const missing = before.find((line) => !after.some((other) => nameOf(other) === nameOf(line)))
-  if (missing !== undefined) return `${nameOf(missing)} is missing`
-  const added = after.find((line) => !before.some((other) => nameOf(other) === nameOf(line)))
-  if (added !== undefined) return `${nameOf(added)} is left over`
-  return `${nameOf(after.find((line) => !before.includes(line)) ?? "?: ")} differs`
+/** The first difference, in words; undefined: none. */
+const differenceBetween = (expected: Work, actual: Work): string | undefined => {
+  for (const name of expected.keys()) if (!actual.has(name)) return `${name} is missing`
+  for (const name of actual.keys()) if (!expected.has(name)) return `${name} is left over`
+  for (const [name, value] of expected) if (actual.get(name) !== value) return `other ${name}`
+  return undefined
 }
 
 export class Sweep {
@@ -75,7 +81,7 @@ export class Sweep {
   /** Calls without a plausible error, by name. */
   readonly safe: ReadonlySet<string>
   readonly calls: number
-  readonly #expected: string
+  readonly #expected: Work
   readonly #options: Sim.RunOptions
 
   private constructor(subject: Subject, calls: ReadonlyArray<string>, run: Sim.Run) {
@@ -108,7 +114,7 @@ export class Sweep {
     })
   }
 
-  #work(run: Sim.Run): string {
+  #work(run: Sim.Run): Work {
     return (this.subject.work ?? workOf)(run)
   }
 
@@ -128,9 +134,17 @@ export class Sweep {
     if (exit._tag === "Signaled") return { verdict: "crashed", detail: exit.signal }
     if (exit._tag !== "Exited") return { verdict: "hung", detail: exit._tag }
     if (exit.code !== 0) return { verdict: "failed", detail: `status ${exit.code}` }
-    const work = this.#work(run)
-    if (work === this.#expected) return { verdict: "coped", detail: "" }
-    const warned = stderr === "" ? "" : `; on standard error: ${stderr.split("\n", 1)[0] ?? ""}`
-    return { verdict: "lied", detail: `${differenceBetween(this.#expected, work)}${warned}` }
+    const difference = differenceBetween(this.#expected, this.#work(run))
+    if (difference === undefined) return { verdict: "coped", detail: "" }
+    const [warning] = stderr.split("\n", 1)
+    return warning === undefined || warning === ""
+      ? { verdict: "lied", detail: this.#relative(difference) }
+      : { verdict: "warned", detail: this.#relative(`${difference}; it says: ${warning}`) }
+  }
+
+  /** Names files as the program does. */
+  #relative(text: string): string {
+    const { cwd } = this.subject.command
+    return cwd === undefined ? text : text.replaceAll(`${cwd}/`, "")
   }
 }

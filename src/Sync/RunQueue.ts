@@ -65,12 +65,12 @@ export class RunQueue implements Scheduler.Scheduler {
     if (this.#draining) return false
     this.#draining = true
     let budget = BATCH
-    // that the queue is empty is not enough: `idle` must have had nobody else to let run
+    // that the queue is empty is not enough: `idle` must have had nobody else to let run, and have queued nothing itself
     let rests = false
     try {
       while (budget-- > 0) {
         if (this.#head < this.#queue.length) this.#next()()
-        else if (this.idle?.() !== true) {
+        else if (this.idle?.() !== true && this.#head === this.#queue.length) {
           rests = true
           break
         }

@@ -12,7 +12,7 @@
  *
  * Time is the sandbox's own. A step costs STEP_TIME, on the clock and of the thread's cpu time; when nobody is ready it
  * jumps to the next deadline. A thread that computes for long without a step makes no time pass; one that spins, waiting
- * for what only another could do, would do so for ever. So after SPIN_LIMIT of the host's time it is stopped if anybody
+ * for what only another could do, would do so for ever. So after SPIN_LIMIT of the processor's time it is stopped if anybody
  * else waits for a turn or for a time, and `onSpin` told; others come first then. From then on the run depends on the host.
  *
  * Not controlled: what the host does to files that the sandbox shows, and when bytes come in on its streams.
@@ -32,8 +32,10 @@ import type { Strategy } from "./Scheduler.ts"
 
 /** What a step takes, nanoseconds: about what a short system call costs on Linux, with some computing before it. */
 export const STEP_TIME = 1000n
-/** How long a thread may run without a step while others wait, ms of the host's time. */
-const SPIN_LIMIT = 2000
+/** How long a thread may compute without a step while others wait, nanoseconds of the host's CPU time. */
+const SPIN_LIMIT = 1_500_000_000n
+/** How often that is looked at, ms. */
+const SPIN_CHECK = 1000
 /** What is charged for that, nanoseconds. */
 const SPIN_TIME = 10_000_000n
 
@@ -184,17 +186,25 @@ export class Turns {
 
   #watchForSpins(): void {
     let total = -1
+    let before = 0n
     this.#watch = setInterval(() => {
       const thread = this.#running
-      const isSpinning = thread !== undefined && total === this.#total
-      total = this.#total
-      if (!isSpinning || (this.#ready.size === 0 && !this.#time.awaited)) return
+      const used = thread?.hostTime() ?? 0n
+      if (thread === undefined || total !== this.#total) {
+        total = this.#total
+        before = used
+        return
+      }
+      if (this.#ready.size === 0 && !this.#time.awaited) return
+      // a busy host, or one that was suspended, may not have let it run; one that doesn't count says 0
+      if (used !== 0n && used - before < SPIN_LIMIT) return
+      before = used
       this.#onSpin(thread.task)
       this.#spun = thread.task
       this.#time.pass(SPIN_TIME)
       thread.used += SPIN_TIME
       this.threads?.interrupt(thread.task)
-    }, SPIN_LIMIT)
+    }, SPIN_CHECK)
     this.#watch.unref()
   }
 }
@@ -282,6 +292,11 @@ class SerialThread implements PlatformContext {
     Effect.map(this.#inner.clone(addressSpace), (child) => new SerialThread(this.#turns, this.#spaces, child))
 
   readonly cpuTime = (): bigint => this.used
+
+  /** CPU time that the host counts, nanoseconds. */
+  hostTime(): bigint {
+    return this.#inner.cpuTime()
+  }
 
   readonly usage = (): ThreadUsage => unsampled(this.used)
 

@@ -33,6 +33,19 @@ describe("a run queue", () => {
     assert.strictEqual(left, -1)
   })
 
+  it("runs what is queued by whoever hears that it rests", async () => {
+    const queue = new RunQueue()
+    let ran = 0
+    let asked = 0
+    queue.idle = () => {
+      if (asked++ === 0) queue.schedule(() => ran++)
+      return false
+    }
+    queue.schedule(() => {})
+    await settle()
+    assert.deepStrictEqual([ran, asked], [1, 2])
+  })
+
   it("runs tasks that tasks schedule, in order, and lets the event loop have its turn between many", async () => {
     const queue = new RunQueue()
     const order: Array<number> = []

@@ -218,6 +218,9 @@ describe.runIf(IS_SANDBOX)("of real programs", { timeout: 300_000 }, () => {
     assert.match(again.stderr, /ended: Stuck; it was saved because: everybody waits for ever\n$/)
     assert.match(again.stderr, /futex\(/)
     assert.strictEqual(again.status, 124)
+    // the next search finds it at once: whatever its seed, it tries what is saved first
+    const first = await run([...CLI, "test", "--seed", "77", "--", program], { cwd, timeout: 120_000 })
+    assert.match(first.stdout, /^everybody waits for ever\nseed 77, run saved, /)
   })
 
   it("the command line shows how far it is at a terminal, and nothing elsewhere", async () => {

@@ -69,3 +69,9 @@ EXPORT void sentry_usage_thread(int tid, uint64_t *out)
 	read_file(tid, "status", text, sizeof text);
 	out[5] = number(text, "\nnonvoluntary_ctxt_switches:");
 }
+
+/* Lets whoever else wants the calling thread's CPU have it. */
+EXPORT void sentry_cpu_yield(void)
+{
+	sched_yield();
+}

@@ -59,3 +59,6 @@ export class ThreadMeter {
     }
   }
 }
+
+/** Lets whoever else wants this CPU have it: sched_yield(2). */
+export const yieldCpu = bind<[], void>("void sentry_cpu_yield()")

@@ -10,7 +10,7 @@
  */
 import { Socket } from "node:net"
 import * as Context from "effect/Context"
-import { processors } from "./HostUsage.ts"
+import { processors, yieldCpu } from "./HostUsage.ts"
 
 /** Where events come from. */
 export interface EventSource {
@@ -47,6 +47,8 @@ export const AfterBatch = Context.Reference<KernelWork>("effect-sentry/Platform/
 const BATCH = 256
 /** How long a slice may last, in ms: the longest that the event loop waits for us. */
 const SLICE = 2
+/** How often to let guests run who have but our own CPU, before going to sleep. */
+const YIELDS = 8
 /** How long to wait awake, in ms: for a guest, at most for a prompt answer; and how many times in vain before giving up. */
 const SPIN = 0.1
 const SPIN_PROMPT = 0.2
@@ -81,10 +83,15 @@ export class Pump {
   #patience = SPIN_PROMPT
   #armedAt = 0
   readonly #canSpin: boolean
+  readonly #yieldCpu: () => void
 
-  /** `canSpin`: there is more than one CPU, so that waiting awake doesn't keep guests from running. */
-  constructor(canSpin: boolean) {
+  /**
+   * `canSpin`: there is more than one CPU, so that waiting awake doesn't keep guests from running. Where there is not,
+   * `yieldCpu` lets them run until they wait for us.
+   */
+  constructor(canSpin: boolean, yieldCpu: () => void = () => undefined) {
     this.#canSpin = canSpin
+    this.#yieldCpu = yieldCpu
   }
 
   /** Adds a source. `wakeFd`: the read end of its wake-up pipe, which the pump owns from now on. */
@@ -159,7 +166,7 @@ export class Pump {
   }
 
   #spins(): boolean {
-    return this.#canSpin && this.#misses < PATIENCE
+    return this.#misses < PATIENCE
   }
 
   /** Waits awake, if a guest runs or an answer is due. True if that brought an event. */
@@ -171,7 +178,8 @@ export class Pump {
       busy ||= source.busy()
       prompt ||= source.prompt?.() === true
     }
-    if (!this.#canSpin || !(prompt || (busy && this.#misses < PATIENCE))) return false
+    if (!(prompt || (busy && this.#misses < PATIENCE))) return false
+    if (!this.#canSpin) return this.#giveWay()
     const end = performance.now() + (prompt ? this.#patience : SPIN)
     do {
       for (let i = 0; i < 100; i++) {
@@ -183,6 +191,19 @@ export class Pump {
     } while (performance.now() < end)
     if (prompt) this.#patience = Math.max(SPIN, this.#patience / 2)
     else this.#misses++
+    return false
+  }
+
+  /** Waits awake where that is the only CPU. */
+  #giveWay(): boolean {
+    for (let i = 0; i < YIELDS; i++) {
+      this.#yieldCpu()
+      if (this.#ready()) {
+        this.#misses = 0
+        return true
+      }
+    }
+    this.#misses++
     return false
   }
 
@@ -215,5 +236,5 @@ const reference = (member: Member, on: boolean): void => {
 
 /** The process's pump; tests may provide their own. */
 export const SharedPump = Context.Reference<Pump>("effect-sentry/Platform/SharedPump", {
-  defaultValue: () => new Pump(processors > 1)
+  defaultValue: () => new Pump(processors > 1, yieldCpu)
 })

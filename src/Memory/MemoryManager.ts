@@ -8,6 +8,7 @@
  * The system calls' rules are in MapRegion.ts, ProtectRegion.ts, RemapRegion.ts, AdviseRegion.ts, LockRegion.ts and
  * ProgramBreak.ts.
  */
+import type { AioContext } from "./AioContext.ts"
 import * as Effect from "effect/Effect"
 import { ENOMEM, EPERM } from "../Abi/Errno.ts"
 import { PAGE_SIZE, PROT_EXEC, PROT_WRITE } from "../Abi/Mman.ts"
@@ -103,6 +104,9 @@ export class MemoryManager {
   futureFlags = 0
   /** Atomic: prctl(2). */
   policy: MemoryPolicy = defaultPolicy
+
+  /** Of asynchronous I/O, by the address of the page that names each. Owner: Syscalls/SysAio. */
+  readonly aioContexts = new Map<number, AioContext>()
 
   readonly #mutex = new Mutex()
   #users = 1

@@ -4,6 +4,7 @@
 import { invariant } from "../Sync/Invariant.ts"
 import type { Syscall, SyscallTable } from "../Task/Syscall.ts"
 import { sysAdjustTime } from "./SysAdjustTime.ts"
+import { sysAio } from "./SysAio.ts"
 import { sysAttributes } from "./SysAttributes.ts"
 import { sysCapability } from "./SysCapability.ts"
 import { sysDescriptor } from "./SysDescriptor.ts"
@@ -53,6 +54,7 @@ import { sysXattr } from "./SysXattr.ts"
 
 const families: ReadonlyArray<ReadonlyArray<Syscall>> = [
   sysAdjustTime,
+  sysAio,
   sysAttributes,
   sysCapability,
   sysDescriptor,

@@ -172,15 +172,15 @@ export const pwritev = declare("pwritev", POSITION, (task, fdNumber, iov, count,
 const RWF_KNOWN = RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND | RWF_NOAPPEND | RWF_DONTCACHE
 
 /** What `flags` of preadv2(2) ask for, once, in terms of status flags; or -errno. */
-const checkFlags = (file: OpenFileDescription, flagBits: number): number => {
+export const checkRwFlags = (file: OpenFileDescription, flagBits: number): number => {
   if ((flagBits & ~RWF_KNOWN) !== 0) return -EOPNOTSUPP
   if ((flagBits & RWF_APPEND) !== 0 && (flagBits & RWF_NOAPPEND) !== 0) return -EINVAL
   if ((flagBits & RWF_DONTCACHE) !== 0 && file.pollable) return -EOPNOTSUPP
   return (flagBits & RWF_NOWAIT) !== 0 && file.tty !== undefined ? -EOPNOTSUPP : 0
 }
 
-/** preadv2(2), pwritev2(2). An offset of -1 is the file's own. */
-const transferFlagged = (
+/** preadv2(2), pwritev2(2), io_submit(2). An offset of -1 is the file's own. */
+export const transferFlagged = (
   task: Task,
   fdNumber: number,
   transfer: Transfer,
@@ -191,7 +191,7 @@ const transferFlagged = (
   const file = fileOf(task, fdNumber)
   if (file === undefined) return -EBADF
   const operation = () => transferAt(task, fdNumber, transfer, vector, offset === -1 ? undefined : offset)
-  const refused = checkFlags(file, flagBits)
+  const refused = checkRwFlags(file, flagBits)
   if (refused < 0) return refused
   if ((flagBits & (RWF_NOWAIT | RWF_APPEND | RWF_NOAPPEND)) === 0) return operation()
   const nowait = (flagBits & RWF_NOWAIT) !== 0

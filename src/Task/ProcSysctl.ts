@@ -1,6 +1,7 @@
 /**
  * /proc/sys, proc_sys(5): what the kernel is configured to. Only the names of the system can be changed.
  */
+import { AIO_MAX_OPERATIONS } from "../Abi/Aio.ts"
 import { MSG_MAX, MSGSIZE_MAX, QUEUES_MAX } from "../Abi/Mqueue.ts"
 import { CAP_LAST_CAP } from "../Abi/Capability.ts"
 import { EPERM } from "../Abi/Errno.ts"
@@ -112,7 +113,7 @@ const tree = (system: System): Directory => {
     },
     fs: {
       directory: {
-        "aio-max-nr": 65_536,
+        "aio-max-nr": AIO_MAX_OPERATIONS,
         "file-max": "9223372036854775807",
         "file-nr": { constant: "0\t0\t9223372036854775807" },
         inotify: {

@@ -12,6 +12,7 @@
 #include <asm/termbits.h>
 #include <asm/termios.h>
 #include <asm/ucontext.h>
+#include <linux/aio_abi.h>
 #include <linux/elf.h>
 #include <linux/eventpoll.h>
 #include <linux/filter.h>

@@ -17,6 +17,7 @@ const RENAME = ["EACCES", "EBUSY", "EIO", "ENOENT", "ENOSPC", "EPERM", "EROFS", 
 const ATTRIBUTES = ["EACCES", "EIO", "ENOENT", "EPERM", "EROFS"]
 const DESCRIPTOR = ["EMFILE"]
 const COPY = ["EINVAL", "EIO", "ENOSPC", "EOPNOTSUPP", "EXDEV"]
+const UNLABEL = ["ENODATA", "EOPNOTSUPP", "EPERM", "EROFS"]
 const PROCESS = ["EAGAIN", "ENOMEM"]
 
 const ERRNOS: Readonly<Partial<Record<SysName, ReadonlyArray<string>>>> = {
@@ -28,6 +29,7 @@ const ERRNOS: Readonly<Partial<Record<SysName, ReadonlyArray<string>>>> = {
   clone3: [...PROCESS, "ENOSYS"],
   close: ["EDQUOT", "EINTR", "EIO", "ENOSPC"],
   copy_file_range: COPY,
+  creat: OPEN,
   dup: DESCRIPTOR,
   dup2: DESCRIPTOR,
   dup3: DESCRIPTOR,
@@ -93,6 +95,9 @@ const ERRNOS: Readonly<Partial<Record<SysName, ReadonlyArray<string>>>> = {
   rename: RENAME,
   renameat: RENAME,
   renameat2: [...RENAME, "EEXIST", "EINVAL"],
+  removexattr: UNLABEL,
+  lremovexattr: UNLABEL,
+  fremovexattr: UNLABEL,
   rmdir: [...REMOVE, "ENOTEMPTY"],
   sched_getaffinity: ["EINVAL"],
   sendfile: COPY,

@@ -29,13 +29,18 @@ const summary = ({ judgements, sweep: { calls, subject } }: Result): string => {
   return `| ${subject.name} | \`${escape([command, ...args].join(" ").slice(0, 40))}\` | ${numbers.join(" | ")} |`
 }
 
+/** Without the name of the error at the end of a message. */
+const withoutReason = ({ detail, verdict }: Judgement): string =>
+  verdict === "warned" ? detail.replace(/: [^:]*$/, "") : detail
+
 /** The errors of one call that came to the same. */
 const grouped = ({ judgements, sweep: { subject } }: Result): ReadonlyArray<string> => {
-  const groups = Map.groupBy(judgements, ({ call, detail, nth, verdict }) => `${call} ${nth}\0${verdict}\0${detail}`)
+  const groups = Map.groupBy(judgements, (one) => `${one.call} ${one.nth}\0${one.verdict}\0${withoutReason(one)}`)
   return [...groups.values()].map((group) => {
-    const { call, detail, nth, verdict } = group[0]!
+    const first = group[0]!
+    const { call, nth, verdict } = first
     const errnos = group.map(({ errno }) => errno).join(", ")
-    return `| ${subject.name} | ${call} ${nth} | ${errnos} | ${verdict} | ${escape(detail)} |`
+    return `| ${subject.name} | ${call} ${nth} | ${errnos} | ${verdict} | ${escape(withoutReason(first))} |`
   })
 }
 

@@ -2,7 +2,17 @@
  * The programs of the errno sweep, and the files that they work on: the same whenever they are made.
  */
 import { execFileSync } from "node:child_process"
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs"
+import {
+  existsSync,
+  lutimesSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
@@ -29,6 +39,7 @@ export const makeFiles = (): void => {
   writeFileSync(`${unfinished}/in/sub/large`, "0123456789abcdef".repeat(12_500))
   symlinkSync("sub/large", `${unfinished}/in/link`)
   writeFileSync(`${unfinished}/lines`, Array.from({ length: 2000 }, (_, i) => `${(i * 7919) % 2003}\n`).join(""))
+  lutimesSync(`${unfinished}/in/link`, MODIFIED, MODIFIED)
   for (const name of ["in/text", "in/sub/large", "in/sub", "in", "lines"])
     utimesSync(`${unfinished}/${name}`, MODIFIED, MODIFIED)
   execFileSync("tar", ["--sort=name", "-cf", "in.tar", "in"], { cwd: unfinished })

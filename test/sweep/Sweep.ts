@@ -35,7 +35,7 @@ export type Verdict =
   | "crashed"
   /** It waits for ever, or goes on and on. */
   | "hung"
-  /** Status 0, but the output or the files are not as without the fault, and standard error says something. */
+  /** Status 0, but the output or the files are not as without the fault, and standard error says something about it. */
   | "warned"
   /** The same, and it says nothing. */
   | "lied"
@@ -82,6 +82,8 @@ export class Sweep {
   readonly safe: ReadonlySet<string>
   readonly calls: number
   readonly #expected: Work
+  /** What it says on standard error without a fault. */
+  readonly #chatter: ReadonlySet<string>
   readonly #options: Sim.RunOptions
 
   private constructor(subject: Subject, calls: ReadonlyArray<string>, run: Sim.Run) {
@@ -89,6 +91,7 @@ export class Sweep {
     this.calls = calls.length
     this.#options = { ...subject.options, maxSteps: run.steps * PATIENCE }
     this.#expected = this.#work(run)
+    this.#chatter = new Set(run.stderr.split("\n"))
     const counts = new Map<string, number>()
     const safe = new Set<string>()
     this.places = calls.flatMap((call) => {
@@ -136,8 +139,8 @@ export class Sweep {
     if (exit.code !== 0) return { verdict: "failed", detail: `status ${exit.code}` }
     const difference = differenceBetween(this.#expected, this.#work(run))
     if (difference === undefined) return { verdict: "coped", detail: "" }
-    const [warning] = stderr.split("\n", 1)
-    return warning === undefined || warning === ""
+    const warning = stderr.split("\n").find((line) => line !== "" && !this.#chatter.has(line))
+    return warning === undefined
       ? { verdict: "lied", detail: this.#relative(difference) }
       : { verdict: "warned", detail: this.#relative(`${difference}; it says: ${warning}`) }
   }

@@ -16,6 +16,7 @@ const REMOVE = ["EACCES", "EBUSY", "EIO", "ENOENT", "EPERM", "EROFS"]
 const RENAME = ["EACCES", "EBUSY", "EIO", "ENOENT", "ENOSPC", "EPERM", "EROFS", "EXDEV"]
 const ATTRIBUTES = ["EACCES", "EIO", "ENOENT", "EPERM", "EROFS"]
 const DESCRIPTOR = ["EMFILE"]
+const REPLACE = ["EBUSY", "EINTR"]
 const COPY = ["EINVAL", "EIO", "ENOSPC", "EOPNOTSUPP", "EXDEV"]
 const UNLABEL = ["ENODATA", "EOPNOTSUPP", "EPERM", "EROFS"]
 const PROCESS = ["EAGAIN", "ENOMEM"]
@@ -31,8 +32,8 @@ const ERRNOS: Readonly<Partial<Record<SysName, ReadonlyArray<string>>>> = {
   copy_file_range: COPY,
   creat: OPEN,
   dup: DESCRIPTOR,
-  dup2: DESCRIPTOR,
-  dup3: DESCRIPTOR,
+  dup2: REPLACE,
+  dup3: REPLACE,
   execve: ["E2BIG", "EACCES", "EIO", "ENOENT", "ENOMEM"],
   faccessat: ["EACCES", "EIO", "ENOENT", "EROFS"],
   faccessat2: ["EACCES", "EIO", "ENOENT", "ENOSYS", "EROFS"],

@@ -227,11 +227,13 @@ const patience = Effect.callback<void>((resume) => {
   return Effect.sync(() => clearInterval(timer))
 })
 
-const tooLong = new SimulationFailed({ reason: "a task computes without end, or the host is too slow" })
+const tooLong = Effect.suspend(() =>
+  Effect.fail(new SimulationFailed({ reason: "a task computes without end, or the host is too slow" }))
+)
 
 /** Runs `subject` to its end. */
 export const run = (subject: Subject, options: RunOptions = {}): Effect.Effect<Run, SimulationFailed> =>
-  Effect.raceFirst(Effect.scoped(runScoped(subject, options)), Effect.andThen(patience, Effect.fail(tooLong)))
+  Effect.raceFirst(Effect.scoped(runScoped(subject, options)), Effect.andThen(patience, tooLong))
 
 const runScoped = Effect.fnUntraced(function* (
   subject: Subject,

@@ -44,4 +44,16 @@ export const CAP_BPF = 39
 export const CAP_CHECKPOINT_RESTORE = 40
 
 /** The last capability this kernel knows. */
+/** Those that are about files, which come and go with the filesystem user id: capabilities(7). */
+export const FILE_CAPABILITIES = [
+  CAP_CHOWN,
+  CAP_DAC_OVERRIDE,
+  CAP_DAC_READ_SEARCH,
+  CAP_FOWNER,
+  CAP_FSETID,
+  CAP_LINUX_IMMUTABLE,
+  CAP_MKNOD,
+  CAP_MAC_OVERRIDE
+].reduce((set, capability) => set | (1n << BigInt(capability)), 0n)
+
 export const CAP_LAST_CAP = CAP_CHECKPOINT_RESTORE

@@ -1,7 +1,7 @@
 /**
  * Who and what a task is: ids, process groups, sessions, credentials, names.
  */
-import { CAP_SETGID, CAP_SETUID } from "../Abi/Capability.ts"
+import { CAP_SETGID, CAP_SETUID, FILE_CAPABILITIES } from "../Abi/Capability.ts"
 import { EACCES, EFAULT, EINVAL, EPERM, ESRCH } from "../Abi/Errno.ts"
 import { SECBIT_NO_SETUID_FIXUP } from "../Abi/Prctl.ts"
 import { ProcessGroup, Session } from "../Task/ProcessGroup.ts"
@@ -195,11 +195,20 @@ const setregid = (task: Task, realId: number, effectiveId: number): Result => {
   return 0
 }
 
+/** Capabilities that are about files follow the filesystem user id. */
+const withFsuid = (old: Credentials, fsuid: number): Credentials => {
+  const { root } = old.userNamespace
+  const next = { ...old, fsuid }
+  if (((old.securebits ?? 0) & SECBIT_NO_SETUID_FIXUP) !== 0 || (old.fsuid === root) === (fsuid === root)) return next
+  const others = old.effective & ~FILE_CAPABILITIES
+  return { ...next, effective: fsuid === root ? old.effective | (old.permitted & FILE_CAPABILITIES) : others }
+}
+
 const setfsuid = (task: Task, id: number): Result => {
   const old = task.credentials
   const uid = old.userNamespace.userFrom(id)
   const allowed = uid === old.ruid || uid === old.euid || uid === old.suid || uid === old.fsuid
-  if (uid !== NO_ID && (allowed || hasOwnCapability(old, CAP_SETUID))) task.credentials = { ...old, fsuid: uid }
+  if (uid !== NO_ID && (allowed || hasOwnCapability(old, CAP_SETUID))) task.credentials = withFsuid(old, uid)
   return old.userNamespace.userTo(old.fsuid)
 }
 

@@ -26,7 +26,7 @@ import type { Seccomp } from "../Seccomp/SeccompFilter.ts"
 import { PtraceState } from "../Ptrace/PtraceState.ts"
 import { PendingSignals } from "../Signals/PendingSignals.ts"
 import { type SignalStack, noSignalStack } from "../Signals/SignalStack.ts"
-import { type Credentials, hasCapability } from "../Vfs/Credentials.ts"
+import { type Credentials, hasCapability, isNoMore } from "../Vfs/Credentials.ts"
 import type { FdTable } from "../Vfs/FdTable.ts"
 import type { FsContext } from "../Vfs/FsContext.ts"
 import { type CpuTrap, noTrap } from "./CpuTrap.ts"
@@ -41,6 +41,9 @@ import { noAccounts, type TaskAccounts } from "./TaskAccounts.ts"
 import { defaultControls, type TaskControls } from "./TaskControls.ts"
 import { TaskStops } from "./TaskStop.ts"
 import type { GroupStop, ThreadGroup } from "./ThreadGroup.ts"
+
+/** /proc/sys/fs/suid_dumpable: what becomes of a process's dumpable attribute that has changed its ids. */
+const SUID_DUMPABLE = 0
 
 /** How a wait ended. A completed operation wins over an expired deadline, and both over a signal. */
 export type Wakeup = "Ready" | "Expired" | "Signaled"
@@ -70,7 +73,7 @@ export class Task {
   memoryManager: MemoryManager
   fds: FdTable
   fs: FsContext
-  credentials: Credentials
+  #credentials: Credentials
   namespaces: Namespaces
   /** What was used in contexts that execve(2) has left. Owner: task fiber. */
   readonly earlierUsage = { ...unsampled(0n) }
@@ -176,9 +179,27 @@ export class Task {
     this.memoryManager = options.memoryManager
     this.fds = options.fds
     this.fs = options.fs
-    this.credentials = options.credentials
+    this.#credentials = options.credentials
     this.namespaces = options.namespaces
     this.commandName = options.commandName
+  }
+
+  get credentials(): Credentials {
+    return this.#credentials
+  }
+
+  /** "The dumpable attribute is reset when the process's effective or filesystem ids change", PR_SET_PDEATHSIG's too. */
+  set credentials(credentials: Credentials) {
+    const old = this.#credentials
+    this.#credentials = credentials
+    const keepsIds =
+      old.euid === credentials.euid &&
+      old.egid === credentials.egid &&
+      old.fsuid === credentials.fsuid &&
+      old.fsgid === credentials.fsgid
+    if (keepsIds && isNoMore(credentials, old)) return
+    this.threadGroup.dumpable = SUID_DUMPABLE
+    this.parentDeathSignal = 0
   }
 
   get memory(): UserMemory {

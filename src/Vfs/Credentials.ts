@@ -61,3 +61,12 @@ export const hasCapabilityOver = (
 /** Whether `gid` is the filesystem group or a supplementary one. */
 export const inGroup = (credentials: Credentials, gid: number): boolean =>
   credentials.fsgid === gid || credentials.groups.includes(gid)
+
+/** Whether who has `credentials` could do nothing with their capabilities that who has `old` could not. */
+export const isNoMore = (credentials: Credentials, old: Credentials): boolean => {
+  if (credentials.userNamespace === old.userNamespace) return (credentials.permitted & ~old.permitted) === 0n
+  // the owner of a user namespace has all capabilities in it
+  let at: UserNamespace | undefined = credentials.userNamespace
+  for (; at !== undefined; at = at.parent) if (at.parent === old.userNamespace && at.uid === old.euid) return true
+  return false
+}

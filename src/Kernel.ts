@@ -15,6 +15,7 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { SIGINT, SIGKILL, SIGQUIT, SIGTSTP, SIGWINCH, SI_USER } from "./Abi/Signal.ts"
 import { type ExitStatus, signaled } from "./Abi/Wait.ts"
+import { IpcBudget } from "./Ipc/IpcBudget.ts"
 import { Actor } from "./Ipc/SharedMemory.ts"
 import { readHardware } from "./Loader/Hardware.ts"
 import { Vdso } from "./Loader/Vdso.ts"
@@ -177,6 +178,7 @@ export const make = Effect.fnUntraced(function* (
   }
 
   const actor = new Actor()
+  const ipcBudget = new IpcBudget()
   const system: System = {
     platform,
     vfs,
@@ -188,10 +190,12 @@ export const make = Effect.fnUntraced(function* (
     taskSet,
     futexes: new FutexTable(),
     actor,
+    ipcBudget,
     namespaces: firstNamespaces({
       hostname: options.hostname ?? "sandbox",
       timekeeper,
-      actor
+      actor,
+      ipcBudget
     }),
     namespaceNumbers: new NamespaceNumbers(),
     namespaceFiles: new NamespaceFiles(vfs),

@@ -6,21 +6,14 @@ import { MSG_COPY, MSG_EXCEPT, MSG_NOERROR, MSGMNB, MSGMNI, type Msqid64Ds } fro
 import { WaitQueue } from "../Sync/WaitQueue.ts"
 import type { Credentials } from "../Vfs/Credentials.ts"
 import type { UserNamespace } from "../Vfs/UserNamespace.ts"
+import type { IpcBudget } from "./IpcBudget.ts"
 import { IpcIds, IpcObject } from "./IpcIds.ts"
 
-/**
- * Bytes of all messages together, and what each costs besides its text. Differs from Linux, which allows every queue its
- * full size: messages are kept in the sentry's own memory.
- */
-const MOST_BYTES = 64 << 20
+/** What a message costs besides its text, and a queue. */
 const MESSAGE_COST = 256
+const QUEUE_COST = 512
 
 const costOf = ({ text }: Message): number => text.length + MESSAGE_COST
-
-/** What all messages of a sandbox take, bytes. */
-export interface MessageStore {
-  used: number
-}
 
 export interface Message {
   /** A positive `long`. */
@@ -62,12 +55,12 @@ export class MessageQueue extends IpcObject {
   readonly room = new WaitQueue()
   readonly #receivers = new Set<Receiver>()
   readonly #now: () => number
-  readonly #store: MessageStore
+  readonly #account: IpcBudget["messages"]
 
-  constructor(key: number, mode: number, creator: Credentials, now: () => number, store: MessageStore) {
+  constructor(key: number, mode: number, creator: Credentials, now: () => number, account: IpcBudget["messages"]) {
     super(key, mode, creator, now())
     this.#now = now
-    this.#store = store
+    this.#account = account
   }
 
   status(viewer: UserNamespace): Msqid64Ds {
@@ -92,13 +85,12 @@ export class MessageQueue extends IpcObject {
     const size = message.text.length
     if (this.bytes + size > this.maximumBytes || this.messages.length + 1 > this.maximumBytes) return -EAGAIN
     const isDelivered = this.#deliver(message)
-    if (!isDelivered && this.#store.used + costOf(message) > MOST_BYTES) return -ENOMEM
+    if (!isDelivered && !this.#account.take(costOf(message))) return -ENOMEM
     this.lastSender = pid
     this.sendTime = this.#now()
     if (isDelivered) return 0
     this.messages.push(message)
     this.bytes += size
-    this.#store.used += costOf(message)
     return 0
   }
 
@@ -112,7 +104,7 @@ export class MessageQueue extends IpcObject {
     if ((wanted.flags & MSG_COPY) !== 0) return message
     this.messages.splice(index, 1)
     this.bytes -= message.text.length
-    this.#store.used -= costOf(message)
+    this.#account.giveBack(costOf(message))
     this.#received(wanted)
     this.room.notify(1)
     return message
@@ -128,7 +120,7 @@ export class MessageQueue extends IpcObject {
 
   /** Everybody who waits fails. */
   end(): void {
-    for (const message of this.messages.splice(0)) this.#store.used -= costOf(message)
+    for (const message of this.messages.splice(0)) this.#account.giveBack(costOf(message))
     for (const receiver of this.#receivers) this.#answer(receiver, -EIDRM)
     this.room.notify(1)
   }
@@ -174,9 +166,11 @@ export class MessageQueue extends IpcObject {
 export class MessageQueues {
   readonly queues: IpcIds<MessageQueue>
   readonly now: () => number
-  readonly #store: MessageStore = { used: 0 }
+  readonly #account: IpcBudget["messages"]
 
-  constructor(userNamespace: UserNamespace, now: () => number) {
+  /** `account`: the bytes of all messages of all namespaces. */
+  constructor(userNamespace: UserNamespace, now: () => number, account: IpcBudget["messages"]) {
+    this.#account = account
     this.queues = new IpcIds<MessageQueue>(MSGMNI, userNamespace)
     this.now = now
   }
@@ -187,7 +181,10 @@ export class MessageQueues {
       key,
       flags,
       credentials,
-      () => (this.queues.isFull ? -ENOSPC : new MessageQueue(key, flags, credentials, this.now, this.#store)),
+      () =>
+        this.queues.isFull || !this.#account.take(QUEUE_COST)
+          ? -ENOSPC
+          : new MessageQueue(key, flags, credentials, this.now, this.#account),
       () => 0
     )
   }
@@ -195,6 +192,7 @@ export class MessageQueues {
   /** IPC_RMID. */
   remove(queue: MessageQueue): void {
     this.queues.remove(queue)
+    this.#account.giveBack(QUEUE_COST)
     queue.end()
   }
 }

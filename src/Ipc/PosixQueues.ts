@@ -3,12 +3,13 @@
  * priority, equal ones in the order in which they were sent.
  */
 import { CAP_FOWNER, CAP_SYS_RESOURCE } from "../Abi/Capability.ts"
-import { EAGAIN, EINVAL, EMFILE, ENOENT, ENOSPC, EOVERFLOW, EPERM } from "../Abi/Errno.ts"
+import { EAGAIN, EINVAL, EMFILE, ENOENT, ENOMEM, ENOSPC, EOVERFLOW, EPERM } from "../Abi/Errno.ts"
 import { HARD_MSG_MAX, HARD_MSGSIZE_MAX, MQ_PRIO_MAX, MSG_MAX, MSGSIZE_MAX, QUEUES_MAX } from "../Abi/Mqueue.ts"
 import { POLLIN, POLLOUT, READABLE, WRITABLE } from "../Abi/Poll.ts"
 import { WaitQueue } from "../Sync/WaitQueue.ts"
 import { type Credentials, hasCapability } from "../Vfs/Credentials.ts"
 import type { FileTime } from "../Vfs/Stat.ts"
+import type { IpcBudget } from "./IpcBudget.ts"
 
 export interface PosixMessage {
   readonly priority: number
@@ -40,6 +41,9 @@ const bytesOf = (maxMessages: number, messageSize: number): number =>
   maxMessages * (MESSAGE_OVERHEAD + messageSize) + Math.min(maxMessages, MQ_PRIO_MAX) * PRIORITY_OVERHEAD
 
 /** Atomic: every method. */
+/** What keeping a message takes, about, bytes. */
+const costOf = ({ text }: PosixMessage): number => text.length + MESSAGE_OVERHEAD
+
 export class PosixQueue {
   readonly ino: number
   readonly uid: number
@@ -59,10 +63,13 @@ export class PosixQueue {
   openings = 0
   /** Highest priority first. */
   readonly #messages: Array<PosixMessage> = []
+  readonly #account: IpcBudget["messages"]
 
   constructor(
-    options: Pick<PosixQueue, "ino" | "uid" | "gid" | "mode" | "maxMessages" | "messageSize" | "created" | "payer">
+    options: Pick<PosixQueue, "ino" | "uid" | "gid" | "mode" | "maxMessages" | "messageSize" | "created" | "payer">,
+    account: IpcBudget["messages"]
   ) {
+    this.#account = account
     this.ino = options.ino
     this.uid = options.uid
     this.gid = options.gid
@@ -91,9 +98,10 @@ export class PosixQueue {
     return (this.count > 0 ? READABLE : 0) | (this.count < this.maxMessages ? WRITABLE : 0)
   }
 
-  /** 0, or -EAGAIN if it is full. */
+  /** 0, -EAGAIN if it is full, or -ENOMEM if there is no room for any. */
   send(message: PosixMessage, sender: Sender): number {
     if (this.count >= this.maxMessages) return -EAGAIN
+    if (!this.#account.take(costOf(message))) return -ENOMEM
     const before = this.#messages.findIndex(({ priority }) => priority < message.priority)
     this.#messages.splice(before < 0 ? this.count : before, 0, message)
     this.waiters.notify(POLLIN)
@@ -108,8 +116,16 @@ export class PosixQueue {
   /** Undefined if it is empty. */
   receive(): PosixMessage | undefined {
     const message = this.#messages.shift()
-    if (message !== undefined) this.waiters.notify(POLLOUT)
+    if (message === undefined) return undefined
+    this.#account.giveBack(costOf(message))
+    this.waiters.notify(POLLOUT)
     return message
+  }
+
+  /** Nobody can open it or reads from it any more. */
+  end(): void {
+    for (const message of this.#messages) this.#account.giveBack(costOf(message))
+    this.#messages.length = 0
   }
 }
 
@@ -127,9 +143,12 @@ export interface QueueRequest {
 /** Those of an IPC namespace. Atomic: every method. */
 export class PosixQueues {
   readonly #queues = new Map<string, PosixQueue>()
-  /** With those that are only open any more. */
-  readonly #all = new Set<PosixQueue>()
+  readonly #budget: IpcBudget
   #lastInode = 1
+
+  constructor(budget: IpcBudget) {
+    this.#budget = budget
+  }
 
   find(name: string): PosixQueue | undefined {
     return this.#queues.get(name)
@@ -146,21 +165,14 @@ export class PosixQueues {
     if (messageSize > (isPrivileged ? HARD_MSGSIZE_MAX : MSGSIZE_MAX)) return -EINVAL
     const bytes = bytesOf(maxMessages, messageSize)
     if (bytes > Number.MAX_SAFE_INTEGER) return -EOVERFLOW
-    let paid = bytes
-    for (const { accounted, payer } of this.#all) if (payer === ruid) paid += accounted
+    const { messages, posixQueues } = this.#budget
+    const paid = bytes + (posixQueues.get(ruid) ?? 0)
     if (paid > limit) return -EMFILE
-    const queue = new PosixQueue({
-      ino: ++this.#lastInode,
-      uid: fsuid,
-      gid: fsgid,
-      mode,
-      maxMessages,
-      messageSize,
-      created: now,
-      payer: ruid
-    })
+    posixQueues.set(ruid, paid)
+    const ino = ++this.#lastInode
+    const shared = { ino, uid: fsuid, gid: fsgid, mode, maxMessages, messageSize, created: now, payer: ruid }
+    const queue = new PosixQueue(shared, messages)
     this.#queues.set(name, queue)
-    this.#all.add(queue)
     return queue
   }
 
@@ -169,14 +181,28 @@ export class PosixQueues {
     const queue = this.#queues.get(name)
     if (queue === undefined) return -ENOENT
     if (queue.uid !== credentials.fsuid && !hasCapability(credentials, CAP_FOWNER)) return -EPERM
+    this.#remove(name, queue)
+    return 0
+  }
+
+  /** The namespace is gone. */
+  unlinkAll(): void {
+    for (const [name, queue] of this.#queues) this.#remove(name, queue)
+  }
+
+  #remove(name: string, queue: PosixQueue): void {
     this.#queues.delete(name)
     queue.linked = false
     this.forget(queue)
-    return 0
   }
 
   /** An opening has ended, or the name is gone: with the last of both the queue goes. */
   forget(queue: PosixQueue): void {
-    if (!queue.linked && queue.openings === 0) this.#all.delete(queue)
+    if (queue.linked || queue.openings > 0) return
+    const { posixQueues } = this.#budget
+    const left = (posixQueues.get(queue.payer) ?? 0) - queue.accounted
+    if (left > 0) posixQueues.set(queue.payer, left)
+    else posixQueues.delete(queue.payer)
+    queue.end()
   }
 }

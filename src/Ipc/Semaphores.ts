@@ -8,13 +8,8 @@ import { EAGAIN, EIDRM, EINVAL, ENOSPC, ERANGE } from "../Abi/Errno.ts"
 import { IPC_NOWAIT, SEM_UNDO, SEMAEM, type Sembuf, SEMMNI, SEMMSL, SEMVMX, type Semid64Ds } from "../Abi/Ipc.ts"
 import type { Credentials } from "../Vfs/Credentials.ts"
 import type { UserNamespace } from "../Vfs/UserNamespace.ts"
+import type { IpcBudget } from "./IpcBudget.ts"
 import { IpcIds, IpcObject } from "./IpcIds.ts"
-
-/**
- * Semaphores of all sets together. Differs from Linux, whose limit of a thousand million would let a guest use up the
- * sentry's own memory.
- */
-const MOST_SEMAPHORES = 1 << 18
 
 interface Semaphore {
   value: number
@@ -228,7 +223,11 @@ export class Semaphores {
   /** Semaphores of all sets. */
   count = 0
 
-  constructor(userNamespace: UserNamespace, now: () => number) {
+  readonly #account: IpcBudget["semaphores"]
+
+  /** `account`: those of all namespaces. */
+  constructor(userNamespace: UserNamespace, now: () => number, account: IpcBudget["semaphores"]) {
+    this.#account = account
     this.sets = new IpcIds<SemaphoreSet>(SEMMNI, userNamespace)
     this.now = now
   }
@@ -242,7 +241,7 @@ export class Semaphores {
       credentials,
       () => {
         if (count === 0) return -EINVAL
-        if (this.count + count > MOST_SEMAPHORES || this.sets.isFull) return -ENOSPC
+        if (this.sets.isFull || !this.#account.take(count)) return -ENOSPC
         this.count += count
         return new SemaphoreSet(key, flags, credentials, count, this.now)
       },
@@ -254,6 +253,7 @@ export class Semaphores {
   remove(set: SemaphoreSet): void {
     this.sets.remove(set)
     this.count -= set.semaphores.length
+    this.#account.giveBack(set.semaphores.length)
     set.end()
   }
 }

@@ -9,6 +9,7 @@ import type { MappedFile } from "../Memory/Vma.ts"
 import type { Credentials } from "../Vfs/Credentials.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import type { UserNamespace } from "../Vfs/UserNamespace.ts"
+import type { IpcBudget } from "./IpcBudget.ts"
 import { IpcIds, IpcObject } from "./IpcIds.ts"
 
 const pagesOf = (bytes: number): number => Math.ceil(bytes / PAGE_SIZE)
@@ -155,7 +156,11 @@ export class SharedMemory {
   pages = 0
   readonly actor: Actor
 
-  constructor(userNamespace: UserNamespace, now: () => number, actor: Actor) {
+  readonly #account: IpcBudget["segments"]
+
+  /** `account`: the segments of all namespaces. */
+  constructor(userNamespace: UserNamespace, now: () => number, actor: Actor, account: IpcBudget["segments"]) {
+    this.#account = account
     this.segments = new IpcIds<Segment>(SHMMNI, userNamespace)
     this.now = now
     this.actor = actor
@@ -178,11 +183,16 @@ export class SharedMemory {
       () => {
         if (size < 1 || BigInt(size) > SHMMAX) return -EINVAL
         if (BigInt(this.pages + pagesOf(size)) > SHMALL || this.segments.isFull) return -ENOSPC
+        if (!this.#account.take(1)) return -ENOSPC
         const file = makeFile()
-        if (typeof file === "number") return file
+        if (typeof file === "number") {
+          this.#account.giveBack(1)
+          return file
+        }
         const error = file.truncate(size)
         if (error < 0) {
           file.release()
+          this.#account.giveBack(1)
           return error === -EINVAL ? -EINVAL : -ENOSPC
         }
         this.pages += pagesOf(size)
@@ -207,5 +217,6 @@ export class SharedMemory {
     this.segments.remove(segment)
     this.pages -= pagesOf(segment.size)
     segment.file.release()
+    this.#account.giveBack(1)
   }
 }

@@ -220,8 +220,11 @@ const shmctl = (task: Task, id: number, command: number, buffer: number): Result
 }
 
 export const sysIpcMemory = [
-  declare("shmget", [hex("key"), size("size"), flags("shmflg", SHMGET_NAMES)], (task, key, length, options) =>
-    shmget(task, key | 0, length, options)
+  declare(
+    "shmget",
+    [hex("key"), size("size"), flags("shmflg", SHMGET_NAMES)],
+    (task, key, length, options) => shmget(task, key | 0, length, options),
+    { partial: "4096 segments in the whole sandbox" }
   ),
   declare("shmat", [int("shmid"), address("shmaddr"), flags("shmflg", SHM_NAMES, "0")], shmat, {
     partial: "shm_lpid does not tell of munmap"

@@ -187,7 +187,7 @@ export const sysIpcMessage = [
     task.namespaces.ipc.messages.open(key | 0, options, task.credentials)
   ),
   declare("msgsnd", [int("msqid"), address("msgp"), size("msgsz"), flags("msgflg", MSG_NAMES, "0")], msgsnd, {
-    partial: "64 MiB of messages in all"
+    partial: "64 MiB of messages in the whole sandbox, POSIX ones included"
   }),
   declare(
     "msgrcv",

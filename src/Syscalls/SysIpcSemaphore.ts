@@ -216,7 +216,7 @@ export const sysIpcSemaphore = [
     "semget",
     [hex("key"), int("nsems"), flags("semflg", IPCGET_NAMES)],
     (task, key, count, options) => task.namespaces.ipc.semaphores.open(key | 0, count, options, task.credentials),
-    { partial: "262,144 semaphores in all" }
+    { partial: "262,144 semaphores in the whole sandbox" }
   ),
   declare("semop", [int("semid"), address("sops"), size("nsops")], (task, id, at, count) =>
     semtimedop(task, id, at, count, 0)

@@ -238,7 +238,8 @@ export const sysPosixQueue: ReadonlyArray<Syscall> = [
   declare(
     "mq_timedsend",
     [fd("mqdes"), address("msg_ptr"), size("msg_len"), uint("msg_prio"), struct("abs_timeout", "timespec", "in")],
-    mq_timedsend
+    mq_timedsend,
+    { partial: "64 MiB of messages in the whole sandbox, System V's included" }
   ),
   declare(
     "mq_timedreceive",

@@ -2,6 +2,7 @@
  * Namespaces as files: what the links in /proc/[pid]/ns lead to, namespaces(7). They live in a filesystem that is mounted
  * nowhere, and each in one inode, by whose number users tell them apart.
  */
+import { IpcNamespace } from "../Ipc/IpcNamespace.ts"
 import { GeneratedFile, PseudoFs } from "../Vfs/PseudoFs.ts"
 import type { OpenRequest } from "../Vfs/Inode.ts"
 import { Location } from "../Vfs/Mount.ts"
@@ -32,6 +33,10 @@ class NamespaceInode extends GeneratedFile {
   }
 }
 
+/** Whether it ends when its last user goes. */
+const isCounted = (namespace: Namespace): namespace is MountNamespace | IpcNamespace =>
+  namespace instanceof MountNamespace || namespace instanceof IpcNamespace
+
 /** A descriptor that setns(2) takes. */
 export class NamespaceDescription extends OpenFileDescription {
   readonly namespace: Namespace
@@ -43,11 +48,11 @@ export class NamespaceDescription extends OpenFileDescription {
     this.namespace = inode.namespace
     this.#inode = inode
     this.#location = request.location
-    if (this.namespace instanceof MountNamespace) this.namespace.use()
+    if (isCounted(this.namespace)) this.namespace.use()
   }
 
   protected override onLastClose(): void {
-    if (this.namespace instanceof MountNamespace) this.namespace.unuse()
+    if (isCounted(this.namespace)) this.namespace.unuse()
   }
 
   override stat(): Stat | number {

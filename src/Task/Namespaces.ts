@@ -14,6 +14,7 @@ import {
 } from "../Abi/Clone.ts"
 import { CAP_SYS_ADMIN } from "../Abi/Capability.ts"
 import { EINVAL, ENOSPC, EPERM } from "../Abi/Errno.ts"
+import type { IpcBudget } from "../Ipc/IpcBudget.ts"
 import { IpcNamespace } from "../Ipc/IpcNamespace.ts"
 import type { Actor } from "../Ipc/SharedMemory.ts"
 import type { Timekeeper } from "../Time/Timekeeper.ts"
@@ -48,6 +49,7 @@ export const firstNamespaces = (options: {
   readonly hostname: string
   readonly timekeeper: Timekeeper
   readonly actor: Actor
+  readonly ipcBudget: IpcBudget
 }): Namespaces => {
   const identity = (kind: NamespaceKind): NamespaceIdentity => ({
     ino: FIRST_NAMESPACE_INO[kind],
@@ -59,7 +61,7 @@ export const firstNamespaces = (options: {
     time,
     timeForChildren: time,
     uts: new UtsNamespace(identity("uts"), { hostname: options.hostname, domainname: "(none)" }),
-    ipc: new IpcNamespace(identity("ipc"), options.timekeeper, options.actor),
+    ipc: new IpcNamespace(identity("ipc"), options.timekeeper, options.actor, options.ipcBudget),
     pidForChildren: new PidNamespace(identity("pid"), undefined),
     net: new NetNamespace(identity("net"))
   }
@@ -99,7 +101,10 @@ export const copyNamespaces = (
     ...old,
     pidForChildren,
     uts: (flags & CLONE_NEWUTS) === 0 ? old.uts : new UtsNamespace(identity(), old.uts),
-    ipc: (flags & CLONE_NEWIPC) === 0 ? old.ipc : new IpcNamespace(identity(), system.timekeeper, system.actor),
+    ipc:
+      (flags & CLONE_NEWIPC) === 0
+        ? old.ipc
+        : new IpcNamespace(identity(), system.timekeeper, system.actor, system.ipcBudget),
     net: (flags & CLONE_NEWNET) === 0 ? old.net : new NetNamespace(identity()),
     cgroup: (flags & CLONE_NEWCGROUP) === 0 ? old.cgroup : new CgroupNamespace(identity()),
     timeForChildren:

@@ -2,6 +2,7 @@
  * What the tasks of one sandbox have in common: the services that a system call handler reaches through its task.
  * Assembled by src/Kernel.ts; owns no logic.
  */
+import type { IpcBudget } from "../Ipc/IpcBudget.ts"
 import type { Actor } from "../Ipc/SharedMemory.ts"
 import type { Hardware } from "../Loader/InitialStack.ts"
 import type { Vdso } from "../Loader/Vdso.ts"
@@ -64,6 +65,7 @@ export interface System {
   readonly futexes: FutexTable
   /** On whose behalf mappings of System V shared memory change. */
   readonly actor: Actor
+  readonly ipcBudget: IpcBudget
   /** The first of each kind. */
   readonly namespaces: Namespaces
   readonly namespaceNumbers: NamespaceNumbers

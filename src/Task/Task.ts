@@ -74,7 +74,7 @@ export class Task {
   fds: FdTable
   fs: FsContext
   #credentials: Credentials
-  namespaces: Namespaces
+  #namespaces: Namespaces
   /** What was used in contexts that execve(2) has left. Owner: task fiber. */
   readonly earlierUsage = { ...unsampled(0n) }
   /** comm, at most 15 bytes. */
@@ -180,7 +180,8 @@ export class Task {
     this.fds = options.fds
     this.fs = options.fs
     this.#credentials = options.credentials
-    this.namespaces = options.namespaces
+    this.#namespaces = options.namespaces
+    this.#namespaces.ipc.use()
     this.commandName = options.commandName
   }
 
@@ -200,6 +201,21 @@ export class Task {
     if (keepsIds && isNoMore(credentials, old)) return
     this.threadGroup.dumpable = SUID_DUMPABLE
     this.parentDeathSignal = 0
+  }
+
+  get namespaces(): Namespaces {
+    return this.#namespaces
+  }
+
+  set namespaces(namespaces: Namespaces) {
+    namespaces.ipc.use()
+    this.#namespaces.ipc.unuse()
+    this.#namespaces = namespaces
+  }
+
+  /** The task has ended, and uses its namespaces no more. */
+  leaveNamespaces(): void {
+    this.#namespaces.ipc.unuse()
   }
 
   get memory(): UserMemory {

@@ -51,6 +51,7 @@ export const exitTask = Effect.fnUntraced(function* (task: Task) {
   task.semaphoreUndo?.leave(threadGroup.tgid)
   task.fds.leave()
   task.fs.leave()
+  task.leaveNamespaces()
   releaseSeccomp(task)
   yield* task.context.release
   const { mutex } = system.taskSet

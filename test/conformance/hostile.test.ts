@@ -61,7 +61,8 @@ const GREEDY = [
   "epoll_nest",
   "locks",
   "sockets",
-  "filters"
+  "filters",
+  "ipc"
 ]
 
 /** Never ends by itself. */

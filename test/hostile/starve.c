@@ -7,13 +7,18 @@
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
+#include <sys/ipc.h>
+#include <sys/msg.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/timerfd.h>
@@ -535,6 +540,27 @@ static void sockets(void) {
   say("empty messages refused: %s", sent < 100000 ? errname(errno) : "never");
 }
 
+/* IPC objects in one namespace after the other, which their files keep. */
+static void ipc(void) {
+  struct {
+    long type;
+    char text[8000];
+  } message = {.type = 1};
+  int sets = 0, segments = 0, messages = 0;
+  for (int i = 0; i < 600; i++) {
+    NEED(unshare(CLONE_NEWIPC));
+    NEED(open("/proc/self/ns/ipc", O_RDONLY));
+    if (semget(IPC_PRIVATE, 32000, 0600) != -1) sets++;
+    for (int j = 0; j < 20; j++) {
+      if (shmget(IPC_PRIVATE, 4096, 0600) != -1) segments++;
+      int queue = msgget(IPC_PRIVATE, 0600);
+      while (queue != -1 && msgsnd(queue, &message, sizeof message.text, IPC_NOWAIT) == 0) messages++;
+    }
+  }
+  say("some of each: %d, bounded: %d %d %d", sets > 1 && segments > 1000 && messages > 1000, sets <= 8, segments <= 4096,
+      messages * sizeof message.text <= 64 << 20);
+}
+
 /* As many filters as there may be, in as many processes as that takes; each call of theirs meets all of its own. */
 static void filters(void) {
   static struct sock_filter filter[BPF_MAXINSNS];
@@ -594,7 +620,7 @@ static const struct {
              {"exec_for_ever", exec_for_ever}, {"threads_exec", threads_exec}, {"vfork_killed", vfork_killed}, {"kill_all", kill_all},
              {"blocked", blocked}, {"races", races}, {"stacks", stacks}, {"descriptors_in_flight", descriptors_in_flight},
              {"epoll_nest", epoll_nest}, {"locks", locks}, {"sockets", sockets}, {"filters", filters},
-             {"kernel_memory", kernel_memory}};
+             {"kernel_memory", kernel_memory}, {"ipc", ipc}};
 
 int main(int argc, char **argv) {
   only_in_the_sandbox();

@@ -25,6 +25,7 @@ export interface Site {
 }
 
 const COVERED = 7
+const FUNCTION_ALIGNMENT = 16
 
 const is = (bytes: Uint8Array, at: number, ...expected: ReadonlyArray<number>): boolean =>
   expected.every((byte, i) => bytes[at + i] === byte)
@@ -62,11 +63,13 @@ const any = (bytes: Uint8Array, _view: DataView, returnAddress: number): Site | 
 
 /**
  * cmpb $0,FLAG(%rip); je ELSEWHERE; xor %eax,%eax; syscall: read(2) of a program with one thread. The comparison is what
- * becomes the jump. r11, which the call destroys, is free where a function begins, which these are the first instructions of.
+ * becomes the jump. The prologue destroys r11 also where no call is made: it is free where a function begins, and these are the
+ * first instructions of one if they are aligned like one.
  */
 const readAlone = (bytes: Uint8Array, view: DataView, returnAddress: number): Site | undefined => {
   if (!is(bytes, 0, 0x80, 0x3d) || !is(bytes, 6, 0x00, 0x74) || !is(bytes, 9, 0x31, 0xc0, 0x0f, 0x05)) return undefined
   const address = returnAddress - SITE_REACH
+  if (address % FUNCTION_ALIGNMENT !== 0) return undefined
   const flag = address + COVERED + view.getInt32(2, true)
   const elsewhere = address + 9 + view.getInt8(8)
   const jump = [...loadR11(elsewhere), ...JUMP_R11]

@@ -39,14 +39,11 @@ export const readClock = (task: Task, clock: number): bigint | undefined => {
   }
 }
 
-/** Clocks for reading only; an alarm clock is none at all on a machine without one. */
-const untimed: ReadonlySet<number> = new Set([
-  CLOCK_MONOTONIC_RAW,
-  CLOCK_REALTIME_COARSE,
-  CLOCK_MONOTONIC_COARSE,
-  CLOCK_REALTIME_ALARM,
-  CLOCK_BOOTTIME_ALARM
-])
+/** Clocks for reading only. */
+const untimed: ReadonlySet<number> = new Set([CLOCK_MONOTONIC_RAW, CLOCK_REALTIME_COARSE, CLOCK_MONOTONIC_COARSE])
+
+/** Whether it is an alarm clock, which is none at all on a machine without one: found out last. */
+export const isAlarmClock = (clock: number): boolean => clock === CLOCK_REALTIME_ALARM || clock === CLOCK_BOOTTIME_ALARM
 
 /** Whether a clock exists but neither times nor wakes. */
 export const isUntimed = (clock: number): boolean => untimed.has(clock)

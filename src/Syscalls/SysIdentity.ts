@@ -28,7 +28,7 @@ const move = (task: Task, group: ThreadGroup, processGroup: ProcessGroup): void 
 }
 
 const setpgid = (task: Task, id: number, pgid: number): Result => {
-  if (pgid < 0) return -EINVAL
+  if ((pgid || id) < 0) return -EINVAL
   const { taskSet } = task.system
   return taskSet.mutex.run(() => {
     const target = groupOf(task, id)

@@ -20,7 +20,7 @@ import {
 } from "../Abi/Time.ts"
 import { type Result, address, declare, flags, oneOf, struct } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
-import { isCpuClock, isOwnThreadClock, isUntimed, readClock } from "./Clocks.ts"
+import { isAlarmClock, isCpuClock, isOwnThreadClock, isUntimed, readClock } from "./Clocks.ts"
 import { futexWait } from "./FutexWait.ts"
 import { pollRestartably } from "./SysPoll.ts"
 
@@ -39,11 +39,13 @@ const clock_getres = (task: Task, clock: number, at: number): Result => {
 
 /** Nobody may set the sandbox's time, whatever capabilities a guest has; and no other clock can be set. */
 const clock_settime = (task: Task, clock: number, at: number): Result => {
-  if (clock !== CLOCK_REALTIME) return -EINVAL
+  // those of other processes are asked, and refuse
+  if (clock !== CLOCK_REALTIME && clock >= 0) return -EINVAL
   const bytes = new Uint8Array(Timespec.size)
   if (task.memory.copyIn(at, bytes) < 0) return -EFAULT
   const nanos = nanosOfTimespec(Timespec.decode(bytes))
-  return typeof nanos === "number" ? nanos : -EPERM
+  if (typeof nanos === "number") return nanos
+  return readClock(task, clock) === undefined ? -EINVAL : -EPERM
 }
 
 const gettimeofday = (task: Task, at: number, zone: number): Result => {
@@ -92,12 +94,13 @@ const noEvent = () => (): void => {}
 
 const clock_nanosleep = (task: Task, clock: number, options: number, request: number, remain: number): Result => {
   if (isUntimed(clock) || clock === CLOCK_THREAD_CPUTIME_ID) return -EOPNOTSUPP
-  const now = readClock(task, clock)
+  const now = isAlarmClock(clock) ? 0n : readClock(task, clock)
   if (now === undefined) return -EINVAL
   const bytes = new Uint8Array(Timespec.size)
   if (task.memory.copyIn(request, bytes) < 0) return -EFAULT
   const nanos = nanosOfTimespec(Timespec.decode(bytes))
   if (typeof nanos === "number") return nanos
+  if (isAlarmClock(clock)) return -EOPNOTSUPP
   if (isOwnThreadClock(task, clock)) return -EINVAL
   if ((options & TIMER_ABSTIME) !== 0) return nanos <= now ? 0 : sleepUntil(task, clock, nanos, undefined)
   if (nanos === 0n) return 0

@@ -23,7 +23,7 @@ import type { Task } from "../Task/Task.ts"
 import { sendToGroup } from "../Task/TaskSignals.ts"
 import { refusesTimer } from "../Task/UserLimits.ts"
 import { groupCpuTime, groupUsage } from "../Task/ThreadGroup.ts"
-import { isCpuClock, isUntimed, readClock } from "./Clocks.ts"
+import { isAlarmClock, isCpuClock, isUntimed, readClock } from "./Clocks.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Interval timers
@@ -122,13 +122,14 @@ const readNotification = (task: Task, at: number, id: number): Notification | nu
 
 const timer_create = (task: Task, clockId: number, event: number, idAddress: number): Result => {
   if (isUntimed(clockId)) return -EOPNOTSUPP
-  if (readClock(task, clockId) === undefined) return -EINVAL
+  if (!isAlarmClock(clockId) && readClock(task, clockId) === undefined) return -EINVAL
   const { posixTimers } = task.threadGroup
   if (refusesTimer(task)) return -EAGAIN
   const id = posixTimers.allocateId()
   const notification = readNotification(task, event, id)
   if (typeof notification === "number") return notification
   if (task.memory.writeU32(idAddress, id) < 0) return -EFAULT
+  if (isAlarmClock(clockId)) return -EOPNOTSUPP
   const clock: TimerClock = {
     now: () => readClock(task, clockId) ?? 0n,
     isCpuClock: isCpuClock(clockId)

@@ -129,11 +129,14 @@ uint32_t systrap_wanted(const struct tracer *t)
  * A guest thread waits for JS in the stub's code, and is traced for as long as it takes to reach its debug registers,
  * which stay as they are when it is let go. What it waits in goes on: it was not told by a signal.
  */
-static int debug_guest(struct block *b)
+static int debug_guest(struct tracer *t, struct block *b)
 {
 	pid_t tid = (pid_t)b->address;
 	int status, result;
 
+	/* a guest can end its thread by itself, and then the number may be another's */
+	if (syscall(SYS_tgkill, t->control->slots[b->slot].pid, tid, 0) < 0)
+		return -errno;
 	if (ptrace(PTRACE_SEIZE, tid, 0, PTRACE_O_EXITKILL) < 0)
 		return -errno;
 	if (ptrace(PTRACE_INTERRUPT, tid, 0, 0) < 0)
@@ -154,7 +157,7 @@ static int debug_guest(struct block *b)
 int systrap_request(struct tracer *t, struct block *b)
 {
 	if (b->kind == REQUEST_DEBUG_GUEST)
-		return debug_guest(b);
+		return debug_guest(t, b);
 	if (b->kind != REQUEST_THREAD)
 		return -EINVAL;
 	return b->flags ? start_worker(t, b) : start_thread(t, b);

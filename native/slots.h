@@ -45,6 +45,7 @@ enum request {
 	REQUEST_THREAD, /* the fast platform's, see systrap.c */
 	REQUEST_EXCHANGE, /* change the word at address atomically, see inject.c */
 	REQUEST_DEBUG, /* debug register `flags`: data is read into, or (size = 8) written to it */
+	REQUEST_PEEK, /* as REQUEST_POKE, but read into data */
 	REQUEST_DEBUG_GUEST /* the fast platform's: the same of its guest thread with host tid `address` */
 };
 

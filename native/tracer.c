@@ -317,20 +317,22 @@ static int extended_state(struct tracer *t, struct block *b)
 }
 
 /* /proc/pid/mem overrides page protections, on newer kernels only for the tracer itself. */
-static int poke(struct tracer *t, struct block *b)
+static int force(struct tracer *t, struct block *b)
 {
+	size_t size = b->size > DATA_SIZE ? DATA_SIZE : b->size;
 	char path[32];
-	ssize_t written;
+	ssize_t done;
 	int fd;
 
 	snprintf(path, sizeof path, "/proc/%u/mem", t->control->slots[b->slot].tid);
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	written = pwrite(fd, b->data, b->size > DATA_SIZE ? DATA_SIZE : b->size, (off_t)b->address);
-	written = written < 0 ? -errno : written;
+	done = b->kind == REQUEST_POKE ? pwrite(fd, b->data, size, (off_t)b->address)
+				       : pread(fd, b->data, size, (off_t)b->address);
+	done = done < 0 ? -errno : done;
 	close(fd);
-	return (int)written;
+	return (int)done;
 }
 
 /* A debug register of a thread that is stopped for us. The host checks what it is given; an address in the stub's memory is refused above. */
@@ -375,7 +377,8 @@ static int request(struct tracer *t, struct block *b)
 	case REQUEST_SET_XSTATE:
 		return extended_state(t, b);
 	case REQUEST_POKE:
-		return poke(t, b);
+	case REQUEST_PEEK:
+		return force(t, b);
 	case REQUEST_EXCHANGE:
 		return inject_exchange(t, b);
 	case REQUEST_DEBUG:

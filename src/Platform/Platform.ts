@@ -221,6 +221,8 @@ export interface AddressSpace {
   readonly keepCode?: () => void
   /** As `write`, also into pages the guest cannot write (ptrace POKE, breakpoints). */
   readonly writeForced: (address: number, from: Uint8Array) => number
+  /** As `read`, also from pages the guest cannot read (ptrace PEEK, /proc/pid/mem). */
+  readonly readForced: (address: number, into: Uint8Array) => number
 }
 
 /**

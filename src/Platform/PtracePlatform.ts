@@ -22,6 +22,7 @@ import { sysno } from "../Abi/Sysno.ts"
 import { debugRegistersOf } from "./GuestDebug.ts"
 import { faultAccess } from "./FaultAccess.ts"
 import { exchangeGuest, updateGuest } from "./GuestExchange.ts"
+import { peekGuest, pokeGuest } from "./GuestForce.ts"
 import { clip, readGuest, writeGuest } from "./GuestMemory.ts"
 import { checkChange, encodeChanges } from "./StubCalls.ts"
 import { hostBarrier } from "./HostBarrier.ts"
@@ -134,23 +135,13 @@ class PtraceAddressSpace implements AddressSpace {
       : updateGuest(this.#host.tracer, worker.slot, address, mask, flip, sum, this.#limit)
   }
 
-  readonly writeForced = (address: number, from: Uint8Array): number => {
-    const size = clip(address, from.length, this.#limit)
-    let done = 0
-    while (done < size) {
-      const context = [...this.contexts].find((c) => !c.dead)
-      if (context === undefined) break
-      const chunk = from.subarray(done, Math.min(size, done + count.data))
-      const written = this.#host.tracer.requestNow((block) => {
-        block.start(Request.poke, context.slot)
-        block.setData(chunk, address + done)
-      })
-      if (written <= 0) break
-      done += written
-      if (written < chunk.length) break
-    }
-    return done
-  }
+  readonly writeForced = (address: number, from: Uint8Array): number =>
+    pokeGuest(this.#host.tracer, this.#holder, address, clip(address, from.length, this.#limit), from)
+
+  readonly readForced = (address: number, into: Uint8Array): number =>
+    peekGuest(this.#host.tracer, this.#holder, address, clip(address, into.length, this.#limit), into)
+
+  readonly #holder = (): number | undefined => [...this.contexts].find((c) => !c.dead)?.slot
 }
 
 class PtraceContext implements PlatformContext, StopListener {

@@ -119,6 +119,11 @@ export class SimulatedMemory implements AddressSpace {
       into.set(bytes.subarray(at, at + count), done)
     )
 
+  readonly readForced = (address: number, into: Uint8Array): number =>
+    this.#access(address, into.length, 0, false, (bytes, at, count, done) =>
+      into.set(bytes.subarray(at, at + count), done)
+    )
+
   readonly write = (address: number, from: Uint8Array): number => this.#write(address, from, PROT_WRITE)
 
   readonly writeForced = (address: number, from: Uint8Array): number => this.#write(address, from, 0)

@@ -75,7 +75,8 @@ export const Request = {
   thread: 8,
   exchange: 9,
   debug: 10,
-  debugGuest: 11
+  peek: 11,
+  debugGuest: 12
 } as const
 export type Request = (typeof Request)[keyof typeof Request]
 

@@ -5,10 +5,11 @@ import * as Effect from "effect/Effect"
 import { EFAULT, ENOMEM, ESRCH } from "../Abi/Errno.ts"
 import type { CopyHint } from "./CopyHints.ts"
 import { exchangeGuest, updateGuest } from "./GuestExchange.ts"
+import { peekGuest, pokeGuest } from "./GuestForce.ts"
 import { clip, readGuest, writeGuest } from "./GuestMemory.ts"
 import { residentSet } from "./HostUsage.ts"
 import { type AddressSpace, type MappingChange, PlatformFailed, type ResidentSet } from "./Platform.ts"
-import { count, Request, slot, Stop } from "./Slots.ts"
+import { Request, slot, Stop } from "./Slots.ts"
 import { checkChange, encodeChanges } from "./StubCalls.ts"
 import { orderPageSize, records, slotCount, slotSize, systrapBase, systrapOrders } from "./SystrapLayout.ts"
 import { SystrapPatch } from "./SystrapPatch.ts"
@@ -173,7 +174,7 @@ export class SystrapSpace implements AddressSpace, StopListener {
 
   /** Whether that is memory of the guest's, as it knows it. */
   #isWithin(address: number, length: number): boolean {
-    return clip(address, length, this.#end(address, length)) === length
+    return this.#clip(address, length) === length
   }
 
   /** Where what the guest knows of ends, for such an access: at the records of patched sites, if it would reach them. */
@@ -197,19 +198,18 @@ export class SystrapSpace implements AddressSpace, StopListener {
 
   readonly writeForced = (address: number, from: Uint8Array): number => {
     this.caller?.settle()
-    const size = clip(address, from.length, this.#end(address, from.length))
-    let done = 0
-    while (done < size && !this.dead) {
-      const chunk = from.subarray(done, Math.min(size, done + count.data))
-      const written = this.host.tracer.requestNow((block) => {
-        block.start(Request.poke, this.service)
-        block.setData(chunk, address + done)
-      })
-      if (written <= 0) break
-      done += written
-      if (written < chunk.length) break
-    }
-    return done
+    return pokeGuest(this.host.tracer, this.#holder, address, this.#clip(address, from.length), from)
+  }
+
+  readonly readForced = (address: number, into: Uint8Array): number => {
+    this.caller?.settle()
+    return peekGuest(this.host.tracer, this.#holder, address, this.#clip(address, into.length), into)
+  }
+
+  readonly #holder = (): number | undefined => (this.dead ? undefined : this.service)
+
+  #clip(address: number, length: number): number {
+    return clip(address, length, this.#end(address, length))
   }
 
   /** Ends the process and forgets everything about it. Nobody waits for that: an exit's other steps are not to. */

@@ -10,12 +10,13 @@ import {
   PTRACE_SYSCALL_INFO_NONE,
   PTRACE_SYSCALL_INFO_SECCOMP
 } from "../Abi/Ptrace.ts"
+import { EINVAL, ERANGE } from "../Abi/Errno.ts"
 import { argumentRegisters, Reg, type Registers } from "../Abi/Registers.ts"
 import type { SigInfo } from "../Abi/SigInfo.ts"
 import { AUDIT_ARCH_X86_64 } from "../Abi/Seccomp.ts"
 import { SIGTRAP } from "../Abi/Signal.ts"
 
-const SIZE = 88
+export const SYSCALL_INFO_SIZE = 88
 /** Where the part begins that depends on the kind of stop, and where each kind's ends. */
 const DETAIL = 24
 const ENTRY_END = 80
@@ -33,9 +34,40 @@ const kindOf = (info: SigInfo | undefined, message: bigint): number => {
 /** -4095 to -1 as rax holds them. */
 const isError = (value: bigint): boolean => value >= 0xffff_ffff_ffff_f001n
 
+/**
+ * PTRACE_SET_SYSCALL_INFO: makes the call, or its result, what `bytes` say; where the call was made can't be changed.
+ * 0 or -EINVAL, -ERANGE.
+ */
+export const decodeSyscallInfo = (
+  registers: Registers,
+  info: SigInfo | undefined,
+  message: bigint,
+  bytes: Uint8Array
+): number => {
+  const view = new DataView(bytes.buffer, bytes.byteOffset)
+  const kind = view.getUint8(0)
+  if (view.getUint8(1) !== 0 || view.getUint16(2, true) !== 0 || kind !== kindOf(info, message)) return -EINVAL
+  const { words } = registers
+  if (kind === PTRACE_SYSCALL_INFO_NONE) return -EINVAL
+  const first = view.getBigInt64(DETAIL, true)
+  if (kind === PTRACE_SYSCALL_INFO_EXIT) {
+    words[Reg.rax] = BigInt.asUintN(64, first) // an error is a negative result
+    return 0
+  }
+  if (first !== BigInt.asIntN(32, first)) return -ERANGE
+  words[Reg.orig_rax] = BigInt.asUintN(64, first)
+  if (first === NO_CALL) return 0 // arguments mean nothing then
+  argumentRegisters.forEach((register, index) => {
+    words[register] = view.getBigUint64(DETAIL + 8 + index * 8, true)
+  })
+  return 0
+}
+
+const NO_CALL = -1n
+
 /** The bytes that this stop fills. */
 export const encodeSyscallInfo = (registers: Registers, info: SigInfo | undefined, message: bigint): Uint8Array => {
-  const bytes = new Uint8Array(SIZE)
+  const bytes = new Uint8Array(SYSCALL_INFO_SIZE)
   const view = new DataView(bytes.buffer)
   const { words } = registers
   const kind = kindOf(info, message)

@@ -79,6 +79,11 @@ export class SeccompFilter {
     this.#pathLength = translatedLength(program) + (previous === undefined ? 0 : previous.#pathLength + FILTER_PENALTY)
   }
 
+  /** The program as it was copied in. */
+  get bytes(): Uint8Array {
+    return new Uint8Array(this.#program.buffer, this.#program.byteOffset, this.#program.byteLength)
+  }
+
   /** 0, or -ENOMEM: the way through the chain is too long to become a task's, or there are too many filters. */
   get sizeError(): number {
     return this.#pathLength <= MAX_PATH_LENGTH && this.#memory.hasRoom(this.#program.byteLength) ? 0 : -ENOMEM

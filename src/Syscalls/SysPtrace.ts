@@ -16,13 +16,13 @@ import {
   PTRACE_GETREGSET,
   PTRACE_GETSIGINFO,
   PTRACE_GETSIGMASK,
+  PTRACE_GET_RSEQ_CONFIGURATION,
   PTRACE_GET_SYSCALL_INFO,
   PTRACE_INTERRUPT,
   PTRACE_KILL,
   PTRACE_LISTEN,
   PTRACE_NAMES,
   PTRACE_O_MASK,
-  PTRACE_O_SUSPEND_SECCOMP,
   PTRACE_PEEKDATA,
   PTRACE_PEEKSIGINFO,
   PTRACE_PEEKSIGINFO_SHARED,
@@ -31,6 +31,8 @@ import {
   PTRACE_POKEDATA,
   PTRACE_POKETEXT,
   PTRACE_POKEUSER,
+  PTRACE_SECCOMP_GET_FILTER,
+  PTRACE_SECCOMP_GET_METADATA,
   PTRACE_SEIZE,
   PTRACE_SETFPREGS,
   PTRACE_SETOPTIONS,
@@ -38,6 +40,7 @@ import {
   PTRACE_SETREGSET,
   PTRACE_SETSIGINFO,
   PTRACE_SETSIGMASK,
+  PTRACE_SET_SYSCALL_INFO,
   PTRACE_SINGLESTEP,
   PTRACE_SYSCALL,
   PTRACE_SYSEMU,
@@ -61,7 +64,7 @@ import {
   withFpregs
 } from "../Ptrace/PtraceRegisters.ts"
 import type { Resumption } from "../Ptrace/PtraceState.ts"
-import { encodeSyscallInfo } from "../Ptrace/SyscallInfo.ts"
+import { decodeSyscallInfo, encodeSyscallInfo, SYSCALL_INFO_SIZE } from "../Ptrace/SyscallInfo.ts"
 import { Mutex } from "../Sync/Mutex.ts"
 import { findTask } from "../Task/PidLookup.ts"
 import { mayInspectReally } from "../Task/ProcSubject.ts"
@@ -69,6 +72,7 @@ import { declare, hex, oneOf, pid, type Result, type Syscall } from "../Task/Sys
 import type { Task } from "../Task/Task.ts"
 import { isTraceStopped, sendToTask } from "../Task/TaskSignals.ts"
 import { userInfo } from "./SysSignal.ts"
+import { checkOptions, getFilter, getMetadata } from "./TracedFilters.ts"
 import { attach, detach, interruptTracee, listen, resume, traceMe } from "../Task/TaskTrace.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -81,13 +85,10 @@ const exclusively = (task: Task, section: () => number): Result =>
 
 const becomeTracee = (task: Task): Result => exclusively(task, () => (traceMe(task) ? 0 : -EPERM))
 
-/** 0 or why these options can't be: nothing here could be suspended. */
-const checkOptions = (options: number): number => ((options & PTRACE_O_SUSPEND_SECCOMP) !== 0 ? -EINVAL : 0)
-
 const becomeTracer = (task: Task, target: Task, address: number, data: number, seize: boolean): Result => {
   if (seize) {
     if (address !== 0 || data > PTRACE_O_MASK || (data & ~PTRACE_O_MASK) !== 0) return -EIO
-    const refused = checkOptions(data)
+    const refused = checkOptions(task, data)
     if (refused < 0) return refused
   }
   return exclusively(target, () => {
@@ -108,7 +109,9 @@ const WORD = 8
 
 const peek = (task: Task, target: Task, address: number, data: number): number => {
   const bytes = new Uint8Array(WORD)
-  return target.memory.copyIn(address, bytes) < 0 ? -EIO : task.memory.copyOut(data, bytes)
+  const isThere =
+    target.memory.copyIn(address, bytes) === 0 || target.memoryManager.addressSpace.readForced(address, bytes) === WORD // it may be there, but not for its owner
+  return isThere ? task.memory.copyOut(data, bytes) : -EIO
 }
 
 const wordOf = (task: Task): bigint => task.registers.words[Reg.r10]!
@@ -186,6 +189,9 @@ const setFpregs = (task: Task, target: Task, data: number, size = FPREGS_SIZE): 
     return replaceExtendedState(target, withFpregs(image, whole))
   })
 }
+
+/** `struct ptrace_rseq_configuration`. */
+const RSEQ_CONFIGURATION_SIZE = 24
 
 /** `struct iovec`. */
 const IOVEC_SIZE = 16
@@ -338,7 +344,7 @@ const requestOfStopped = (task: Task, target: Task, request: number, address: nu
       return setRegset(task, target, address, data)
     case PTRACE_SETOPTIONS: {
       if (data > PTRACE_O_MASK || (data & ~PTRACE_O_MASK) !== 0) return -EINVAL
-      const refused = checkOptions(data)
+      const refused = checkOptions(task, data)
       if (refused === 0) ptrace.options = data
       return refused
     }
@@ -360,6 +366,20 @@ const requestOfStopped = (task: Task, target: Task, request: number, address: nu
       const bytes = encodeSyscallInfo(target.registers, ptrace.info, ptrace.message)
       const copied = task.memory.copyOut(data, bytes.subarray(0, Math.min(address, bytes.length)))
       return copied < 0 ? copied : bytes.length
+    }
+    case PTRACE_SET_SYSCALL_INFO: {
+      if (address < SYSCALL_INFO_SIZE) return -EINVAL
+      const bytes = copyIn(task, data, SYSCALL_INFO_SIZE)
+      return typeof bytes === "number" ? bytes : decodeSyscallInfo(target.registers, ptrace.info, ptrace.message, bytes)
+    }
+    case PTRACE_SECCOMP_GET_FILTER:
+      return getFilter(task, target, address, data)
+    case PTRACE_SECCOMP_GET_METADATA:
+      return getMetadata(task, target, address, data)
+    case PTRACE_GET_RSEQ_CONFIGURATION: {
+      // nobody has registered any: rseq(2) is refused
+      const size = Math.min(address, RSEQ_CONFIGURATION_SIZE)
+      return task.memory.copyOut(data, new Uint8Array(size)) < 0 ? -EFAULT : RSEQ_CONFIGURATION_SIZE
     }
     default:
       return -EIO
@@ -390,8 +410,5 @@ const ptrace = (task: Task, request: number, id: number, address: number, data: 
 }
 
 export const sysPtrace: ReadonlyArray<Syscall> = [
-  declare("ptrace", [oneOf("request", PTRACE_NAMES), pid("pid"), hex("addr"), hex("data")], ptrace, {
-    partial:
-      "PTRACE_O_SUSPEND_SECCOMP, PTRACE_SECCOMP_GET_FILTER, PTRACE_GET_RSEQ_CONFIGURATION, PTRACE_SET_SYSCALL_INFO and reading memory without PROT_READ are refused"
-  })
+  declare("ptrace", [oneOf("request", PTRACE_NAMES), pid("pid"), hex("addr"), hex("data")], ptrace)
 ]

@@ -104,7 +104,12 @@ class MemoryFile extends OpenFileDescription {
   }
 
   override readAt(into: Uint8Array, address: number): number {
-    return this.#transfer(into, address, this.#memory.addressSpace.read)
+    const { read, readForced } = this.#memory.addressSpace
+    return this.#transfer(into, address, (from, bytes) => {
+      const count = read(from, bytes)
+      // what its owner cannot read is there, too
+      return count === bytes.length ? count : count + readForced(from + count, bytes.subarray(count))
+    })
   }
 
   override writeAt(from: Uint8Array, address: number): number {

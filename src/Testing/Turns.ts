@@ -215,12 +215,13 @@ const unmeasured = { current: 0, peak: 0 }
 const serialSpace = (spaces: WeakMap<AddressSpace, AddressSpace>, inner: AddressSpace): AddressSpace => {
   const known = spaces.get(inner)
   if (known !== undefined) return known
-  const { change, compareExchange, read, updateWord, write, writeForced } = inner
+  const { change, compareExchange, read, readForced, updateWord, write, writeForced } = inner
   const space: AddressSpace = {
     change,
     read,
     write,
     writeForced,
+    readForced,
     residentSet: () => unmeasured,
     ...(compareExchange === undefined ? {} : { compareExchange }),
     ...(updateWord === undefined ? {} : { updateWord })

@@ -44,6 +44,9 @@ export class FakeAddressSpace implements AddressSpace {
   readonly read = (address: number, into: Uint8Array): number =>
     this.#copy(address, into.length, PROT_READ, (bytes, at, done) => into.set(bytes.subarray(at, at + 1), done))
 
+  readonly readForced = (address: number, into: Uint8Array): number =>
+    this.#copy(address, into.length, 0, (bytes, at, done) => into.set(bytes.subarray(at, at + 1), done))
+
   readonly write = (address: number, from: Uint8Array): number => {
     if (!this.keepsPages) return this.writes.push({ address, bytes: from.slice() }) > 0 ? from.length : 0
     return this.#copy(address, from.length, PROT_WRITE, (bytes, at, done) => {

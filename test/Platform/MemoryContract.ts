@@ -42,12 +42,14 @@ export const memoryContract = (name: string, layer: Layer.Layer<Platform, Platfo
         assert.strictEqual(space.read(at + 4 * PAGE + 10, into), PAGE - 10)
         assert.strictEqual(space.write(at + 4 * PAGE, data), 0)
         assert.strictEqual(space.writeForced(at + 4 * PAGE + 1, data.subarray(0, 100)), 100)
+        assert.strictEqual(space.readForced(at + 4 * PAGE + 10, into), 2 * PAGE - 10) // the last page, too
         assert.strictEqual(space.read(at + 5 * PAGE, into), 0)
         assert.strictEqual(space.read(at, new Uint8Array(0)), 0)
         for (const bad of [0, -1, NaN, 2 ** 47, 2 ** 53, 2 ** 64, 0x7fff_ffff_f000, Infinity]) {
           assert.strictEqual(space.read(bad, into), 0)
           assert.strictEqual(space.write(bad, data), 0)
           assert.strictEqual(space.writeForced(bad, data), 0)
+          assert.strictEqual(space.readForced(bad, into), 0)
         }
         const window = new Uint8Array(into.buffer, 64, 16)
         assert.strictEqual(space.read(at + 100, window), 16)
@@ -67,6 +69,9 @@ export const memoryContract = (name: string, layer: Layer.Layer<Platform, Platfo
         assert.isTrue(Buffer.from(into.buffer).equals(Buffer.from(data.buffer)))
         const forced = data.subarray(0, 100_000)
         assert.strictEqual(space.writeForced(0x1000_0000, forced), forced.length)
+        const back = new Uint8Array(forced.length)
+        assert.strictEqual(space.readForced(0x1000_0000, back), back.length)
+        assert.isTrue(Buffer.from(back).equals(Buffer.from(forced)))
       })
     )
 

@@ -94,6 +94,10 @@ export const SO_RCVLOWAT = 18
 export const SO_SNDLOWAT = 19
 export const SO_RCVTIMEO = 20
 export const SO_SNDTIMEO = 21
+/** Also the types of the control messages that they ask for. */
+export const SO_TIMESTAMP = 29
+export const SO_TIMESTAMPNS = 35
+export const SO_PEERPIDFD = 77
 export const SO_ACCEPTCONN = 30
 export const SO_PROTOCOL = 38
 export const SO_DOMAIN = 39
@@ -119,6 +123,9 @@ export const SO_NAMES = [
   ["SO_SNDLOWAT", SO_SNDLOWAT],
   ["SO_RCVTIMEO", SO_RCVTIMEO],
   ["SO_SNDTIMEO", SO_SNDTIMEO],
+  ["SO_TIMESTAMP", SO_TIMESTAMP],
+  ["SO_TIMESTAMPNS", SO_TIMESTAMPNS],
+  ["SO_PEERPIDFD", SO_PEERPIDFD],
   ["SO_ACCEPTCONN", SO_ACCEPTCONN],
   ["SO_PROTOCOL", SO_PROTOCOL],
   ["SO_DOMAIN", SO_DOMAIN]

@@ -11,9 +11,12 @@ import {
   SCM_CREDENTIALS,
   SCM_MAX_FD,
   SCM_RIGHTS,
+  SO_TIMESTAMP,
+  SO_TIMESTAMPNS,
   SOL_SOCKET,
   Ucred
 } from "../Abi/Socket.ts"
+import { Timespec, Timeval, timespecOfNanos, timevalOfNanos } from "../Abi/Time.ts"
 import { findTask } from "../Task/PidLookup.ts"
 import type { Task } from "../Task/Task.ts"
 import { hasCapabilityIn, hasOwnCapability } from "../Vfs/Credentials.ts"
@@ -104,6 +107,26 @@ const message = (type: number, body: Uint8Array): Uint8Array => {
   return raw
 }
 
+/** A control message of level SOL_SOCKET without descriptors. */
+export interface ControlMessage {
+  readonly type: number
+  readonly body: Uint8Array
+}
+
+/** SO_PASSCRED: who has sent it. */
+export const credentialsMessage = (task: Task, credentials: Ucred): ControlMessage => ({
+  type: SCM_CREDENTIALS,
+  body: Ucred.encode(credentialsFor(task, credentials))
+})
+
+/** SO_TIMESTAMP, SO_TIMESTAMPNS: when it was received. */
+export const timeMessage = (task: Task, timestamps: "micro" | "nano"): ControlMessage => {
+  const now = task.system.timekeeper.realtime()
+  return timestamps === "micro"
+    ? { type: SO_TIMESTAMP, body: Timeval.encode(timevalOfNanos(now)) }
+    : { type: SO_TIMESTAMPNS, body: Timespec.encode(timespecOfNanos(now)) }
+}
+
 /** What recvmsg(2) says about control messages. */
 export interface Delivered {
   /** Bytes of the control buffer used. */
@@ -121,18 +144,17 @@ export const writeControl = (
   pointer: number,
   room: number,
   flagBits: number,
-  credentials: Ucred | undefined,
+  shown: ReadonlyArray<ControlMessage>,
   rights: ReadonlyArray<OpenFileDescription>
 ): Delivered | number => {
   let used = 0
   let flags = 0
-  if (credentials !== undefined) {
-    const raw = message(SCM_CREDENTIALS, Ucred.encode(credentialsFor(task, credentials))).subarray(0, room)
-    if (raw.length < CmsgHdr.size + Ucred.size) flags |= MSG_CTRUNC
-    if (raw.length >= CmsgHdr.size) {
-      if (task.memory.copyOut(pointer, raw) < 0) return -EFAULT
-      used = raw.length
-    }
+  for (const { body, type } of shown) {
+    const raw = message(type, body).subarray(0, room - used)
+    if (raw.length < CmsgHdr.size + body.length) flags |= MSG_CTRUNC
+    if (raw.length < CmsgHdr.size) continue
+    if (task.memory.copyOut(pointer + used, raw) < 0) return -EFAULT
+    used += raw.length
   }
   if (rights.length === 0) return { length: used, flags }
   const numbers: Array<number> = []

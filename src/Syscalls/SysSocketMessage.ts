@@ -53,7 +53,7 @@ import type { Outgoing, Received } from "../Vfs/SocketMessage.ts"
 import type { UnixSocket } from "../Vfs/SocketUnix.ts"
 import { holding, isNonBlocking, type Source, waitForFile, waitUntil, withTimeout } from "./Blocking.ts"
 import { hostSocketAt, receiveFromHost, sendToHost } from "./HostSocketMessage.ts"
-import { readControl, writeControl } from "./SocketControl.ts"
+import { credentialsMessage, readControl, timeMessage, writeControl } from "./SocketControl.ts"
 import { credentialsOf, encodeName, findSocket, nameOf, readAddress, socketOf, writeAddress } from "./SocketAddress.ts"
 import { TRANSFER_SIZE, transferBuffer, userBuffer, type UserVector, userVector } from "./UserVector.ts"
 
@@ -374,7 +374,11 @@ const finishMessage = (
       error = -EFAULT
   }
   const controlRoom = header.msg_control === 0 ? 0 : header.msg_controllen
-  const shown = socket.passCredentials ? credentials : undefined
+  const shown = []
+  if (socket.timestamps !== undefined && socket.type !== SOCK_STREAM && received !== undefined) {
+    shown.push(timeMessage(task, socket.timestamps))
+  }
+  if (socket.passCredentials && credentials !== undefined) shown.push(credentialsMessage(task, credentials))
   const control = writeControl(task, header.msg_control, controlRoom, flagBits, shown, rights)
   if (typeof control === "number") return control
   outFlags |= control.flags

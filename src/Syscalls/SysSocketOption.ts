@@ -3,13 +3,14 @@
  */
 import { HostStdio } from "../Vfs/HostStdio.ts"
 import { fileOf } from "./Blocking.ts"
-import { EDOM, EFAULT, EINVAL, ENOPROTOOPT, EOPNOTSUPP } from "../Abi/Errno.ts"
+import { EDOM, EFAULT, EINVAL, ENODATA, ENOPROTOOPT, EOPNOTSUPP } from "../Abi/Errno.ts"
 import * as S from "../Abi/Socket.ts"
 import { nanosOfTimeval, Timeval, timevalOfNanos } from "../Abi/Time.ts"
 import { address, declare, fd, int, oneOf, type Syscall } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import type { UnixSocket } from "../Vfs/SocketUnix.ts"
 import { credentialsFor, socketOf } from "./SocketAddress.ts"
+import { openPidFd } from "./SysPidFd.ts"
 
 /** net.core.wmem_max as most hosts have it: what an unprivileged program may ask for. */
 const MAX_BUFFER = 212_992
@@ -52,6 +53,15 @@ const optionOf = (task: Task, file: UnixSocket, option: number): Uint8Array | nu
       return ofInt(file.passCredentials ? 1 : 0)
     case S.SO_ACCEPTCONN:
       return ofInt(file.state === "Listening" ? 1 : 0)
+    case S.SO_TIMESTAMP:
+      return ofInt(file.timestamps === "micro" ? 1 : 0)
+    case S.SO_TIMESTAMPNS:
+      return ofInt(file.timestamps === "nano" ? 1 : 0)
+    case S.SO_PEERPIDFD: {
+      const group = task.system.taskSet.groups.get(file.peerCredentials.pid)
+      const pidFd = group === undefined ? -ENODATA : openPidFd(task, group, 0)
+      return pidFd < 0 ? pidFd : ofInt(pidFd)
+    }
     case S.SO_PEERCRED:
       return S.Ucred.encode(credentialsFor(task, file.peerCredentials))
     case S.SO_RCVTIMEO:
@@ -128,6 +138,10 @@ const setOption = (file: UnixSocket, option: number, value: number): number => {
     case S.SO_RCVBUF:
       file.receiveBuffer = bufferSize(value, MIN_RECEIVE_BUFFER)
       return 0
+    case S.SO_TIMESTAMP:
+    case S.SO_TIMESTAMPNS:
+      file.timestamps = value === 0 ? undefined : option === S.SO_TIMESTAMP ? "micro" : "nano"
+      return 0
     case S.SO_OOBINLINE:
       file.urgent.inline = value !== 0
       return 0
@@ -157,7 +171,7 @@ export const setsockopt = declare(
     if (task.memory.copyIn(pointer, raw) < 0) return -EFAULT
     return setOption(file, option, new DataView(raw.buffer).getInt32(0, true))
   },
-  { partial: "timestamps, filters and marks give ENOPROTOOPT" }
+  { partial: "filters, marks, SO_PEEK_OFF and what only networks need give ENOPROTOOPT" }
 )
 
 export const sysSocketOption: ReadonlyArray<Syscall> = [getsockopt, setsockopt]

@@ -81,6 +81,8 @@ export class UnixSocket extends OpenFileDescription {
   sendBuffer = DEFAULT_BUFFER
   receiveBuffer = DEFAULT_BUFFER
   passCredentials = false
+  /** SO_TIMESTAMP or SO_TIMESTAMPNS. */
+  timestamps: "micro" | "nano" | undefined
   /** SO_RCVTIMEO and SO_SNDTIMEO, nanoseconds. */
   #readTimeout: bigint | undefined
   #writeTimeout: bigint | undefined

@@ -109,13 +109,16 @@ const UNKNOWN = [
   .map((name) => line(name, 0))
   .join("")
 
+/** As on old kernels: a debugger that reads how little is anonymous leaves it out of core files. */
+const UNKNOWN_OF_AREA = UNKNOWN.replace(line("Anonymous", 0), "")
+
 export const smaps = ({ memory }: Subject): string => {
   let text = ""
   if (memory === undefined) return text
   for (const vma of memory.vmas()) {
     text += mapLine(memory, vma)
     text += line("Size", countedSize(vma)) + line("KernelPageSize", 4096) + line("MMUPageSize", 4096)
-    text += line("Rss", 0) + line("Pss", 0) + UNKNOWN
+    text += line("Rss", 0) + line("Pss", 0) + UNKNOWN_OF_AREA
     text += line("Locked", (vma.flags & VMA_LOCKED) !== 0 ? countedSize(vma) : 0)
     text += `THPeligible:           0\nVmFlags: ${vmFlags(vma)}\n`
   }

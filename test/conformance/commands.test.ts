@@ -663,6 +663,19 @@ const debuggers: ReadonlyArray<Command> = [
     line: `${DEBUGGEE} gdb_session 'set can-use-hw-watchpoints 0' 'break add if a == 1' run 'watch counter' continue continue delete 'catch syscall exit_group' continue 'print $orig_rax' continue`
   },
   {
+    name: "gdb: watchpoint and breakpoint of the processor",
+    needs: ["gdb", "gcc"],
+    timeout: GDB_TIMEOUT,
+    line: `${DEBUGGEE} gdb_session 'break main' run 'watch counter' 'rwatch status' 'thbreak add' continue continue 'info watchpoints' continue delete continue`
+  },
+  {
+    name: "gdb: writes a core file and reads it",
+    needs: ["gdb", "gcc"],
+    timeout: GDB_TIMEOUT,
+    line: `${DEBUGGEE} gdb_session 'break add if a == 3' run 'generate-core-file core.t' kill | grep -v '^warning: Memory read failed'
+      gdb -q -nx -batch -ex 'set debuginfod enabled off' -ex bt -ex 'print counter' ./t core.t 2>&1 | grep -E '^#|^.1'`
+  },
+  {
     name: "gdb: follows a fork, handles a signal",
     needs: ["gdb", "gcc"],
     timeout: GDB_TIMEOUT,
@@ -675,6 +688,11 @@ const debuggers: ReadonlyArray<Command> = [
     timeout: GDB_TIMEOUT,
     line: `${DEBUGGEE} sleep 100 & pid=$!; sleep 0.5
       gdb -q -nx -batch -p $pid -ex 'set debuginfod enabled off' -ex 'print $orig_rax' -ex detach 2>&1 | grep -c -E '^.1 = 230|Inferior 1'; kill $pid; wait $pid; echo $?`
+  },
+  {
+    name: "setpriv",
+    needs: ["setpriv"],
+    line: "setpriv --reuid 1000 --regid 1000 --clear-groups --no-new-privs --bounding-set -all setpriv --dump; setpriv --inh-caps -all --pdeathsig TERM id"
   },
   {
     name: "ltrace",

@@ -556,6 +556,12 @@ const terminals: ReadonlyArray<Command> = [
 
 const programs: ReadonlyArray<Command> = [
   {
+    name: "stress-ng, which verifies signals, processes and timers",
+    line: `stress-ng --quiet --verify --timeout 2 --signal 1 --sigq 1 --sigsuspend 1 --sigchld 1 --fork 1 --vfork 1 \
+      --clone 1 --futex 1 --schedpolicy 1 --timer 1 --itimer 1 --wait 1; echo $?`,
+    needs: ["stress-ng"]
+  },
+  {
     name: "make and gcc build a project",
     line: `${PROJECT} make && ./app; echo $?; touch lib.h; make -j2 | sort; make; make clean; ls`,
     needs: ["gcc", "make"]

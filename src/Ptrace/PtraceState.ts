@@ -40,6 +40,8 @@ export class PtraceState<Tracer> {
   trapNotifyPending = false
   /** PTRACE_LISTEN: stopped, but not for the tracer's requests. */
   listening = false
+  /** SIGCONT came during the current stop: a stop signal that the tracer passes on after it is none any more. */
+  continued = false
   /** In order; the task's fiber works them off. Owner: task fiber. */
   readonly afterCall: Array<AfterCall> = []
   /** How the traced task ended, if wait(2) has not reported that yet. */

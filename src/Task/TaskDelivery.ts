@@ -164,7 +164,7 @@ interface Taken {
 }
 
 /** Does what the action of a signal says. Guarded by: signal mutex. */
-const act = (task: Task, info: SigInfo): Taken => {
+const act = (task: Task, info: SigInfo, mayStop = true): Taken => {
   const group = task.threadGroup
   const { signo } = info
   const ignored: Taken = { info, handler: undefined, stopped: false }
@@ -173,6 +173,7 @@ const act = (task: Task, info: SigInfo): Taken => {
   const action = isCaught ? "Catch" : defaultAction(signo)
   if (action === "Ignore" || action === "Continue") return ignored
   if (action !== "Catch" && group.shielded && signo !== SIGKILL && signo !== SIGSTOP) return ignored
+  if (action === "Stop" && !mayStop) return ignored
   // nobody would continue it
   if (action === "Stop" && signo !== SIGSTOP && isOrphaned(group.processGroup)) return ignored
   task.system.observer?.signal(task, info)
@@ -195,7 +196,10 @@ export const deliverTraced = Effect.fnUntraced(function* (
   const taken = yield* task.threadGroup.handlers.mutex.section(() => {
     rereadCall(task)
     const delivered = afterStop(task, info)
-    return delivered === undefined || task.killed ? undefined : act(task, delivered)
+    if (delivered === undefined || task.killed) return undefined
+    const { continued } = task.ptrace
+    task.ptrace.continued = false
+    return act(task, delivered, !continued)
   })
   return yield* deliverPending(task, taken)
 })

@@ -204,7 +204,10 @@ export const discardIgnored = (group: ThreadGroup, signo: number): void => {
 /** SIGCONT resumes a stopped group even if it is blocked or ignored. Guarded by: signal mutex. */
 const continueGroup = (group: ThreadGroup): void => {
   discardEverywhere(group, STOP_SIGNALS)
-  for (const task of group.tasks) if (task.ptrace.seized) notifyTrap(task) // even if there is nothing to continue
+  for (const task of group.tasks) {
+    if (isTraceStopped(task)) task.ptrace.continued = true
+    if (task.ptrace.seized) notifyTrap(task) // even if there is nothing to continue
+  }
   const stop = group.groupStop
   if (stop === undefined) return
   group.groupStop = undefined

@@ -89,6 +89,7 @@ const begin = (task: Task, stop: PtraceStop): void => {
   ptrace.message = stop.message
   ptrace.trapStopPending = false
   ptrace.listening = false
+  ptrace.continued = false
   if (stop.info !== undefined && stop.info.code >> 8 === PTRACE_EVENT_STOP) ptrace.trapNotifyPending = false
   task.stops.beginInternal({ _tag: "PtraceStop" })
   const group = threadGroup.groupStop

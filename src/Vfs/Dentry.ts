@@ -6,6 +6,7 @@
  * trimmed, then weakly: a dentry that someone holds (a working directory, an open file) stays the same object.
  */
 import { ENOENT } from "../Abi/Errno.ts"
+import type { Filesystem } from "./Filesystem.ts"
 import type { Inode } from "./Inode.ts"
 import type { Mount } from "./Mount.ts"
 
@@ -25,6 +26,11 @@ export class DentryCache {
     const old = this.#held.slice(0, this.#capacity >>> 1)
     this.#held = this.#held.slice(this.#capacity >>> 1)
     for (const each of old) each.weaken()
+  }
+
+  /** Forgets all of a filesystem that is gone: they would keep what is in its files. */
+  forget(filesystem: Filesystem): void {
+    this.#held = this.#held.filter(({ inode, parent }) => (inode ?? parent.inode)?.filesystem !== filesystem)
   }
 }
 

@@ -122,6 +122,7 @@ export class Vfs {
   readonly tree = new MountTree((filesystem) => {
     this.#filesystems.delete(filesystem)
     filesystem.dispose()
+    this.dentries.forget(filesystem)
   })
 
   constructor(options: { readonly clock: FileClock; readonly special?: SpecialFiles }) {

@@ -265,8 +265,16 @@ const refuseHandler = (task: Task, info: SigInfo, action: SigAction): Effect.Eff
     info.signo === SIGSEGV
       ? handlers.mutex.section(() => handlers.set(SIGSEGV, { ...action, sa_handler: SIG_DFL }))
       : Effect.void
-  return Effect.andThen(reset, forceSignal(task, kernelSigInfo(SIGSEGV)))
+  return Effect.andThen(reset, faultInFrame(task))
 }
+
+/** SIGSEGV, for a frame that is no good; unless there is no memory any more, because the host has killed the process. */
+const faultInFrame = (task: Task): Effect.Effect<void> =>
+  Effect.matchEffect(task.context.readExtendedState, {
+    onFailure: () =>
+      task.threadGroup.handlers.mutex.section(() => killGroup(task.threadGroup, signaled(SIGKILL, false))),
+    onSuccess: () => forceSignal(task, kernelSigInfo(SIGSEGV))
+  })
 
 /** 0 or -EFAULT. */
 const writeFrame = (
@@ -319,7 +327,7 @@ export const returnFromHandler = (task: Task): Result => {
 }
 
 /** What becomes of a task that returns from no handler's frame. */
-const refuseReturn = (task: Task): Effect.Effect<number> => Effect.as(forceSignal(task, kernelSigInfo(SIGSEGV)), 0)
+const refuseReturn = (task: Task): Effect.Effect<number> => Effect.as(faultInFrame(task), 0)
 
 /**
  * The extended state that a frame has at `at` (0: none), of whose bytes from `start` on a copy was made; undefined if it is

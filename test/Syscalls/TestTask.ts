@@ -64,6 +64,7 @@ export class TestSystem {
       fds,
       fs: undefined,
       credentials: { ...root, ...noCapabilities },
+      namespaces: { ipc: { use: () => undefined } },
       commandName: "test"
     } as never) // what the handlers under test use of a task, and no more
     task.raise = (signo) => {

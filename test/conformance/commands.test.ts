@@ -531,14 +531,14 @@ const terminals: ReadonlyArray<Command> = [
     BASH,
     [
       ["", PROMPT],
-      ["unset TMUX; alias t='tmux -L x -f /dev/null'\r", PROMPT],
+      ["unset TMUX; export TMUX_TMPDIR=$(mktemp -d); alias t='tmux -L x -f /dev/null'\r", PROMPT],
       ["t new-session -d -x 60 -y 10 'PS1=Q bash --norc --noprofile'; echo $?\r", `0\\s+${PROMPT}`],
       [
         "t send-keys 'clear; seq 3; tty; stty size; exec sleep 100' Enter; sleep 1; t capture-pane -p\r",
         `size[^P]*${PROMPT}`
       ],
       ["t split-window 'sleep 100'; t list-panes\r", `active[^P]*${PROMPT}`],
-      ["t kill-server; echo $?\r", `\\s0\\s+${PROMPT}`],
+      ["t kill-server; echo $?; rm -r $TMUX_TMPDIR\r", `\\s0\\s+${PROMPT}`],
       ["exit\r", "exit"]
     ],
     ["tmux"]

@@ -92,7 +92,7 @@ int main(void) {
     for (int i = 0; i < WORKERS; i++) {
       if (workers[i] > 0 && waitpid(workers[i], &status, WNOHANG) == workers[i]) {
         if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) killed++;
-        else other++;
+        else if (other++ == 0) say("a worker ended with status %x", status);
         workers[i] = 0;
       }
       if (workers[i] > 0) continue;

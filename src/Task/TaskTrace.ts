@@ -245,6 +245,8 @@ export const attach = (tracer: Task, task: Task, seized: boolean, options: numbe
 /** A child, or a thread, that is traced like the one that makes it. Guarded by: TaskSet mutex, signal mutex of `child`. */
 export const traceChild = (parent: Task, child: Task, flags: number, exitSignal: number): void => {
   const { ptrace } = parent
+  // a step is its maker's alone
+  if (ptrace.trapFlagForced) child.registers.words[Reg.eflags]! &= ~TRAP_FLAG
   if (ptrace.tracer === undefined || !tracesChild(ptrace, flags, exitSignal)) return
   link(ptrace.tracer, child, ptrace.seized, ptrace.options)
   if (ptrace.seized) child.ptrace.trapStopPending = true

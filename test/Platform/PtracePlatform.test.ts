@@ -266,7 +266,8 @@ describe("a platform's life", () => {
         const before = drained
         more = 1000
         yield* run(context)
-        for (let waited = 0; drained <= before + 1000 && waited < 1000; waited += 5) yield* sleep(5)
+        const isDrained = () => drained > before + 1000
+        for (let waited = 0; !isDrained() && waited < 1000; waited += 5) yield* sleep(5)
         assert.isAbove(drained, before + 1000)
       }).pipe(Effect.provide(counting))
     })

@@ -152,30 +152,29 @@ slow:
 	add $0x7f, %al
 	sahf
 	mov SYSTRAP_RECORD_NR(%rcx), %eax
+any_slow:
 	mov SYSTRAP_RECORD_RETURN(%rcx), %r11
 	lea -2(%r11), %r11
 	jmp *%r11
-	.org SYSTRAP_AT_ANY
+
+	/* The thread's slot to r11; to `slow` if it can't be found. */
+	.macro SLOT slow
 	rdgsbase %r11
 	shr $SYSTRAP_SLOTS_SHIFT, %r11
 	cmp $(SYSTRAP_SLOTS >> SYSTRAP_SLOTS_SHIFT), %r11d
-	jne any_slow
+	jne \slow
 	rdgsbase %r11
+	.endm
+
+	.org SYSTRAP_AT_ANY
+	SLOT any_slow
 	mov %rdx, 96(%r11)
 	mov %rax, 80(%r11)
 	mov %rax, 120(%r11)
 	xor %eax, %eax
 	jmp save
-any_slow:
-	mov SYSTRAP_RECORD_RETURN(%rcx), %r11
-	lea -2(%r11), %r11
-	jmp *%r11
 	.org SYSTRAP_AT_ENTRY
-	rdgsbase %r11
-	shr $SYSTRAP_SLOTS_SHIFT, %r11
-	cmp $(SYSTRAP_SLOTS >> SYSTRAP_SLOTS_SHIFT), %r11d
-	jne slow
-	rdgsbase %r11
+	SLOT slow
 	mov %rdx, 96(%r11)
 	mov SYSTRAP_RECORD_NR(%rcx), %edx
 	mov %rdx, 80(%r11)

@@ -184,7 +184,7 @@ export const tracing: Language<TracerProgram> = {
   program,
   print,
   executables: [
-    { name: "tracer", sources: ["tracer.c", "tracing.h"] },
+    { name: "tracer", sources: ["tracer.c", "tracing.h", "output.h"] },
     { name: "tracee", sources: ["tracee.c", "tracing.h"], flags: FREESTANDING }
   ]
 }

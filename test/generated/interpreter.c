@@ -10,6 +10,7 @@
  * as STUCK.
  */
 #include "interpreter.h"
+#include "output.h"
 
 #include <time.h>
 
@@ -137,30 +138,6 @@ static int settle(void)
 }
 
 /* ---- printing ----------------------------------------------------------------------------------------------------- */
-
-static char out[1 << 20];
-static int out_length;
-
-static void flush(void)
-{
-	for (int at = 0; at < out_length;) {
-		int wrote = write(1, out + at, out_length - at);
-		if (wrote <= 0)
-			_exit(3);
-		at += wrote;
-	}
-	out_length = 0;
-}
-
-static void say(const char *format, ...)
-{
-	va_list arguments;
-	va_start(arguments, format);
-	out_length += vsnprintf(out + out_length, sizeof out - out_length, format, arguments);
-	va_end(arguments);
-	if (out_length > (int)sizeof out - 8192)
-		flush();
-}
 
 static const char *code_name(int code)
 {

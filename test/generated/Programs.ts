@@ -214,6 +214,10 @@ export const processes: Language<Program> = {
   program,
   print,
   executables: [
-    { name: "interpreter", sources: ["interpreter.c", "operations.c", "interpreter.h", "output.h"], flags: ["-pthread"] }
+    {
+      name: "interpreter",
+      sources: ["interpreter.c", "operations.c", "interpreter.h", "output.h"],
+      flags: ["-pthread"]
+    }
   ]
 }

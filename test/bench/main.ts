@@ -1,7 +1,8 @@
 /**
  * `npm run bench`: the same programs natively, in this sandbox, and under whichever of strace, proot and runsc are on
  * PATH; interleaved round by round, so that a slow minute of the machine hurts everybody; the median of each, and its
- * ratio to native; at the end, how many calls a second the simulated platform answers. Options: --rounds N (5), --only WORD, --json FILE.
+ * ratio to native; at the end, how many calls a second the simulated platform answers. Options: --rounds N (5), --only WORD,
+ * --systems NAME,NAME, --json FILE.
  *
  * Programs that time themselves print nanoseconds per operation; the others are timed from start to finish.
  */
@@ -194,6 +195,7 @@ const { values } = parseArgs({
   options: {
     rounds: { type: "string", default: "5" },
     only: { type: "string", default: "" },
+    systems: { type: "string" },
     json: { type: "string" }
   }
 })
@@ -201,7 +203,11 @@ const { values } = parseArgs({
 execFileSync("make", ["-s", "-C", path("programs")], { stdio: ["ignore", "inherit", "inherit"] })
 makeFiles()
 
-const everything = systems()
+// native is always there, to compare with
+const wanted = values.systems?.split(",")
+const everything = systems().filter(
+  (system) => wanted === undefined || system.prefix.length === 0 || wanted.includes(system.name)
+)
 const benchmarks = BENCHMARKS.filter((one) => one.name.includes(values.only))
 const results = new Map(everything.map((system) => [system, new Map<Benchmark, Array<number>>()]))
 const out = new Set<System>()

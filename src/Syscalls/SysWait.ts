@@ -34,10 +34,10 @@ import { rusageOf } from "./ResourceUsage.ts"
 const WAIT4_OPTIONS = WNOHANG | WUNTRACED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL
 const WAITID_OPTIONS = WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL
 
-const selectorOfPid = (pid: number, { pidNamespace }: ThreadGroup): WaitSelector => {
+const selectorOfPid = (pid: number, { pidNamespace, processGroup }: ThreadGroup): WaitSelector => {
   if (pid === -1) return { _tag: "All" }
   if (pid > 0) return { _tag: "Pid", pid: pidNamespace.toOutside(pid) }
-  return { _tag: "ProcessGroup", id: pid === 0 ? 0 : pidNamespace.toOutside(-pid) }
+  return { _tag: "ProcessGroup", id: pid === 0 ? processGroup.id : pidNamespace.toOutside(-pid) }
 }
 
 const wait4 = (task: Task, pid: number, status: number, options: number, usage: number): Result => {
@@ -53,7 +53,7 @@ const wait4 = (task: Task, pid: number, status: number, options: number, usage: 
 }
 
 const selectorOfId = (task: Task, type: number, id: number): WaitSelector | number => {
-  const { pidNamespace } = task.threadGroup
+  const { pidNamespace, processGroup } = task.threadGroup
   switch (type) {
     case P_ALL:
       return { _tag: "All" }
@@ -61,7 +61,7 @@ const selectorOfId = (task: Task, type: number, id: number): WaitSelector | numb
       return id > 0 ? { _tag: "Pid", pid: pidNamespace.toOutside(id) } : -EINVAL
     case P_PGID:
       if (id < 0) return -EINVAL
-      return { _tag: "ProcessGroup", id: id === 0 ? 0 : pidNamespace.toOutside(id) }
+      return { _tag: "ProcessGroup", id: id === 0 ? processGroup.id : pidNamespace.toOutside(id) }
     case P_PIDFD: {
       const file = task.fds.get(id)
       if (!(file instanceof PidFd)) return id < 0 ? -EINVAL : -EBADF

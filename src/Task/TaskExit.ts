@@ -262,7 +262,7 @@ const tellParent = (group: ThreadGroup, status: ExitStatus, last: Task): void =>
   }
   const unwanted = ignored || (exitSignal === SIGCHLD && (sa_flags & SA_NOCLDWAIT) !== 0)
   if (unwanted && group.leader?.ptrace.traced !== true) reap(group, last) // a tracer waits in any case
-  parent.childChanges.notify(1)
+  if (group.leader !== undefined) parent.childWaiters.notify(group.leader)
 }
 
 /** The nearest subreaper among the ancestors of the same PID namespace, else its init, or the kernel. */

@@ -302,7 +302,7 @@ const notifyParentOfJobControl = (group: ThreadGroup, code: number, status: numb
   if (sa_handler !== SIG_IGN && (sa_flags & SA_NOCLDSTOP) === 0) {
     sendToGroup(parent, childSigInfo(group, code, status), parentTask)
   }
-  parent.childChanges.notify(1)
+  if (group.leader !== undefined) parent.childWaiters.notify(group.leader)
 }
 
 /** What the sandbox's `uid` is called in the user namespace of `receiver`. */

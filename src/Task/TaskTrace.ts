@@ -73,7 +73,7 @@ const tellTracer = (task: Task, reason: number, status: number, heeded = SA_NOCL
     }
     sendToGroup(group, info, tracer)
   }
-  group.childChanges.notify(1)
+  group.childWaiters.notify(task)
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -323,5 +323,5 @@ export const forgetLeader = (leader: Task): void => {
   const { tracer } = leader.ptrace
   if (tracer === undefined) return
   unlink(leader)
-  tracer.threadGroup.childChanges.notify(1)
+  tracer.threadGroup.childWaiters.notify(leader)
 }

@@ -60,7 +60,7 @@ export const wait = Effect.fnUntraced(function* (
   options: number
 ): Effect.fn.Return<WaitResult | undefined | number> {
   const { mutex } = task.system.taskSet
-  const { childChanges } = task.threadGroup
+  const { childWaiters } = task.threadGroup
   let signaled = false
   while (true) {
     const found = yield* mutex.section(() => look(task, selector, options))
@@ -69,10 +69,10 @@ export const wait = Effect.fnUntraced(function* (
     if (result !== undefined || (options & WNOHANG) !== 0) return result
     if (signaled) return -ERESTARTSYS
     const wakeup = yield* task.block((wake) => {
-      const waiter = { events: 1, wake }
-      childChanges.add(waiter)
-      if (hasChange(task, selector, options)) wake() // since we looked
-      return () => childChanges.remove(waiter)
+      const waiter = { asksFor: (child: Task) => asksFor(task, child, selector, options), wake }
+      childWaiters.add(waiter)
+      if (findChange(task, selector, options) !== undefined) wake() // since we looked
+      return () => childWaiters.remove(waiter)
     })
     signaled = wakeup === "Signaled" // a child that changed meanwhile wins
   }
@@ -91,12 +91,8 @@ interface Change {
   readonly kind: "Ended" | "Stopped" | "Continued"
 }
 
-const matches = (task: Task, { task: child, asTracer }: Waitee, selector: WaitSelector, options: number): boolean => {
+const isSelected = (selector: WaitSelector, child: Task): boolean => {
   const group = child.threadGroup
-  if ((options & __WALL) === 0 && !asTracer) {
-    const isCloneChild = group.exitSignal !== SIGCHLD
-    if (isCloneChild !== ((options & __WCLONE) !== 0)) return false
-  }
   switch (selector._tag) {
     case "All":
       return true
@@ -105,8 +101,21 @@ const matches = (task: Task, { task: child, asTracer }: Waitee, selector: WaitSe
     case "Group":
       return child.isLeader && group === selector.group
     case "ProcessGroup":
-      return group.processGroup.id === (selector.id === 0 ? task.threadGroup.processGroup.id : selector.id)
+      return group.processGroup.id === selector.id
   }
+}
+
+/** Whether a change of `child` wakes the sleeping `task`; what it asks for beyond this it finds when it looks. */
+const asksFor = (task: Task, child: Task, selector: WaitSelector, options: number): boolean =>
+  isSelected(selector, child) &&
+  ((options & __WNOTHREAD) === 0 || task === (child.ptrace.tracer ?? child.threadGroup.parentTask))
+
+const matches = ({ task: child, asTracer }: Waitee, selector: WaitSelector, options: number): boolean => {
+  if ((options & __WALL) === 0 && !asTracer) {
+    const isCloneChild = child.threadGroup.exitSignal !== SIGCHLD
+    if (isCloneChild !== ((options & __WCLONE) !== 0)) return false
+  }
+  return isSelected(selector, child)
 }
 
 /** A zombie: a thread that its tracer has not waited for, or a whole group; a leader waits for its threads to go. */
@@ -145,22 +154,23 @@ const waiteesOf = (task: Task, options: number): ReadonlyArray<Waitee> => {
   return waitees
 }
 
-const hasChange = (task: Task, selector: WaitSelector, options: number): boolean =>
-  waiteesOf(task, options).some(
-    (waitee) => matches(task, waitee, selector, options) && changeOf(waitee, options) !== undefined
-  )
-
-/** Takes an end (leaves it, WNOWAIT); or finds another change; undefined if there is none yet. Guarded by: TaskSet mutex. */
-const look = (task: Task, selector: WaitSelector, options: number): WaitResult | Change | undefined | number => {
+/** A change, undefined if there is none yet, or -errno. */
+const findChange = (task: Task, selector: WaitSelector, options: number): Change | undefined | number => {
   let eligible = false
   for (const waitee of waiteesOf(task, options)) {
-    if (!matches(task, waitee, selector, options)) continue
+    if (!matches(waitee, selector, options)) continue
     const change = changeOf(waitee, options)
-    if (change !== undefined) return change.kind === "Ended" ? takeEnd(task, waitee, options) : change
+    if (change !== undefined) return change
     // a zombie has nothing to tell to those who do not ask for ends, unless a tracer has to see it first
     if (!hasEnded(waitee.task) || (waitee.task.ptrace.traced && !seesAsTracer(waitee))) eligible = true
   }
   return eligible ? undefined : -ECHILD
+}
+
+/** As `findChange`, and takes an end (leaves it, WNOWAIT). Guarded by: TaskSet mutex. */
+const look = (task: Task, selector: WaitSelector, options: number): WaitResult | Change | undefined | number => {
+  const found = findChange(task, selector, options)
+  return typeof found === "object" && found.kind === "Ended" ? takeEnd(task, found.waitee, options) : found
 }
 
 /** Takes a stop or continuation, which the signal mutex of `found` guards; "Gone" if it has changed again since. */

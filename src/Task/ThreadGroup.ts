@@ -7,6 +7,7 @@ import { PendingSignals } from "../Signals/PendingSignals.ts"
 import type { SignalHandlers } from "../Signals/SignalHandlers.ts"
 import { type ThreadUsage, unsampled } from "../Platform/Platform.ts"
 import { WaitQueue } from "../Sync/WaitQueue.ts"
+import { ChildWaiters } from "./ChildWaiters.ts"
 import type { ClockTimer } from "./ClockTimer.ts"
 import type { PidNamespace } from "./PidNamespace.ts"
 import { PosixTimers } from "./PosixTimer.ts"
@@ -91,8 +92,8 @@ export class ThreadGroup {
   stopToReport: number | undefined
   /** The signal that tells the parent of the end; 0 for none. Immutable but for execve(2), which makes it SIGCHLD. */
   exitSignal: number
-  /** wait4(2) sleepers of this group: woken (bit 1) when a child's state changes. */
-  readonly childChanges = new WaitQueue()
+  /** Its sleepers in wait4(2): woken when a child's state changes. */
+  readonly childWaiters = new ChildWaiters()
   readonly limits: ResourceLimits
   /** setitimer(2): ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF, made when first used. Atomic: Syscalls/SysTimer. */
   readonly intervalTimers: Array<ClockTimer | undefined> = []

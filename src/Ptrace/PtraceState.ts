@@ -62,7 +62,7 @@ export class PtraceState<Tracer> {
 
   /** Whether the task must leave the short way of its system calls. */
   get interceptsCalls(): boolean {
-    return this.tracer !== undefined && (this.resumption !== "Continue" || this.stepping)
+    return this.resumption !== "Continue" || this.stepping
   }
 
   link(tracer: Tracer, seized: boolean, options: number): void {

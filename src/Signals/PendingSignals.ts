@@ -4,13 +4,20 @@
  *
  * Guarded by: the signal mutex of the owner's `SignalHandlers`.
  */
-import { SIGRTMIN, type SignalSet, SYNCHRONOUS_SIGNALS, hasSignal, signalBit } from "../Abi/Signal.ts"
+import { SIGKILL, SIGRTMIN, type SignalSet, SYNCHRONOUS_SIGNALS, hasSignal, signalBit } from "../Abi/Signal.ts"
 import type { SigInfo } from "../Abi/SigInfo.ts"
+
+interface Entry {
+  readonly info: SigInfo
+  /** Its place in the order of all that arrived, which delivery does not follow. */
+  readonly arrival: number
+}
 
 export class PendingSignals {
   /** By signal number; standard ones hold at most one. */
-  readonly #queues = new Map<number, Array<SigInfo>>()
+  readonly #queues = new Map<number, Array<Entry>>()
   #set: SignalSet = 0n
+  #arrivals = 0
 
   /** The signals of which at least one is pending. */
   get set(): SignalSet {
@@ -21,14 +28,14 @@ export class PendingSignals {
   enqueue(info: SigInfo): boolean {
     const queue = this.#queues.get(info.signo)
     if (queue === undefined || queue.length === 0) {
-      this.#queues.set(info.signo, [info])
+      this.#queues.set(info.signo, [{ info, arrival: this.#arrivals++ }])
       this.#set |= signalBit(info.signo)
       return true
     }
     if (info.signo < SIGRTMIN) return false
     if (info._tag === "Lost") return true // that the signal is pending is all it says
-    if (queue[0]!._tag === "Lost") queue.length = 0
-    queue.push(info)
+    if (queue[0]!.info._tag === "Lost") queue.length = 0
+    queue.push({ info, arrival: this.#arrivals++ })
     return true
   }
 
@@ -39,7 +46,7 @@ export class PendingSignals {
     const synchronous = candidates & SYNCHRONOUS_SIGNALS
     const signo = lowestSignal(synchronous === 0n ? candidates : synchronous)
     const queue = this.#queues.get(signo)!
-    const info = queue.shift()!
+    const { info } = queue.shift()!
     if (queue.length === 0) this.#set &= ~signalBit(signo)
     return info
   }
@@ -52,21 +59,27 @@ export class PendingSignals {
     const dropped = this.#set & set
     if (dropped === 0n) return []
     const infos: Array<SigInfo> = []
-    for (const [signo, queue] of this.#queues) if (hasSignal(dropped, signo)) infos.push(...queue.splice(0))
+    for (const [signo, queue] of this.#queues) {
+      if (hasSignal(dropped, signo)) for (const { info } of queue.splice(0)) infos.push(info)
+    }
     this.#set &= ~dropped
     return infos
   }
 
-  /** Every pending signal, the lowest number first. */
+  /** What came with the pending signals, the first to arrive first. Nothing comes with SIGKILL, or with one that was lost. */
   all(): ReadonlyArray<SigInfo> {
-    return [...this.#queues].sort(([a], [b]) => a - b).flatMap(([, queue]) => queue)
+    return [...this.#queues.values()]
+      .flat()
+      .filter(({ info }) => info._tag !== "Lost" && info.signo !== SIGKILL)
+      .sort((a, b) => a.arrival - b.arrival)
+      .map(({ info }) => info)
   }
 
   /** How many of the signals count against RLIMIT_SIGPENDING: a timer has room of its own, and what was lost has none. */
   get count(): number {
     let count = 0
     for (const queue of this.#queues.values()) {
-      for (const { _tag } of queue) if (_tag !== "Timer" && _tag !== "Lost") count++
+      for (const { info } of queue) if (info._tag !== "Timer" && info._tag !== "Lost") count++
     }
     return count
   }

@@ -234,7 +234,11 @@ const enterHandler = (task: Task, info: SigInfo, action: SigAction, extendedStat
   const { frameState } = task.system
   const { registers, signalStack } = task
   concealStep(task)
-  if (!task.ptrace.traced) task.ptrace.stepping = false // a tracer that has ended left it so
+  if (!task.ptrace.traced && task.ptrace.stepping) {
+    // a tracer that has ended left it so
+    task.ptrace.stepping = false
+    task.interceptsCalls = false
+  }
   if (task.restart !== 0) {
     restartWithHandler(registers, task.call.nr, task.restart, action.sa_flags)
     task.restart = 0

@@ -146,9 +146,12 @@ const isFatal = (group: ThreadGroup, receiver: Task, signo: number): boolean =>
 
 const wants = (task: Task, signo: number): boolean => {
   if (task.killed || (hasSignal(task.blocked, signo) && !hasSignal(task.awaited, signo))) return false
+  if (signo === SIGKILL) return true
+  if (task.ptrace.trapNotifyPending) return false // it is on its way into a stop
   const stop = task.stops.internal?._tag
-  if (signo !== SIGKILL && task.ptrace.trapNotifyPending) return false // it is on its way into a stop
-  return signo === SIGKILL || (stop !== "GroupStop" && stop !== "PtraceStop")
+  // who waits for a vfork(2) child looks at nothing before that is over, and has been told to look once
+  if (stop === "VforkStop") return !task.attention
+  return stop !== "GroupStop" && stop !== "PtraceStop"
 }
 
 /** Which thread a signal interrupts, if any wants it: for one thread that, for a group the preferred one or else another. */

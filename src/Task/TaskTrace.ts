@@ -201,10 +201,14 @@ const forceStep = (task: Task): void => {
   registers.words[Reg.eflags]! |= TRAP_FLAG
 }
 
-/** The tracer ended without saying that a step was the last one: so there is another, and SIGTRAP for nobody to see. */
-const stepOn = (task: Task): void => {
+/**
+ * The tracer of a task that steps has ended without saying that a step was the last one: so there is another, or the rest of
+ * the one that a system call takes long for, and SIGTRAP for nobody to see.
+ */
+const stepOn = (task: Task, isStopped: boolean): void => {
   task.ptrace.stepping = true
-  forceStep(task)
+  task.interceptsCalls = true
+  if (isStopped) forceStep(task)
 }
 
 /** A single step into a handler ends at its first instruction. Guarded by: signal mutex. */
@@ -303,9 +307,9 @@ export const abandonTracees = (tracer: Task, onEnded: (tracee: Task) => void): v
       if (tracee.ptrace.tracer !== tracer) return
       const { ended, stepping } = tracee.ptrace
       if (tracee.ptrace.hasOption(PTRACE_O_EXITKILL)) sendToTask(tracee, kernelSigInfo(SIGKILL))
-      const steps = stepping && isTraceStopped(tracee)
+      const isStopped = isTraceStopped(tracee)
       unlink(tracee)
-      if (steps) stepOn(tracee)
+      if (stepping) stepOn(tracee, isStopped)
       if (ended !== undefined) onEnded(tracee)
     })
   }

@@ -10,10 +10,10 @@ import type { ExitStatus } from "../Abi/Wait.ts"
 /** What the tracer's last request lets the task do. "Emulate": stop at a system call's entry and skip it. */
 export type Resumption = "Continue" | "Syscall" | "Emulate"
 
-/** What a system call has left to do before it returns: a stop to report an event, or to wait for a vfork(2) child. */
+/** What a system call has left to do before it returns: a stop to report an event, or to wait for a vfork(2) child and report that. */
 export type AfterCall =
   | { readonly _tag: "Event"; readonly event: number; readonly message: bigint }
-  | { readonly _tag: "VforkWait"; readonly childTid: number }
+  | { readonly _tag: "VforkWait" | "VforkDone"; readonly childTid: number }
 
 export class PtraceState<Tracer> {
   /** The thread that traces this one. */

@@ -129,9 +129,7 @@ export const clone = Effect.fnUntraced(function* (
   }
   if ((flags & CLONE_PARENT_SETTID) !== 0) parent.memory.writeU32(request.parentTid, idFor(parent, child.tid))
   if ((flags & CLONE_VFORK) !== 0) child.vforkParent = parent
-  if (!noteClone(parent, child.tid, flags, exitSignal) && (flags & CLONE_VFORK) !== 0) {
-    parent.stops.beginInternal({ _tag: "VforkStop", childTid: child.tid })
-  }
+  noteClone(parent, child.tid, flags, exitSignal)
   parent.system.startTask(child)
   return idFor(parent, child.tid)
 })

@@ -6,13 +6,7 @@
  * TaskSet mutex, stops by the signal mutex of the traced task.
  */
 import { CLONE_VFORK } from "../Abi/Clone.ts"
-import {
-  PTRACE_EVENT_EXEC,
-  PTRACE_EVENT_STOP,
-  PTRACE_EVENT_VFORK_DONE,
-  PTRACE_O_EXITKILL,
-  PTRACE_O_TRACESYSGOOD
-} from "../Abi/Ptrace.ts"
+import { PTRACE_EVENT_EXEC, PTRACE_EVENT_STOP, PTRACE_O_EXITKILL, PTRACE_O_TRACESYSGOOD } from "../Abi/Ptrace.ts"
 import { Reg } from "../Abi/Registers.ts"
 import { kernelSigInfo, type SigInfo } from "../Abi/SigInfo.ts"
 import { SIG_IGN } from "../Abi/SigAction.ts"
@@ -259,22 +253,16 @@ export const traceChild = (parent: Task, child: Task, flags: number, exitSignal:
 }
 
 /** What the sandbox's `id` is called to whoever traces `task`. */
-const idForTracer = ({ ptrace: { tracer } }: Task, id: number): number =>
+export const idForTracer = ({ ptrace: { tracer } }: Task, id: number): number =>
   tracer === undefined ? id : idFor(tracer, id)
 
-/**
- * What a clone(2) by a traced task still has to tell and to wait for; false if nobody traces it. Owner: task fiber.
- */
-export const noteClone = (parent: Task, childTid: number, flags: number, exitSignal: number): boolean => {
+/** What a clone(2) still has to tell a tracer, and to wait for, traced or not. Owner: task fiber. */
+export const noteClone = (parent: Task, childTid: number, flags: number, exitSignal: number): void => {
   const { afterCall } = parent.ptrace
-  if (!parent.ptrace.traced) return false
-  const message = BigInt(idForTracer(parent, childTid))
   const event = cloneEvent(parent.ptrace, flags, exitSignal)
-  if (event !== 0) afterCall.push({ _tag: "Event", event, message })
-  if ((flags & CLONE_VFORK) !== 0) {
-    afterCall.push({ _tag: "VforkWait", childTid }, { _tag: "Event", event: PTRACE_EVENT_VFORK_DONE, message })
-  }
-  return true
+  if (event !== 0) afterCall.push({ _tag: "Event", event, message: BigInt(idForTracer(parent, childTid)) })
+  // a tracer may come while it waits
+  if ((flags & CLONE_VFORK) !== 0) afterCall.push({ _tag: "VforkWait", childTid }, { _tag: "VforkDone", childTid })
 }
 
 /** execve(2) has succeeded: an event, or, for an old-fashioned tracer, SIGTRAP. Owner: task fiber. */

@@ -7,7 +7,8 @@ import {
   PTRACE_EVENTMSG_SYSCALL_ENTRY,
   PTRACE_EVENTMSG_SYSCALL_EXIT,
   PTRACE_EVENT_EXIT,
-  PTRACE_EVENT_SECCOMP
+  PTRACE_EVENT_SECCOMP,
+  PTRACE_EVENT_VFORK_DONE
 } from "../Abi/Ptrace.ts"
 import { ENOSYS } from "../Abi/Errno.ts"
 import { Reg } from "../Abi/Registers.ts"
@@ -29,7 +30,7 @@ import {
 import type { Task } from "./Task.ts"
 import { forceSignal } from "./TaskSignals.ts"
 import { finishSyscall, restartSyscall, startSyscall } from "./TaskSyscall.ts"
-import { raiseInjected, rereadCall, stopForEvent, stopForExit, stopForSyscall } from "./TaskTrace.ts"
+import { idForTracer, raiseInjected, rereadCall, stopForEvent, stopForExit, stopForSyscall } from "./TaskTrace.ts"
 
 /** The entry: rax looks as if the call did not exist until it has a result. */
 export const enterSyscall = (task: Task): Effect.Effect<RunState> => {
@@ -109,7 +110,8 @@ export const leaveSyscall = (task: Task, result: number | undefined): Effect.Eff
   if (next !== undefined) {
     registers.set(Reg.rax, -ENOSYS)
     return task.threadGroup.handlers.mutex.section(() => {
-      stopForEvent(task, next.event, next.message)
+      if (next._tag === "Event") stopForEvent(task, next.event, next.message)
+      else stopForEvent(task, PTRACE_EVENT_VFORK_DONE, BigInt(idForTracer(task, next.childTid)))
       return { _tag: "SyscallLeave", result }
     })
   }

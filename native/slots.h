@@ -24,7 +24,7 @@ struct slot {
 	struct user_regs_struct regs; /* the guest's; read back whole at each resume */
 	uint32_t stop;                /* enum stop; the next four describe a fault */
 	uint32_t signal;
-	int32_t code;
+	int32_t code; /* of a system call: AUDIT_ARCH_*, of whose calls it is one */
 	uint32_t nr; /* the number of the system call as the guest gave it */
 	uint64_t address;
 	_Atomic uint32_t interrupt; /* set by JS before it signals the thread; cleared by who sees the stop first */

@@ -121,7 +121,7 @@ struct systrap_slot {
 	uint32_t signal;           /* what stopped it */
 	int32_t code;
 	uint32_t nr; /* SIGSYS: the system call */
-	uint32_t error; /* SIGSEGV: the processor's error code */
+	uint32_t error; /* SIGSEGV: the processor's error code; SIGSYS: AUDIT_ARCH_* */
 	uint64_t address;
 	uint32_t fpstate; /* where the extended state is in the slot */
 	uint32_t command;

@@ -166,6 +166,7 @@ __attribute__((used)) void systrap_handler(int signal, siginfo_t *info, ucontext
 	s->error = (uint32_t)g[REG_ERR];
 	if (signal == SIGSYS && info->si_code == SYS_SECCOMP) {
 		s->nr = (uint32_t)info->si_syscall;
+		s->error = info->si_arch;
 		s->regs.orig_rax = info->si_arch == AUDIT_ARCH_X86_64 ? s->regs.rax : 0xffffffffu;
 	}
 publish:

@@ -15,6 +15,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/audit.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -177,10 +178,13 @@ static void on_syscall(struct tracer *t, uint32_t index)
 	if (ptrace(PTRACE_GETREGS, s->tid, 0, &s->regs) < 0)
 		return;
 	s->nr = (uint32_t)s->regs.orig_rax;
+	s->code = (int32_t)AUDIT_ARCH_X86_64;
 	/* Only the syscall instruction of 64-bit code leaves rcx = rip and r11 = flags. Anything else (int 0x80, code in
 	 * a 32-bit segment) has other numbers; a guest that fakes it merely makes the 64-bit call. TF may be hidden. */
-	if (s->regs.cs != 0x33 || s->regs.rcx != s->regs.rip || ((s->regs.r11 ^ s->regs.eflags) & ~0x100ull) != 0)
+	if (s->regs.cs != 0x33 || s->regs.rcx != s->regs.rip || ((s->regs.r11 ^ s->regs.eflags) & ~0x100ull) != 0) {
 		s->regs.orig_rax = 0xffffffffu;
+		s->code = AUDIT_ARCH_I386;
+	}
 	stop(t, index, STOP_SYSCALL);
 }
 

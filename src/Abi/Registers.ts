@@ -49,6 +49,9 @@ export const registersSize = registerCount * 8
 /** The register that carries argument `index` (0 to 5) of a system call: rdi, rsi, rdx, r10, r8, r9. */
 export const argumentRegisters = [Reg.rdi, Reg.rsi, Reg.rdx, Reg.r10, Reg.r8, Reg.r9] as const
 
+/** The same of a call that is made as 32-bit programs do. */
+export const i386ArgumentRegisters = [Reg.rbx, Reg.rcx, Reg.rdx, Reg.rsi, Reg.rdi, Reg.rbp] as const
+
 const TWO_32 = 0x1_0000_0000
 
 /**

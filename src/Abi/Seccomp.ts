@@ -69,6 +69,7 @@ export const MAX_ERRNO = 4095
 
 /** linux/audit.h */
 export const AUDIT_ARCH_X86_64 = 0xc000_003e
+export const AUDIT_ARCH_I386 = 0x4000_0003
 
 /** si_code of a SIGSYS from a filter. */
 export const SYS_SECCOMP = 1

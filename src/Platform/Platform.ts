@@ -115,6 +115,11 @@ export interface PlatformContext {
    * Owner: the task's fiber (through the child fiber that carries the wait).
    */
   readonly switch: (handler: SyscallHandler) => Effect.Effect<SwitchOutcome, PlatformFailed>
+  /**
+   * Of the call that the thread has just made: its number, if it was made as 32-bit programs do (int $0x80, or from a 32-bit
+   * segment); orig_rax says -1 then. Absent where no call can be made so.
+   */
+  readonly i386Call?: () => number | undefined
   /** The XSAVE image (standard format, as PTRACE_GETREGSET NT_X86_XSTATE gives it). A fresh copy. */
   readonly readExtendedState: Effect.Effect<Uint8Array, PlatformFailed>
   /** Replaces the XSAVE image; the caller has validated its header. */

@@ -16,6 +16,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { EFAULT, ENOMEM, ESRCH } from "../Abi/Errno.ts"
 import { Reg, Registers } from "../Abi/Registers.ts"
+import { AUDIT_ARCH_I386 } from "../Abi/Seccomp.ts"
 import { PR_SET_TSC, PR_TSC_ENABLE, PR_TSC_SIGSEGV } from "../Abi/Prctl.ts"
 import { SIGBUS, SIGSEGV, SIGTRAP, SI_KERNEL } from "../Abi/Signal.ts"
 import { sysno } from "../Abi/Sysno.ts"
@@ -297,6 +298,12 @@ class PtraceContext implements PlatformContext, StopListener {
       const fault = this.#fault()
       if (fault._tag === "Fault" && fault.signal === SIGTRAP) this.#kept.keep(Effect.succeed(fault))
     }
+  }
+
+  readonly i386Call = (): number | undefined => {
+    const { tracer } = this.#host
+    if (tracer.slotWord(this.slot, slot.code) !== AUDIT_ARCH_I386) return undefined
+    return tracer.slotWord(this.slot, slot.nr) >>> 0
   }
 
   readonly readExtendedState: Effect.Effect<Uint8Array, PlatformFailed> = Effect.suspend(() => {

@@ -288,6 +288,8 @@ export class SystrapContext implements PlatformContext, Runner, Debtor {
     }
   }
 
+  readonly i386Call = (): number | undefined => (this.thread.isI386 ? this.thread.nr : undefined)
+
   readonly readExtendedState: Effect.Effect<Uint8Array, PlatformFailed> = Effect.suspend(() =>
     this.thread.fast ? Effect.andThen(this.#frame, this.#readExtendedState) : this.#readExtendedState
   )

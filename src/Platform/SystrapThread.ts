@@ -5,6 +5,7 @@
  * can write to the slot, and the kernel must not see a register change under its hands.
  */
 import { Reg, Registers, registersSize } from "../Abi/Registers.ts"
+import { AUDIT_ARCH_I386 } from "../Abi/Seccomp.ts"
 import { SIGSEGV, SIGSYS, SIGURG } from "../Abi/Signal.ts"
 import type { Access, FaultOutcome } from "./Platform.ts"
 import { Command, copies, FAST_CALL, field, FRAMED, State } from "./SystrapLayout.ts"
@@ -102,6 +103,11 @@ export class SystrapThread {
   /** Of the last event, the number of the system call as the guest gave it. */
   get nr(): number {
     return this.fast ? this.registers.uint(Reg.orig_rax) : this.#words[NR]! >>> 0
+  }
+
+  /** Whether the system call of the last event was made as 32-bit programs do. */
+  get isI386(): boolean {
+    return !this.fast && this.#words[ERROR] === AUDIT_ARCH_I386
   }
 
   /** Of the last event. */

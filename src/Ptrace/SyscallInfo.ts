@@ -11,9 +11,9 @@ import {
   PTRACE_SYSCALL_INFO_SECCOMP
 } from "../Abi/Ptrace.ts"
 import { EINVAL, ERANGE } from "../Abi/Errno.ts"
-import { argumentRegisters, Reg, type Registers } from "../Abi/Registers.ts"
+import { argumentRegisters, i386ArgumentRegisters, Reg, type Registers } from "../Abi/Registers.ts"
 import type { SigInfo } from "../Abi/SigInfo.ts"
-import { AUDIT_ARCH_X86_64 } from "../Abi/Seccomp.ts"
+import { AUDIT_ARCH_I386, AUDIT_ARCH_X86_64 } from "../Abi/Seccomp.ts"
 import { SIGTRAP } from "../Abi/Signal.ts"
 
 export const SYSCALL_INFO_SIZE = 88
@@ -34,16 +34,23 @@ const kindOf = (info: SigInfo | undefined, message: bigint): number => {
 /** -4095 to -1 as rax holds them. */
 const isError = (value: bigint): boolean => value >= 0xffff_ffff_ffff_f001n
 
+/** Where a call's arguments are, by who makes such calls. */
+const argumentsOf = (isI386: boolean): ReadonlyArray<Reg> => (isI386 ? i386ArgumentRegisters : argumentRegisters)
+
+/** What a tracee in a stop has to say of its call. */
+export interface StoppedCall {
+  readonly registers: Registers
+  readonly info: SigInfo | undefined
+  readonly message: bigint
+  /** It is made as 32-bit programs do. */
+  readonly isI386: boolean
+}
+
 /**
  * PTRACE_SET_SYSCALL_INFO: makes the call, or its result, what `bytes` say; where the call was made can't be changed.
  * 0 or -EINVAL, -ERANGE.
  */
-export const decodeSyscallInfo = (
-  registers: Registers,
-  info: SigInfo | undefined,
-  message: bigint,
-  bytes: Uint8Array
-): number => {
+export const decodeSyscallInfo = ({ info, isI386, message, registers }: StoppedCall, bytes: Uint8Array): number => {
   const view = new DataView(bytes.buffer, bytes.byteOffset)
   const kind = view.getUint8(0)
   if (view.getUint8(1) !== 0 || view.getUint16(2, true) !== 0 || kind !== kindOf(info, message)) return -EINVAL
@@ -57,7 +64,7 @@ export const decodeSyscallInfo = (
   if (first !== BigInt.asIntN(32, first)) return -ERANGE
   words[Reg.orig_rax] = BigInt.asUintN(64, first)
   if (first === NO_CALL) return 0 // arguments mean nothing then
-  argumentRegisters.forEach((register, index) => {
+  argumentsOf(isI386).forEach((register, index) => {
     words[register] = view.getBigUint64(DETAIL + 8 + index * 8, true)
   })
   return 0
@@ -66,13 +73,13 @@ export const decodeSyscallInfo = (
 const NO_CALL = -1n
 
 /** The bytes that this stop fills. */
-export const encodeSyscallInfo = (registers: Registers, info: SigInfo | undefined, message: bigint): Uint8Array => {
+export const encodeSyscallInfo = ({ info, isI386, message, registers }: StoppedCall): Uint8Array => {
   const bytes = new Uint8Array(SYSCALL_INFO_SIZE)
   const view = new DataView(bytes.buffer)
   const { words } = registers
   const kind = kindOf(info, message)
   view.setUint8(0, kind)
-  view.setUint32(4, AUDIT_ARCH_X86_64, true)
+  view.setUint32(4, isI386 ? AUDIT_ARCH_I386 : AUDIT_ARCH_X86_64, true)
   view.setBigUint64(8, words[Reg.rip]!, true)
   view.setBigUint64(16, words[Reg.rsp]!, true)
   switch (kind) {
@@ -83,7 +90,9 @@ export const encodeSyscallInfo = (registers: Registers, info: SigInfo | undefine
     case PTRACE_SYSCALL_INFO_ENTRY:
     case PTRACE_SYSCALL_INFO_SECCOMP:
       view.setBigInt64(DETAIL, BigInt(registers.int(Reg.orig_rax)), true)
-      argumentRegisters.forEach((register, index) => view.setBigUint64(DETAIL + 8 + index * 8, words[register]!, true))
+      argumentsOf(isI386).forEach((register, index) =>
+        view.setBigUint64(DETAIL + 8 + index * 8, words[register]!, true)
+      )
       if (kind === PTRACE_SYSCALL_INFO_ENTRY) return bytes.subarray(0, ENTRY_END)
       view.setUint32(ENTRY_END, Number(message & 0xffff_ffffn), true)
       return bytes.subarray(0, SECCOMP_END)

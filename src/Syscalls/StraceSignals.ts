@@ -3,7 +3,7 @@
  */
 import { errnoNames } from "../Abi/Errno.ts"
 import { encodeSigInfo, type SigInfo } from "../Abi/SigInfo.ts"
-import { AUDIT_ARCH_X86_64, SYS_SECCOMP } from "../Abi/Seccomp.ts"
+import { AUDIT_ARCH_I386, AUDIT_ARCH_X86_64, SYS_SECCOMP } from "../Abi/Seccomp.ts"
 import { sysnoNames } from "../Abi/Sysno.ts"
 import * as Signal from "../Abi/Signal.ts"
 import type { NamedValues } from "../Task/Syscall.ts"
@@ -46,6 +46,11 @@ const OWN_CODES: ReadonlyMap<number, NamedValues> = new Map<number, NamedValues>
   ]
 ])
 
+const ARCHITECTURES: ReadonlyMap<number, string> = new Map([
+  [AUDIT_ARCH_X86_64, "AUDIT_ARCH_X86_64"],
+  [AUDIT_ARCH_I386, "AUDIT_ARCH_I386"]
+])
+
 const code = (signo: number, value: number): string => {
   const own = value > 0 && value !== Signal.SI_KERNEL ? OWN_CODES.get(signo) : SENDERS
   return own?.find(([, named]) => named === value)?.[0] ?? String(value)
@@ -75,13 +80,13 @@ export const sigInfoBytes = (view: DataView): string => {
     parts.push(`si_utime=${view.getBigInt64(32, true)}`, `si_stime=${view.getBigInt64(40, true)}`)
   } else if (signo === Signal.SIGSYS && si_code === SYS_SECCOMP) {
     const nr = view.getInt32(24, true)
-    const name = sysnoNames[nr]
     const arch = view.getUint32(28, true)
+    const name = arch === AUDIT_ARCH_X86_64 ? sysnoNames[nr] : undefined
     parts.push(
       `si_call_addr=${Text.pointer(view.getBigUint64(16, true))}`,
       `si_syscall=${name === undefined ? nr : `__NR_${name}`}`
     )
-    parts.push(`si_arch=${arch === AUDIT_ARCH_X86_64 ? "AUDIT_ARCH_X86_64" : Text.hex(arch)}`)
+    parts.push(`si_arch=${ARCHITECTURES.get(arch) ?? Text.hex(arch)}`)
   } else if (OWN_CODES.has(signo) && signo !== Signal.SIGCHLD) {
     const address = view.getBigUint64(16, true)
     parts.push(`si_addr=${Text.pointer(address)}`)

@@ -64,12 +64,12 @@ import {
   withFpregs
 } from "../Ptrace/PtraceRegisters.ts"
 import type { Resumption } from "../Ptrace/PtraceState.ts"
-import { decodeSyscallInfo, encodeSyscallInfo, SYSCALL_INFO_SIZE } from "../Ptrace/SyscallInfo.ts"
+import { decodeSyscallInfo, encodeSyscallInfo, type StoppedCall, SYSCALL_INFO_SIZE } from "../Ptrace/SyscallInfo.ts"
 import { Mutex } from "../Sync/Mutex.ts"
 import { findTask } from "../Task/PidLookup.ts"
 import { mayInspectReally } from "../Task/ProcSubject.ts"
 import { declare, hex, oneOf, pid, type Result, type Syscall } from "../Task/Syscall.ts"
-import type { Task } from "../Task/Task.ts"
+import { NO_CALL, type Task } from "../Task/Task.ts"
 import { isTraceStopped, sendToTask } from "../Task/TaskSignals.ts"
 import { userInfo } from "./SysSignal.ts"
 import { checkOptions, getFilter, getMetadata } from "./TracedFilters.ts"
@@ -307,6 +307,13 @@ const RESUMPTIONS = new Map<number, readonly [Resumption, stepping: boolean]>([
   [PTRACE_SYSEMU_SINGLESTEP, ["Emulate", true]]
 ])
 
+const stoppedCall = ({ call, ptrace, registers }: Task): StoppedCall => ({
+  registers,
+  info: ptrace.info,
+  message: ptrace.message,
+  isI386: call.nr === NO_CALL && call.isI386
+})
+
 /** The request to `target`, a tracee of `task` in a ptrace-stop. */
 const requestOfStopped = (task: Task, target: Task, request: number, address: number, data: number): Result => {
   const { ptrace } = target
@@ -363,14 +370,14 @@ const requestOfStopped = (task: Task, target: Task, request: number, address: nu
     case PTRACE_LISTEN:
       return exclusively(target, () => (listen(target) ? 0 : -EIO))
     case PTRACE_GET_SYSCALL_INFO: {
-      const bytes = encodeSyscallInfo(target.registers, ptrace.info, ptrace.message)
+      const bytes = encodeSyscallInfo(stoppedCall(target))
       const copied = task.memory.copyOut(data, bytes.subarray(0, Math.min(address, bytes.length)))
       return copied < 0 ? copied : bytes.length
     }
     case PTRACE_SET_SYSCALL_INFO: {
       if (address < SYSCALL_INFO_SIZE) return -EINVAL
       const bytes = copyIn(task, data, SYSCALL_INFO_SIZE)
-      return typeof bytes === "number" ? bytes : decodeSyscallInfo(target.registers, ptrace.info, ptrace.message, bytes)
+      return typeof bytes === "number" ? bytes : decodeSyscallInfo(stoppedCall(target), bytes)
     }
     case PTRACE_SECCOMP_GET_FILTER:
       return getFilter(task, target, address, data)

@@ -48,10 +48,15 @@ const SUID_DUMPABLE = 0
 /** How a wait ended. A completed operation wins over an expired deadline, and both over a signal. */
 export type Wakeup = "Ready" | "Expired" | "Signaled"
 
+/** Number -1 as system calls have it, 32 bits without a sign. */
+export const NO_CALL = 0xffff_ffff
+
 /** The system call being executed. */
 export interface Call {
-  /** Its number; -1 if the task entered the kernel otherwise. */
+  /** Its number; -1 if the task entered the kernel otherwise, `NO_CALL` if there is none of that number. */
   nr: number
+  /** With `nr` NO_CALL: made as 32-bit programs do. Its number there is in orig_rax; we have none of these calls. */
+  isI386: boolean
   /** What is left to do of it, when the handler wanted to wait. */
   effect: Effect.Effect<number> | undefined
   /** It waits at its entry: whoever intercepts calls looks first. */
@@ -82,7 +87,7 @@ export class Task {
 
   // Progress. Owner: task fiber.
   runState: RunState = App
-  readonly call: Call = { nr: -1, effect: undefined, intercepted: false, traceData: undefined }
+  readonly call: Call = { nr: -1, isI386: false, effect: undefined, intercepted: false, traceData: undefined }
   /** The ERESTART* code of the call that was interrupted, positive; 0 if none. Consumed by the next delivery. */
   restart = 0
   /** What restart_syscall(2) goes on with. */

@@ -4,8 +4,9 @@
 import * as Effect from "effect/Effect"
 import { ENOSYS, ERESTARTSYS } from "../Abi/Errno.ts"
 import { PTRACE_EVENT_SECCOMP, PTRACE_O_SUSPEND_SECCOMP } from "../Abi/Ptrace.ts"
-import { Reg, argumentRegisters } from "../Abi/Registers.ts"
+import { Reg, argumentRegisters, i386ArgumentRegisters } from "../Abi/Registers.ts"
 import {
+  AUDIT_ARCH_I386,
   AUDIT_ARCH_X86_64,
   MAX_ERRNO,
   SECCOMP_RET_DATA,
@@ -26,7 +27,7 @@ import { type SeccompFilter, actionOf } from "../Seccomp/SeccompFilter.ts"
 import { actionName } from "../Seccomp/SeccompLog.ts"
 import { isRestartCode } from "./Restart.ts"
 import type { Result } from "./Syscall.ts"
-import type { Task } from "./Task.ts"
+import { NO_CALL, type Task } from "./Task.ts"
 import { forceSignal, hasDeliverableSignal, killGroup, killTask } from "./TaskSignals.ts"
 
 /** The calls of strict mode. */
@@ -105,14 +106,19 @@ const askTracer = (task: Task, data: number): number => {
   return 0
 }
 
+/** Whether the call was made as 32-bit programs do, of which filters see the number that it has there. */
+const isI386 = ({ call }: Task): boolean => call.nr === NO_CALL && call.isI386
+
 const fillData = (task: Task): void => {
   const { halves } = task.registers
-  dataWords[0] = task.call.nr
-  dataWords[1] = AUDIT_ARCH_X86_64
+  const foreign = isI386(task)
+  const registers = foreign ? i386ArgumentRegisters : argumentRegisters
+  dataWords[0] = foreign ? halves[Reg.orig_rax * 2]! : task.call.nr
+  dataWords[1] = foreign ? AUDIT_ARCH_I386 : AUDIT_ARCH_X86_64
   dataWords[INSTRUCTION_POINTER] = halves[Reg.rip * 2]!
   dataWords[INSTRUCTION_POINTER + 1] = halves[Reg.rip * 2 + 1]!
-  for (let index = 0; index < argumentRegisters.length; index++) {
-    const register = argumentRegisters[index]!
+  for (let index = 0; index < registers.length; index++) {
+    const register = registers[index]!
     dataWords[ARGUMENTS + index * 2] = halves[register * 2]!
     dataWords[ARGUMENTS + index * 2 + 1] = halves[register * 2 + 1]!
   }
@@ -148,8 +154,8 @@ const trap = (task: Task, data: number): Result => {
     code: SYS_SECCOMP,
     errno: data,
     callAddress: task.registers.words[Reg.rip]!,
-    syscall: task.call.nr | 0,
-    arch: AUDIT_ARCH_X86_64
+    syscall: task.registers.int(Reg.orig_rax),
+    arch: isI386(task) ? AUDIT_ARCH_I386 : AUDIT_ARCH_X86_64
   })
   return Effect.as(signal, task.call.nr)
 }

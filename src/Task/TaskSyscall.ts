@@ -9,7 +9,7 @@ import { Reg, type Registers, argumentRegisters } from "../Abi/Registers.ts"
 import { sysnoNames } from "../Abi/Sysno.ts"
 import { isRestartCode } from "./Restart.ts"
 import type { Argument, Result, Syscall } from "./Syscall.ts"
-import type { Task } from "./Task.ts"
+import { NO_CALL, type Task } from "./Task.ts"
 import { screen } from "./TaskSeccomp.ts"
 
 /** Answers the call that `task` stopped at. True: rax is set and the application may go on at once. */
@@ -17,6 +17,7 @@ export const handleSyscall = (task: Task): boolean => {
   const nr = task.registers.uint(Reg.orig_rax)
   const { call } = task
   call.nr = nr
+  if (nr === NO_CALL) noteConvention(task)
   if (task.interceptsCalls) {
     call.intercepted = true
     return false
@@ -29,6 +30,13 @@ export const handleSyscall = (task: Task): boolean => {
   }
   finishSyscall(task, result)
   return !task.attention && task.restart === 0 && !task.stops.stopped
+}
+
+/** Lets the number show of a call that was made as 32-bit programs do. */
+const noteConvention = ({ call, context, registers }: Task): void => {
+  const nr = context.i386Call?.()
+  call.isI386 = nr !== undefined
+  if (nr !== undefined) registers.set(Reg.orig_rax, nr)
 }
 
 /** Does the call whose number is known, if its filters let it. */

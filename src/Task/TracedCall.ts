@@ -27,7 +27,7 @@ import {
   SyscallEntered,
   SyscallLeft
 } from "./RunState.ts"
-import type { Task } from "./Task.ts"
+import { NO_CALL, type Task } from "./Task.ts"
 import { forceSignal } from "./TaskSignals.ts"
 import { finishSyscall, restartSyscall, startSyscall } from "./TaskSyscall.ts"
 import { idForTracer, raiseInjected, rereadCall, stopForEvent, stopForExit, stopForSyscall } from "./TaskTrace.ts"
@@ -50,11 +50,16 @@ export const enterSyscall = (task: Task): Effect.Effect<RunState> => {
 
 /** Does the call that the registers say now. Number -1 is none: rax is the tracer's. */
 export const startEnteredSyscall = (task: Task): Effect.Effect<RunState> => {
-  const { call, registers } = task
   raiseInjected(task)
   if (task.killed) return Effect.succeed(App)
-  call.nr = registers.uint(Reg.orig_rax)
-  return Effect.suspend(() => Effect.succeed(call.nr === NO_CALL ? skipped : start(task, startSyscall)))
+  return Effect.suspend(() => Effect.succeed(rereadNumber(task) ? start(task, startSyscall) : skipped))
+}
+
+/** The call is what the tracer has left in orig_rax: whether there is one. A 32-bit program's stays one, of any number. */
+const rereadNumber = ({ call, registers }: Task): boolean => {
+  const nr = registers.uint(Reg.orig_rax)
+  if (call.nr !== NO_CALL || !call.isI386) call.nr = nr
+  return nr !== NO_CALL
 }
 
 /** Does nothing in place of the call: what it results in is the tracer's. */
@@ -63,8 +68,6 @@ export const skipEmulated = (task: Task): Effect.Effect<RunState> => {
   return Effect.succeed(skipped)
 }
 
-/** -1: the tracer wants no call. */
-const NO_CALL = 0xffff_ffff
 const skipped: RunState = { _tag: "SyscallLeave", result: undefined }
 
 const start = (task: Task, call: (task: Task) => Result): RunState => {
@@ -89,12 +92,10 @@ export const enterTraced = (task: Task): Effect.Effect<RunState> => {
 
 /** After it: the call as the tracer has left it, which the filters judge again; to be traced now means to be let through. */
 export const startTraced = (task: Task): Effect.Effect<RunState> => {
-  const { call, ptrace, registers } = task
-  ptrace.takeCode()
-  call.traceData = undefined
-  call.nr = registers.uint(Reg.orig_rax)
+  task.ptrace.takeCode()
+  task.call.traceData = undefined
   if (task.killed) return Effect.succeed(App)
-  return Effect.suspend(() => Effect.succeed(call.nr === NO_CALL ? skipped : start(task, restartSyscall)))
+  return Effect.suspend(() => Effect.succeed(rereadNumber(task) ? start(task, restartSyscall) : skipped))
 }
 
 /** Reports what the call has caused, one stop at a time, then puts its result in place and reports the exit. */

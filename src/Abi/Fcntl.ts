@@ -137,6 +137,7 @@ export const RWF_NOWAIT = 0x8
 export const RWF_APPEND = 0x10
 export const RWF_NOAPPEND = 0x20
 export const RWF_DONTCACHE = 0x80
+export const RWF_NOSIGNAL = 0x100
 
 export const RWF_NAMES = [
   ["RWF_HIPRI", RWF_HIPRI],
@@ -145,7 +146,8 @@ export const RWF_NAMES = [
   ["RWF_NOWAIT", RWF_NOWAIT],
   ["RWF_APPEND", RWF_APPEND],
   ["RWF_NOAPPEND", RWF_NOAPPEND],
-  ["RWF_DONTCACHE", RWF_DONTCACHE]
+  ["RWF_DONTCACHE", RWF_DONTCACHE],
+  ["RWF_NOSIGNAL", RWF_NOSIGNAL]
 ] as const
 
 export const SPLICE_F_MOVE = 1

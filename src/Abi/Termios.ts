@@ -51,6 +51,8 @@ export const TIOCGPTPEER = 0x5441
 export const FIONCLEX = 0x5450
 export const FIOCLEX = 0x5451
 export const FIOASYNC = 0x5452
+export const FIBMAP = 1
+export const FIGETBSZ = 2
 export const FIOQSIZE = 0x5460
 
 export const IOCTL_NAMES = [
@@ -98,6 +100,8 @@ export const IOCTL_NAMES = [
   ["FIONCLEX", FIONCLEX],
   ["FIOCLEX", FIOCLEX],
   ["FIOASYNC", FIOASYNC],
+  ["FIBMAP", FIBMAP],
+  ["FIGETBSZ", FIGETBSZ],
   ["FIOQSIZE", FIOQSIZE]
 ] as const
 

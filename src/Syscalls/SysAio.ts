@@ -107,7 +107,7 @@ const vectorOf = (task: Task, { aio_buf, aio_lio_opcode, aio_nbytes }: Iocb): Us
 
 /** Performs one operation: what its event says, now or later; or -errno in an array, if it is refused as such. */
 const perform = (task: Task, file: OpenFileDescription, operation: Iocb): Result | readonly [refusal: number] => {
-  const { aio_buf, aio_fildes, aio_lio_opcode, aio_nbytes, aio_offset, aio_rw_flags } = operation
+  const { aio_buf, aio_lio_opcode, aio_nbytes, aio_offset, aio_rw_flags } = operation
   if (aio_lio_opcode === IOCB_CMD_FSYNC || aio_lio_opcode === IOCB_CMD_FDSYNC) {
     if (aio_buf !== 0 || aio_offset !== 0 || aio_nbytes !== 0 || aio_rw_flags !== 0) return [-EINVAL]
     const error = file.synchronize(aio_lio_opcode === IOCB_CMD_FDSYNC)
@@ -121,10 +121,10 @@ const perform = (task: Task, file: OpenFileDescription, operation: Iocb): Result
   if (typeof stat !== "number" && isDirectory(stat.mode)) return [-EINVAL]
   if (typeof vector === "number") return [vector]
   if (!file.pollable && aio_offset < 0) return [-EINVAL]
-  const refused = checkRwFlags(file, aio_rw_flags)
+  const refused = checkRwFlags(file, aio_rw_flags, !reads)
   if (refused < 0) return [refused]
   const transfer = reads ? readFile : writeFile
-  return transferFlagged(task, aio_fildes, transfer, () => vector, file.pollable ? -1 : aio_offset, aio_rw_flags)
+  return transferFlagged(task, file, transfer, vector, file.pollable ? undefined : aio_offset, aio_rw_flags)
 }
 
 /** Submits the operation whose address is `at`: 0 once it is done, or why it is not accepted. */

@@ -16,7 +16,7 @@ import {
   UTIME_OMIT
 } from "../Abi/At.ts"
 import { NO_ID } from "../Vfs/IdMap.ts"
-import { EBADF, EFAULT, EFBIG, EINVAL, ENODEV, EOPNOTSUPP, EPERM, ESPIPE } from "../Abi/Errno.ts"
+import { EBADF, EFAULT, EFBIG, EINVAL, ENODEV, EOPNOTSUPP, ESPIPE } from "../Abi/Errno.ts"
 import { S_IFIFO, S_IFMT, isRegular } from "../Abi/FileMode.ts"
 import { AT_NAMES, FALLOC_NAMES } from "../Abi/FileNames.ts"
 import { IN_MODIFY } from "../Abi/InotifyFlags.ts"
@@ -27,32 +27,34 @@ import { address, declare, dirFd, fd, flags, int, long, mode, string, type Sysca
 import type { Task } from "../Task/Task.ts"
 import { type NewTimes, changeMode, changeOwner, changeSize, changeTimes } from "../Vfs/Attributes.ts"
 import type { Location } from "../Vfs/Mount.ts"
+import { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import type { Stat } from "../Vfs/Stat.ts"
 import { fileOf } from "./Blocking.ts"
 import { whenLeasesAllow } from "./FileWatch.ts"
-import { locationTarget } from "./PathArgument.ts"
+import { fileTarget, locationTarget } from "./PathArgument.ts"
 
 const FOLLOW = { follow: true }
 const NO_FOLLOW = { follow: false }
 
-/** Without a place (a pipe) there is no inode here that could change. */
-const WITHOUT_PLACE = -EPERM
+/** The file to change: a place, or an open file that has none (a pipe). */
+type Target = Location | OpenFileDescription | number
 
-const targetOf = (task: Task, dirFdNumber: number, path: number, bits: number): Location | number => {
+const targetOf = (task: Task, dirFdNumber: number, path: number, bits: number): Target => {
   if ((bits & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) !== 0) return -EINVAL
   const options = { follow: (bits & AT_SYMLINK_NOFOLLOW) === 0, empty: (bits & AT_EMPTY_PATH) !== 0 }
-  return locationTarget(task, dirFdNumber, path, options, WITHOUT_PLACE)
+  const target = fileTarget(task, dirFdNumber, path, options)
+  return target instanceof OpenFileDescription ? (target.location() ?? target) : target
 }
 
-/** The place of an open file, not one opened O_PATH. */
-const openTarget = (task: Task, fdNumber: number): Location | number => {
+/** The file behind a descriptor, not one opened O_PATH. */
+const openTarget = (task: Task, fdNumber: number): Target => {
   const file = fileOf(task, fdNumber)
-  return file === undefined ? -EBADF : (file.location() ?? WITHOUT_PLACE)
+  return file === undefined ? -EBADF : (file.location() ?? file)
 }
 
 // ---- chmod
 
-const setMode = (task: Task, place: Location | number, permissions: number): number =>
+const setMode = (task: Task, place: Target, permissions: number): number =>
   typeof place === "number" ? place : changeMode(task, place, permissions)
 
 export const chmod = declare("chmod", [string("pathname"), mode("mode")], (task, path, permissions) =>
@@ -78,7 +80,7 @@ export const fchmodat2 = declare(
 // ---- chown
 
 /** NO_ID leaves an id; one that means nothing in the caller's user namespace is -EINVAL. */
-const setOwner = (task: Task, place: Location | number, uid: number, gid: number): number => {
+const setOwner = (task: Task, place: Target, uid: number, gid: number): number => {
   if (typeof place === "number") return place
   const { userNamespace } = task.credentials
   const [user, group] = [userNamespace.userFrom(uid), userNamespace.groupFrom(gid)]
@@ -116,7 +118,7 @@ const copyInTimes = (task: Task, address: number): TwoTimes | number => {
   return task.memory.copyIn(address, bytes) < 0 ? -EFAULT : TwoTimes.decode(bytes)
 }
 
-const setTimes = (task: Task, place: Location | number, times: NewTimes): number =>
+const setTimes = (task: Task, place: Target, times: NewTimes): number =>
   typeof place === "number" ? place : changeTimes(task.system.vfs, task, place, times)
 
 /** What one timespec of utimensat(2) means: -EINVAL for nanoseconds out of range. */
@@ -146,7 +148,7 @@ export const utimensat = declare(
     if (times === -EFAULT) return -EFAULT
     if (times === undefined) return 0 // "not even the path is checked"
     // the file is found before the times are looked at
-    let place: Location | number = -EINVAL
+    let place: Target = -EINVAL
     if (path !== 0 || dirFdNumber === AT_FDCWD) place = targetOf(task, dirFdNumber, path, bits)
     else if (bits === 0) place = openTarget(task, dirFdNumber)
     if (typeof place === "number") return place

@@ -1,20 +1,32 @@
 /**
  * System calls on descriptors as such: close(2), dup(2), fcntl(2) but for its locks (SysLock), ioctl(2).
  */
+import { CAP_SYS_RAWIO } from "../Abi/Capability.ts"
 import { EBADF, EFAULT, EINVAL, ENOTTY, EPERM, ESRCH } from "../Abi/Errno.ts"
 import { SEEK_CUR } from "../Abi/At.ts"
 import * as F from "../Abi/Fcntl.ts"
-import { S_IFMT, S_IFREG } from "../Abi/FileMode.ts"
+import { S_IFMT, S_IFREG, isDirectory, isRegular } from "../Abi/FileMode.ts"
 import { O_APPEND, O_ASYNC, O_CLOEXEC, O_DIRECT, O_NOATIME, O_NONBLOCK, O_PATH } from "../Abi/OpenFlags.ts"
 import { RLIMIT_NOFILE } from "../Abi/Resource.ts"
 import { NSIG } from "../Abi/Signal.ts"
-import { FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX, FIONREAD, IOCTL_NAMES } from "../Abi/Termios.ts"
+import {
+  FIOASYNC,
+  FIBMAP,
+  FIGETBSZ,
+  FIOCLEX,
+  FIONBIO,
+  FIONCLEX,
+  FIONREAD,
+  FIOQSIZE,
+  IOCTL_NAMES
+} from "../Abi/Termios.ts"
 import { NotificationFd } from "../Seccomp/NotificationFd.ts"
 import { declare, fd, flags, oneOf, type Result, size, type Syscall, uint, type NamedValues } from "../Task/Syscall.ts"
 import { followAsyncFlag } from "../Task/SignalDrivenIo.ts"
 import { idFor } from "../Task/PidLookup.ts"
 import type { Task } from "../Task/Task.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
+import { hasCapability } from "../Vfs/Credentials.ts"
 import { ownerOrCapable } from "../Vfs/Permission.ts"
 import { PipeDescription } from "../Vfs/Pipe.ts"
 import { fileOf } from "./Blocking.ts"
@@ -91,7 +103,9 @@ const setFlags = (task: Task, fd: number, file: OpenFileDescription, wanted: num
     if (typeof stat !== "number" && !ownerOrCapable(stat, task.credentials)) return -EPERM
   }
   const changed = file.statusFlags ^ wanted
-  file.statusFlags = (file.statusFlags & ~SETTABLE) | (wanted & SETTABLE)
+  // O_ASYNC stays as it is where it has no effect
+  const settable = file.signalsReadiness ? SETTABLE : SETTABLE & ~O_ASYNC
+  file.statusFlags = (file.statusFlags & ~settable) | (wanted & settable)
   if ((changed & O_ASYNC) !== 0) followAsyncFlag(task.system, file, fd)
   return 0
 }
@@ -246,11 +260,36 @@ const setFlagFromInt = (task: Task, file: OpenFileDescription, pointer: number, 
 
 /** FIONBIO's sibling. */
 const setAsync = (task: Task, fd: number, file: OpenFileDescription, pointer: number): number => {
-  if (!file.pollable) return -ENOTTY
   const before = file.statusFlags
   const result = setFlagFromInt(task, file, pointer, O_ASYNC)
-  if (file.statusFlags !== before) followAsyncFlag(task.system, file, fd)
+  if (file.statusFlags === before) return result
+  if (!file.signalsReadiness) {
+    file.statusFlags = before
+    return -ENOTTY
+  }
+  followAsyncFlag(task.system, file, fd)
   return result
+}
+
+/** FIGETBSZ: the block size of the filesystem that `file` is on. */
+const blockSize = (task: Task, file: OpenFileDescription, pointer: number): number => {
+  const status = file.location()?.mount.filesystem.status()
+  const size = status === undefined || typeof status === "number" ? 4096 : status.blockSize
+  return task.memory.writeU32(pointer, size)
+}
+
+/** FIOQSIZE: the bytes that are allocated to a file, directory or link. */
+const allocatedSize = (task: Task, file: OpenFileDescription, pointer: number): number => {
+  const stat = file.stat()
+  if (typeof stat === "number" || !(isRegular(stat.mode) || isDirectory(stat.mode))) return -ENOTTY
+  return task.memory.writeU64(pointer, stat.blocks * 512)
+}
+
+/** FIBMAP: no file here has blocks of a device. */
+const blockNumber = (task: Task, file: OpenFileDescription): number => {
+  const stat = file.stat()
+  if (typeof stat === "number" || !isRegular(stat.mode)) return -ENOTTY
+  return hasCapability(task.credentials, CAP_SYS_RAWIO) ? -EINVAL : -EPERM
 }
 
 /** Bytes left in a regular file, as FIONREAD reports for it. */
@@ -276,6 +315,12 @@ export const ioctl = declare(
         return setFlagFromInt(task, file, argument, O_NONBLOCK)
       case FIOASYNC:
         return setAsync(task, fdNumber, file, argument)
+      case FIGETBSZ:
+        return blockSize(task, file, argument)
+      case FIOQSIZE:
+        return allocatedSize(task, file, argument)
+      case FIBMAP:
+        return blockNumber(task, file)
       default: {
         if (file instanceof NotificationFd) return listenerRequest(task, file, request, argument)
         const result =

@@ -98,7 +98,6 @@ export const fcntlLock = (
   const range = rangeOf(file, flock)
   if (typeof range === "number") return range
   const target = file.lockTarget()
-  if (target === undefined) return -EINVAL
   const { locks } = task.fds
   const owner: object = isOfd ? file : task.fds
   const pid = isOfd ? -1 : task.threadGroup.tgid
@@ -135,7 +134,6 @@ export const flock = declare("flock", [fd("fd"), flags("operation", F.LOCK_NAMES
   const file = fileOf(task, fdNumber)
   if (file === undefined) return -EBADF
   const target = file.lockTarget()
-  if (target === undefined) return -EINVAL
   const { locks } = task.fds
   if (kind === F.LOCK_UN) {
     locks.releaseFlock(target, file)

@@ -3,7 +3,7 @@
  */
 import { EAGAIN, EBADF, EINTR, EINVAL, EOPNOTSUPP, ERESTARTSYS, ESPIPE } from "../Abi/Errno.ts"
 import { SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET } from "../Abi/At.ts"
-import { S_IFIFO, S_IFMT, isRegular } from "../Abi/FileMode.ts"
+import { S_IFIFO, S_IFMT, isDirectory, isRegular } from "../Abi/FileMode.ts"
 import {
   RWF_APPEND,
   RWF_DONTCACHE,
@@ -11,6 +11,7 @@ import {
   RWF_HIPRI,
   RWF_NAMES,
   RWF_NOAPPEND,
+  RWF_NOSIGNAL,
   RWF_NOWAIT,
   RWF_SYNC
 } from "../Abi/Fcntl.ts"
@@ -35,6 +36,7 @@ import {
 } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
+import { TmpFs } from "../Vfs/TmpFs.ts"
 import { attemptOrWait, fileOf, isNonBlocking, waitForFile, withStatusFlags, withTimeout } from "./Blocking.ts"
 import { mayRead, mayWrite, rawRead } from "./SysTerminal.ts"
 import { readInto, transferBuffer, userBuffer, userVector, type UserVector, WriteTransfer } from "./UserVector.ts"
@@ -85,19 +87,20 @@ const readTerminal = (task: Task, file: OpenFileDescription, vector: UserVector)
   })
 }
 
-/** Writes all of `vector`. Blocks unless the file is non-blocking. Restart: ERESTARTSYS if nothing was written yet. */
+/** Writes all of `vector`. `signals`: EPIPE may raise SIGPIPE. Blocks unless the file is non-blocking. Restart: ERESTARTSYS if nothing was written yet. */
 export const writeFile = (
   task: Task,
   file: OpenFileDescription,
   vector: UserVector | number,
-  offset?: number
+  offset?: number,
+  signals = file.raisesSigpipe
 ): Result => {
   if (typeof vector === "number") return vector
   if (file.tty !== undefined) {
     const refused = mayWrite(task, file)
     if (refused < 0) return refused
   }
-  const transfer = new WriteTransfer(task, file, vector, offset)
+  const transfer = new WriteTransfer(task, file, vector, offset, signals)
   const result = transfer.attempt()
   if (result !== -EAGAIN) return result
   if (isNonBlocking(file)) return transfer.settle(-EAGAIN)
@@ -109,7 +112,13 @@ export const writeFile = (
   })
 }
 
-type Transfer = (task: Task, file: OpenFileDescription, vector: UserVector | number, offset?: number) => Result
+type Transfer = (
+  task: Task,
+  file: OpenFileDescription,
+  vector: UserVector | number,
+  offset?: number,
+  signals?: boolean
+) => Result
 
 /** Finds the file open for reading (`transfer` is `readFile`) or writing. */
 const transferAt = (
@@ -117,14 +126,23 @@ const transferAt = (
   fdNumber: number,
   transfer: Transfer,
   vector: () => UserVector | number,
-  offset?: number
+  offset?: number,
+  flagBits = 0
 ): Result => {
-  if (offset !== undefined && (offset < 0 || offset >= 2 ** 63)) return -EINVAL
+  if (offset !== undefined && offset < 0) return -EINVAL
   const file = fileOf(task, fdNumber)
   if (file === undefined) return -EBADF
   if (offset !== undefined && file.seek(0, SEEK_CUR) === -ESPIPE) return -ESPIPE
   if (transfer === readFile ? !file.readable : !file.writable) return -EBADF
-  return transfer(task, file, vector(), offset)
+  if (offset !== undefined && offset >= 2 ** 63) return -EINVAL
+  const pieces = vector()
+  if (typeof pieces !== "number" && pieces.length === 0 && pieces.isVector) {
+    const seen = file.facing(task)
+    return (transfer === readFile ? seen.canRead : seen.canWrite) ? 0 : -EINVAL
+  }
+  return flagBits === 0
+    ? transfer(task, file, pieces, offset)
+    : transferFlagged(task, file, transfer, pieces, offset, flagBits)
 }
 
 export const read = declare("read", [fd("fd"), bufferOut("buf"), size("count")], (task, fdNumber, buf, count) =>
@@ -168,31 +186,39 @@ export const pwritev = declare("pwritev", POSITION, (task, fdNumber, iov, count,
   transferAt(task, fdNumber, writeFile, () => userVector(task.memory, iov, count), offset)
 )
 
-/** Of regular files only, as the filesystems on disks have them. */
-const RWF_KNOWN = RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND | RWF_NOAPPEND | RWF_DONTCACHE
+const RWF_KNOWN =
+  RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND | RWF_NOAPPEND | RWF_DONTCACHE | RWF_NOSIGNAL
 
-/** What `flags` of preadv2(2) ask for, once, in terms of status flags; or -errno. */
-export const checkRwFlags = (file: OpenFileDescription, flagBits: number): number => {
-  if ((flagBits & ~RWF_KNOWN) !== 0) return -EOPNOTSUPP
-  if ((flagBits & RWF_APPEND) !== 0 && (flagBits & RWF_NOAPPEND) !== 0) return -EINVAL
-  if ((flagBits & RWF_DONTCACHE) !== 0 && file.pollable) return -EOPNOTSUPP
-  return (flagBits & RWF_NOWAIT) !== 0 && file.tty !== undefined ? -EOPNOTSUPP : 0
+/** What a disk's filesystem can do and tmpfs can't: never wait for the disk, drop what was read from the cache. */
+const isOnDisk = (file: OpenFileDescription): boolean => {
+  const place = file.location()
+  return place !== undefined && isRegular(place.dentry.inode!.mode) && !(place.mount.filesystem instanceof TmpFs)
 }
 
-/** preadv2(2), pwritev2(2), io_submit(2). An offset of -1 is the file's own. */
+/** Whether `file` can do what `flagBits` of preadv2(2) or pwritev2(2) (`writes`) ask for: 0 or -errno. */
+export const checkRwFlags = (file: OpenFileDescription, flagBits: number, writes: boolean): number => {
+  if ((flagBits & ~RWF_KNOWN) !== 0) return -EOPNOTSUPP
+  if ((flagBits & RWF_APPEND) !== 0 && (flagBits & RWF_NOAPPEND) !== 0) return -EINVAL
+  if ((flagBits & RWF_DONTCACHE) !== 0 && !isOnDisk(file)) return -EOPNOTSUPP
+  if ((flagBits & RWF_NOWAIT) === 0) return 0
+  const place = file.location()
+  const isFile = place !== undefined && isRegular(place.dentry.inode!.mode)
+  return file.tty !== undefined || (isFile && (writes || !isOnDisk(file))) ? -EOPNOTSUPP : 0
+}
+
+/** What preadv2(2), pwritev2(2) and io_submit(2) do with flags. */
 export const transferFlagged = (
   task: Task,
-  fdNumber: number,
+  file: OpenFileDescription,
   transfer: Transfer,
-  vector: () => UserVector | number,
-  offset: number,
+  vector: UserVector | number,
+  offset: number | undefined,
   flagBits: number
 ): Result => {
-  const file = fileOf(task, fdNumber)
-  if (file === undefined) return -EBADF
-  const operation = () => transferAt(task, fdNumber, transfer, vector, offset === -1 ? undefined : offset)
-  const refused = checkRwFlags(file, flagBits)
+  const refused = checkRwFlags(file, flagBits, transfer === writeFile)
   if (refused < 0) return refused
+  const signals = file.raisesSigpipe && (flagBits & RWF_NOSIGNAL) === 0
+  const operation = () => transfer(task, file, vector, offset, signals)
   if ((flagBits & (RWF_NOWAIT | RWF_APPEND | RWF_NOAPPEND)) === 0) return operation()
   const nowait = (flagBits & RWF_NOWAIT) !== 0
   // what may wait is no file with an end to append to
@@ -201,11 +227,14 @@ export const transferFlagged = (
   return withStatusFlags(file, set, (flagBits & RWF_NOAPPEND) !== 0 ? O_APPEND : 0, operation)
 }
 
+/** An offset of -1 is the file's own. */
+const ownOrGiven = (offset: number): number | undefined => (offset === -1 ? undefined : offset)
+
 export const preadv2 = declare(
   "preadv2",
   [...POSITION, flags("flags", RWF_NAMES)],
   (task, fdNumber, iov, count, offset, _high, flagBits) =>
-    transferFlagged(task, fdNumber, readFile, () => userVector(task.memory, iov, count), offset, flagBits)
+    transferAt(task, fdNumber, readFile, () => userVector(task.memory, iov, count), ownOrGiven(offset), flagBits)
 )
 
 export const pwritev2 = declare(
@@ -213,7 +242,7 @@ export const pwritev2 = declare(
   [...POSITION, flags("flags", RWF_NAMES)],
   (task, fdNumber, iov, count, offset, _high, flagBits) => {
     const vector = () => userVector(task.memory, iov, count)
-    const result = transferFlagged(task, fdNumber, writeFile, vector, offset, flagBits)
+    const result = transferAt(task, fdNumber, writeFile, vector, ownOrGiven(offset), flagBits)
     if ((flagBits & (RWF_DSYNC | RWF_SYNC)) !== 0 && typeof result === "number" && result > 0) {
       const error = fileOf(task, fdNumber)?.synchronize((flagBits & RWF_SYNC) === 0) ?? 0
       if (error < 0 && error !== -EINVAL) return error
@@ -246,9 +275,12 @@ export const sync_file_range = declare(
   (task, fdNumber, offset, count, flagBits) => {
     const file = fileOf(task, fdNumber)
     if (file === undefined) return -EBADF
-    if ((flagBits & ~7) !== 0 || offset < 0 || count < 0) return -EINVAL
-    if (file.seek(0, SEEK_CUR) === -ESPIPE) return -ESPIPE
-    return file.synchronize(true)
+    if ((flagBits & ~7) !== 0 || offset < 0 || count < 0 || offset + count >= 2 ** 63) return -EINVAL
+    const stat = file.stat()
+    if (typeof stat === "number") return stat
+    if (!isRegular(stat.mode) && !isDirectory(stat.mode)) return -ESPIPE
+    const error = file.synchronize(true)
+    return error === -EINVAL ? 0 : error
   }
 )
 

@@ -14,7 +14,6 @@ import {
   EPROTONOSUPPORT,
   ESOCKTNOSUPPORT
 } from "../Abi/Errno.ts"
-import { S_IFSOCK } from "../Abi/FileMode.ts"
 import { READABLE, WRITABLE } from "../Abi/Poll.ts"
 import {
   AF_NAMES,
@@ -114,7 +113,7 @@ const bindTo = (task: Task, file: UnixSocket, name: Uint8Array): number => {
     // Linux makes the file first and looks at the socket then.
     return typeof vfs.walk(task, cwd, path, { follow: false }) === "number" ? -EINVAL : -EADDRINUSE
   }
-  const error = Names.mknod(vfs, task, cwd, path, S_IFSOCK | 0o777, 0)
+  const error = Names.mknod(vfs, task, cwd, path, file.stat().mode, 0)
   if (error < 0) return error === -EEXIST ? -EADDRINUSE : error
   const found = vfs.walk(task, cwd, path, { follow: false })
   if (typeof found === "number") return found

@@ -44,7 +44,7 @@ import { Location, type Mount } from "../Vfs/Mount.ts"
 import { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import { mayAccess } from "../Vfs/Permission.ts"
 import type { FileTime, Stat } from "../Vfs/Stat.ts"
-import { fileTarget, locationTarget } from "./PathArgument.ts"
+import { fileTarget, locationTarget, pathAt } from "./PathArgument.ts"
 
 /** Attributes of what a call named, or -errno. */
 const statOf = (target: Location | OpenFileDescription | number): Stat | number => {
@@ -203,7 +203,7 @@ const readlinkOf = (task: Task, dirFdNumber: number, path: number, buffer: numbe
   if (typeof place === "number") return place
   const inode = place.dentry.inode!
   // "EINVAL The named file is not a symbolic link"; through an empty path ENOENT, as it is no path then
-  if (!isSymlink(inode.mode)) return -EINVAL
+  if (!isSymlink(inode.mode)) return pathAt(task, path) === "" ? -ENOENT : -EINVAL
   const text = inode.readlink(task)
   if (typeof text === "number") return text
   return task.memory.copyOut(buffer, Buffer.from(text.slice(0, length), "latin1")) || Math.min(text.length, length)

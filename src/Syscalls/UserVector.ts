@@ -35,9 +35,12 @@ export class UserVector {
   readonly segments: ReadonlyArray<Segment>
   /** Total bytes. */
   readonly length: number
+  /** Given as an array of iovecs: a transfer of nothing never reaches the file. */
+  readonly isVector: boolean
 
-  constructor(memory: UserMemory, segments: ReadonlyArray<Segment>, length: number) {
+  constructor(memory: UserMemory, segments: ReadonlyArray<Segment>, length: number, isVector = false) {
     this.#memory = memory
+    this.isVector = isVector
     this.segments = segments
     this.length = length
   }
@@ -106,7 +109,7 @@ export const userVector = (
     segments.push({ address: base, length })
     total += length
   }
-  return new UserVector(of, segments, total)
+  return new UserVector(of, segments, total, true)
 }
 
 /**
@@ -200,7 +203,9 @@ export class WriteTransfer {
   /** Streams take whole pages or nothing of a buffer whose end is bad, as Linux copies a page at a time. */
   #copyIn(chunk: Uint8Array): number {
     const copied = this.#vector.copyIn(this.#done, chunk)
-    if (copied < 0 || copied === chunk.length || !this.#file.isStream) return copied
+    if (copied < 0 || copied === chunk.length) return copied
+    if (this.#file.isMessage) return -EFAULT
+    if (!this.#file.isStream) return copied
     const whole = copied - (copied % PAGE_SIZE)
     return whole === 0 ? -EFAULT : whole
   }

@@ -2,6 +2,7 @@
  * pidfd_open(2): a process as a file. It stays this process's, whoever gets its number later, and becomes readable when
  * the process ends.
  */
+import { ESPIPE } from "../Abi/Errno.ts"
 import { O_EXCL } from "../Abi/OpenFlags.ts"
 import { POLLHUP, POLLIN, POLLRDNORM } from "../Abi/Poll.ts"
 import { AnonymousFile } from "../Vfs/AnonymousFile.ts"
@@ -23,6 +24,14 @@ export class PidFd extends AnonymousFile {
     super("pidfd", stat, statusFlags, group === subject ? group.ended : group.taskExits)
     this.group = group
     this.thread = subject instanceof ThreadGroup ? undefined : subject
+  }
+
+  override lockTarget(): object {
+    return this.thread ?? this.group
+  }
+
+  override seek(_offset: number, _whence: number): number {
+    return -ESPIPE
   }
 
   override details(): string {

@@ -7,6 +7,9 @@ import type { WaitQueue } from "../Sync/WaitQueue.ts"
 import { OpenFileDescription } from "./OpenFileDescription.ts"
 import type { Stat } from "./Stat.ts"
 
+/** What locks on all of them are held on: they share one inode. Each sandbox has its own table of locks. */
+const ANONYMOUS_INODE = Object.freeze({})
+
 export abstract class AnonymousFile extends OpenFileDescription {
   readonly #stat: Stat
   readonly #kind: string
@@ -28,6 +31,10 @@ export abstract class AnonymousFile extends OpenFileDescription {
 
   override describe(): string {
     return `anon_inode:[${this.#kind}]`
+  }
+
+  override lockTarget(): object {
+    return ANONYMOUS_INODE
   }
 
   /** Accepted and without effect, as in Linux. */

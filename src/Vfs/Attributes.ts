@@ -8,57 +8,67 @@ import { S_ISGID, S_ISUID, isDirectory, isRegular, isSpecial, isSymlink } from "
 import { IN_ACCESS, IN_ATTRIB, IN_MODIFY } from "../Abi/InotifyFlags.ts"
 import { NO_ID } from "./IdMap.ts"
 import { type Credentials, hasCapabilityOver, inGroup } from "./Credentials.ts"
-import type { Dentry } from "./Dentry.ts"
-import type { AttributeChanges, Caller, Inode } from "./Inode.ts"
+import type { AttributeChanges, Caller } from "./Inode.ts"
 import type { Location } from "./Mount.ts"
 import { changedAttributes } from "./Notifications.ts"
-import { mayAccess, ownerOrCapable } from "./Permission.ts"
+import { OpenFileDescription } from "./OpenFileDescription.ts"
+import { mayAccess, ownerOrCapable, type Protected } from "./Permission.ts"
 import type { FileTime } from "./Stat.ts"
 import type { Vfs } from "./Vfs.ts"
 
+/** What has attributes that can change: a place in the tree, or an open file without one (a pipe, a socket). */
+type Subject = Location | OpenFileDescription
+
+/** The attributes that decide who may change them: -EROFS where nobody may. */
+const attributesOf = (subject: Subject): Protected | number => {
+  if (subject instanceof OpenFileDescription) return subject.stat()
+  return subject.mount.refusesWrites ? -EROFS : subject.dentry.inode!
+}
+
 /** Makes the changes, and tells who watches. */
-const set = (dentry: Dentry, changes: AttributeChanges, event: number): number => {
-  const error = dentry.inode!.setAttributes(changes)
-  if (error === 0) changedAttributes(dentry, event)
+const set = (subject: Subject, changes: AttributeChanges, event: number): number => {
+  if (subject instanceof OpenFileDescription) return subject.setAttributes(changes)
+  const error = subject.dentry.inode!.setAttributes(changes)
+  if (error === 0) changedAttributes(subject.dentry, event)
   return error
 }
 
-/** chmod(2) of what is at `location`. */
-export const changeMode = (caller: Caller, location: Location, mode: number): number => {
-  if (location.mount.refusesWrites) return -EROFS
-  const inode = location.dentry.inode!
+/** chmod(2). */
+export const changeMode = (caller: Caller, subject: Subject, mode: number): number => {
+  const now = attributesOf(subject)
+  if (typeof now === "number") return now
   const { credentials } = caller
-  if (isSymlink(inode.mode)) return -EOPNOTSUPP
-  if (!ownerOrCapable(inode, credentials)) return -EPERM
+  if (isSymlink(now.mode)) return -EOPNOTSUPP
+  if (!ownerOrCapable(now, credentials)) return -EPERM
   let wanted = mode & 0o7777
   // a set-group-id file of a group one is not in would lend that group
-  if (!inGroup(credentials, inode.gid) && !hasCapabilityOver(credentials, inode, CAP_FSETID)) wanted &= ~S_ISGID
-  return set(location.dentry, { mode: wanted }, IN_ATTRIB)
+  if (!inGroup(credentials, now.gid) && !hasCapabilityOver(credentials, now, CAP_FSETID)) wanted &= ~S_ISGID
+  return set(subject, { mode: wanted }, IN_ATTRIB)
 }
 
 /** chown(2); 0xffffffff leaves an id. */
-export const changeOwner = (caller: Caller, location: Location, uid: number, gid: number): number => {
-  if (location.mount.refusesWrites) return -EROFS
-  const inode = location.dentry.inode!
+export const changeOwner = (caller: Caller, subject: Subject, uid: number, gid: number): number => {
+  const now = attributesOf(subject)
+  if (typeof now === "number") return now
   const { credentials } = caller
   const newUid = uid === NO_ID ? undefined : uid
   const newGid = gid === NO_ID ? undefined : gid
-  const isOwner = inode.uid === credentials.fsuid
-  const privileged = hasCapabilityOver(credentials, inode, CAP_CHOWN)
-  if (newUid !== undefined && !privileged && !(isOwner && newUid === inode.uid)) return -EPERM
+  const isOwner = now.uid === credentials.fsuid
+  const privileged = hasCapabilityOver(credentials, now, CAP_CHOWN)
+  if (newUid !== undefined && !privileged && !(isOwner && newUid === now.uid)) return -EPERM
   if (newGid !== undefined && !privileged) {
-    if (!isOwner || (newGid !== inode.gid && !inGroup(credentials, newGid))) return -EPERM
+    if (!isOwner || (newGid !== now.gid && !inGroup(credentials, newGid))) return -EPERM
   }
   const changes: { -readonly [K in keyof AttributeChanges]: AttributeChanges[K] } = {}
   if (newUid !== undefined) changes.uid = newUid
   if (newGid !== undefined) changes.gid = newGid
-  const mode = modeAfterChown(inode, credentials)
-  if (mode !== inode.mode) changes.mode = mode & 0o7777
-  return set(location.dentry, changes, IN_ATTRIB)
+  const mode = modeAfterChown(now, credentials)
+  if (mode !== now.mode) changes.mode = mode & 0o7777
+  return set(subject, changes, IN_ATTRIB)
 }
 
 /** "When the owner or group of an executable file is changed …, the S_ISUID and S_ISGID mode bits are cleared." */
-const modeAfterChown = (inode: Inode, credentials: Credentials): number => {
+const modeAfterChown = (inode: Protected, credentials: Credentials): number => {
   const { mode } = inode
   if (isDirectory(mode)) return mode
   let after = mode & ~S_ISUID
@@ -74,14 +84,14 @@ export interface NewTimes {
 }
 
 /** utimensat(2). */
-export const changeTimes = (vfs: Vfs, caller: Caller, location: Location, times: NewTimes): number => {
+export const changeTimes = (vfs: Vfs, caller: Caller, subject: Subject, times: NewTimes): number => {
   const { atime, mtime } = times
-  if (location.mount.refusesWrites) return -EROFS
-  const inode = location.dentry.inode!
-  if (!ownerOrCapable(inode, caller.credentials)) {
+  const before = attributesOf(subject)
+  if (typeof before === "number") return before
+  if (!ownerOrCapable(before, caller.credentials)) {
     // "now" for both is a mere touch, which whoever may write may do
     if (atime !== "Now" || mtime !== "Now") return -EPERM
-    const denied = mayAccess(inode, W_OK, caller.credentials)
+    const denied = mayAccess(before, W_OK, caller.credentials)
     if (denied < 0) return denied
   }
   const now = vfs.clock()
@@ -90,7 +100,7 @@ export const changeTimes = (vfs: Vfs, caller: Caller, location: Location, times:
   if (mtime !== undefined) changes.mtime = mtime === "Now" ? now : mtime
   // one time alone looks like the access or the write that changes it
   const event = mtime === undefined ? IN_ACCESS : atime === undefined ? IN_MODIFY : IN_ATTRIB
-  return set(location.dentry, changes, event)
+  return set(subject, changes, event)
 }
 
 /** truncate(2). */

@@ -2,7 +2,7 @@
  * The character devices of mem(4), null(4) and random(4): they have content, or swallow it, without any hardware.
  */
 import { closeSync, openSync } from "node:fs"
-import { EFAULT, ENODEV, ENOSPC } from "../Abi/Errno.ts"
+import { EFAULT, EINVAL, ENODEV, ENOSPC } from "../Abi/Errno.ts"
 import { READABLE, WRITABLE } from "../Abi/Poll.ts"
 import type { UserMemory } from "../Memory/UserMemory.ts"
 import type { WaitQueue } from "../Sync/WaitQueue.ts"
@@ -117,6 +117,10 @@ export class RandomDevice extends DeviceDescription {
     return this.#pollable
   }
 
+  override get signalsReadiness(): boolean {
+    return true
+  }
+
   override read(into: Uint8Array): number {
     this.#entropy.fill(into)
     return into.length
@@ -143,7 +147,7 @@ export class RandomDevice extends DeviceDescription {
   }
 
   override ioctl(request: number, argument: number, memory: UserMemory): number {
-    if (request !== RNDGETENTCNT) return super.ioctl(request, argument, memory)
+    if (request !== RNDGETENTCNT) return -EINVAL
     return memory.writeU32(argument, POOL_BITS) < 0 ? -EFAULT : 0
   }
 }

@@ -1,6 +1,7 @@
 /**
  * An open directory: getdents64(2) over what the inode lists. Offsets 0 and 1 are "." and "..".
  */
+import { MAX_FILE_SIZE } from "./RegularFile.ts"
 import { direntType } from "../Abi/FileMode.ts"
 import { EINVAL, EISDIR, ENOENT } from "../Abi/Errno.ts"
 import { SEEK_CUR, SEEK_SET } from "../Abi/At.ts"
@@ -68,7 +69,7 @@ export class DirectoryFile extends OpenFileDescription {
   override seek(offset: number, whence: number): number {
     if (whence === SEEK_CUR) offset += this.#offset
     else if (whence !== SEEK_SET) return -EINVAL
-    if (offset < 0) return -EINVAL
+    if (offset < 0 || offset > MAX_FILE_SIZE) return -EINVAL
     if (offset !== this.#offset || offset === 0) {
       this.#offset = offset
       this.#pass = undefined

@@ -111,6 +111,11 @@ export class EpollDescription extends AnonymousFile {
     return text
   }
 
+  /** A request that it doesn't know is not the wrong kind of file to it. */
+  override ioctl(): number {
+    return -EINVAL
+  }
+
   override readiness(): number {
     for (const registration of this.#ready) {
       if (registration.found !== 0) return READABLE

@@ -100,8 +100,7 @@ export class FdTable {
 
   #letGo(file: OpenFileDescription): void {
     if (this.locks.isOwner(this)) {
-      const target = file.lockTarget()
-      if (target !== undefined) this.locks.releaseRecords(target, this)
+      this.locks.releaseRecords(file.lockTarget(), this)
     }
     file.onDescriptorClosed(this)
     file.release()

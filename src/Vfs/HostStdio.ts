@@ -285,10 +285,6 @@ export class HostStdio extends OpenFileDescription {
     return this.#type === S_IFREG ? { fd: this.#fd, offset: 0 } : super.mappable()
   }
 
-  override lockTarget(): object | undefined {
-    return this.#type === S_IFREG ? this : undefined
-  }
-
   override ioctl(request: number, argument: number, memory: UserMemory): number {
     if (request === T.FIONREAD && this.#access !== "file") {
       return this.#hostRequest(T.FIONREAD, { size: 4, when: "out" }, argument, memory)

@@ -95,7 +95,7 @@ export const mknod = (vfs: Vfs, caller: Caller, start: Location, path: string, m
   const device = type === S_IFBLK || (type === S_IFCHR && rdev !== 0)
   if (device && !hasCapability(caller.credentials, CAP_MKNOD)) return -EPERM
   const directory = free.walk.at.dentry.inode!
-  const node = newNode(caller, directory, (type === 0 ? S_IFREG : type) | (mode & 0o7777), rdev)
+  const node = newNode(caller, directory, (type === 0 ? S_IFREG : type) | (mode & 0o7777), device ? rdev : 0)
   return appear(free, directory.create(free.walk.last, node))
 }
 

@@ -6,14 +6,14 @@
  * syscall layer waits on `waiters` until `readiness()` changes. Buffers belong to the kernel; guest memory is copied by
  * the syscall layer.
  */
-import { EINVAL, ENODEV, ENOTDIR, ENOTTY, ENXIO, ESPIPE } from "../Abi/Errno.ts"
+import { EINVAL, ENODEV, ENOTDIR, ENOTTY, ENXIO, EOPNOTSUPP, ESPIPE } from "../Abi/Errno.ts"
 import { IN_CLOSE_NOWRITE, IN_CLOSE_WRITE, IN_OPEN } from "../Abi/InotifyFlags.ts"
 import { isRegular } from "../Abi/FileMode.ts"
 import { O_ACCMODE, O_PATH, O_RDONLY, O_RDWR, O_WRONLY } from "../Abi/OpenFlags.ts"
 import type { KernelTermios } from "../Abi/Termios.ts"
 import type { UserMemory } from "../Memory/UserMemory.ts"
 import { WaitQueue } from "../Sync/WaitQueue.ts"
-import type { OpenRequest } from "./Inode.ts"
+import type { AttributeChanges, OpenRequest } from "./Inode.ts"
 import type { Location } from "./Mount.ts"
 import { endIfUnused, happenedToFile } from "./Notifications.ts"
 import type { Stat } from "./Stat.ts"
@@ -102,6 +102,15 @@ export abstract class OpenFileDescription {
     return -EINVAL
   }
 
+  /** Whether there is a read(2) of such files at all. */
+  get canRead(): boolean {
+    return this.read !== OpenFileDescription.prototype.read
+  }
+
+  get canWrite(): boolean {
+    return this.write !== OpenFileDescription.prototype.write
+  }
+
   /** pread(2). -ESPIPE for what has no offsets. */
   readAt(_into: Uint8Array, _offset: number): number {
     return -ESPIPE
@@ -137,6 +146,11 @@ export abstract class OpenFileDescription {
    * whose end is bad. Pipes, terminals, stream sockets.
    */
   get isStream(): boolean {
+    return false
+  }
+
+  /** A write is one message, sent whole or not at all. */
+  get isMessage(): boolean {
     return false
   }
 
@@ -222,9 +236,14 @@ export abstract class OpenFileDescription {
     return length
   }
 
-  /** The object on which flock(2) and fcntl(2) locks are held (the inode), or undefined where locks mean nothing. */
-  lockTarget(): object | undefined {
-    return undefined
+  /** The object on which flock(2) and fcntl(2) locks are held: the inode, or what stands for one. */
+  lockTarget(): object {
+    return this
+  }
+
+  /** fchmod(2), fchown(2) and futimens(3) of a file without a place: 0 or -errno. */
+  setAttributes(_changes: AttributeChanges): number {
+    return -EOPNOTSUPP
   }
 
   /** open(2) of what is at `place` has succeeded: whoever watches the file is told so, and of the last close. */

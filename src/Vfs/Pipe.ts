@@ -13,7 +13,8 @@ import type { UserMemory } from "../Memory/UserMemory.ts"
 import { WaitQueue } from "../Sync/WaitQueue.ts"
 import type { Location } from "./Mount.ts"
 import { OpenFileDescription } from "./OpenFileDescription.ts"
-import type { Stat } from "./Stat.ts"
+import type { AttributeChanges } from "./Inode.ts"
+import { changedStat, type Stat } from "./Stat.ts"
 
 const PAGE_SIZE = 4096
 const DEFAULT_SLOTS = 16
@@ -237,6 +238,8 @@ export class Pipe {
 /** How an open pipe end looks from outside: an anonymous pipe, or the FIFO it was opened through. */
 export interface PipeIdentity {
   readonly stat: () => Stat | number
+  /** Of an anonymous pipe: a FIFO's are its inode's. */
+  readonly setAttributes?: (changes: AttributeChanges) => void
   readonly describe: () => string
   /** Undefined for an anonymous pipe. */
   readonly location: Location | undefined
@@ -264,8 +267,16 @@ export class PipeDescription extends OpenFileDescription {
   /** Both ends of a new anonymous pipe, pipe2(2); `statusFlags` of O_NONBLOCK and O_DIRECT. */
   static pair(stat: Stat, statusFlags: number): { readonly reader: PipeDescription; readonly writer: PipeDescription } {
     const pipe = new Pipe()
-    const describe = () => `pipe:[${stat.ino}]`
-    const identity = { stat: () => stat, describe, location: undefined, lockTarget: pipe }
+    let attributes = stat
+    const identity: PipeIdentity = {
+      stat: () => attributes,
+      setAttributes: (changes) => {
+        attributes = changedStat(attributes, changes)
+      },
+      describe: () => `pipe:[${stat.ino}]`,
+      location: undefined,
+      lockTarget: pipe
+    }
     const end = (access: number) => new PipeDescription(pipe, access | statusFlags, identity)
     return { reader: end(O_RDONLY), writer: end(O_WRONLY) }
   }
@@ -284,6 +295,11 @@ export class PipeDescription extends OpenFileDescription {
 
   override stat(): Stat | number {
     return this.#identity.stat()
+  }
+
+  override setAttributes(changes: AttributeChanges): number {
+    this.#identity.setAttributes?.(changes)
+    return 0
   }
 
   override describe(): string {

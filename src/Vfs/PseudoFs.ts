@@ -4,6 +4,7 @@
  *
  * Nothing here can be created, removed or renamed by a guest; the kernel fills the tree.
  */
+import { MAX_FILE_SIZE } from "./RegularFile.ts"
 import { S_IFDIR, S_IFLNK, S_IFREG, direntType, isDirectory } from "../Abi/FileMode.ts"
 import { EINVAL, ENOENT } from "../Abi/Errno.ts"
 import { SEEK_CUR, SEEK_SET } from "../Abi/At.ts"
@@ -335,7 +336,7 @@ class GeneratedFileDescription extends OpenFileDescription {
   override seek(offset: number, whence: number): number {
     if (whence === SEEK_CUR) offset += this.#offset
     else if (whence !== SEEK_SET) return -EINVAL
-    if (offset < 0) return -EINVAL
+    if (offset < 0 || offset > MAX_FILE_SIZE) return -EINVAL
     this.#offset = offset
     return offset
   }

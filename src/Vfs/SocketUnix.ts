@@ -37,7 +37,8 @@ import {
 } from "./SocketMessage.ts"
 import { AbstractNames } from "./SocketNames.ts"
 import { UrgentData } from "./SocketUrgent.ts"
-import type { Stat } from "./Stat.ts"
+import type { AttributeChanges } from "./Inode.ts"
+import { changedStat, type Stat } from "./Stat.ts"
 
 /** net.core.wmem_default. */
 const DEFAULT_BUFFER = 212_992
@@ -49,7 +50,7 @@ export type SocketState = "Unconnected" | "Listening" | "Connected"
 export class UnixSocket extends OpenFileDescription {
   /** SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET. */
   readonly type: number
-  readonly #stat: Stat
+  #stat: Stat
   readonly #inFlight: InFlight
   /** Of its maker: what goes with a plain write(2). */
   readonly credentials: Ucred
@@ -145,6 +146,15 @@ export class UnixSocket extends OpenFileDescription {
 
   override get isStream(): boolean {
     return this.type === SOCK_STREAM
+  }
+
+  override get isMessage(): boolean {
+    return this.#isPacket
+  }
+
+  override setAttributes(changes: AttributeChanges): number {
+    this.#stat = changedStat(this.#stat, changes)
+    return 0
   }
 
   override get raisesSigpipe(): boolean {
@@ -411,7 +421,7 @@ export class UnixSocket extends OpenFileDescription {
   }
 
   override read(into: Uint8Array): number {
-    if (into.length === 0 && this.type === SOCK_STREAM) return 0
+    if (into.length === 0) return 0
     const received = this.receive(into, false)
     if (typeof received === "number") return received
     for (const file of received.rights) file.release()

@@ -9,6 +9,13 @@ export interface FileTime {
   readonly nanoseconds: number
 }
 
+/** `stat` after fchmod(2), fchown(2) or futimens(3). */
+export const changedStat = (stat: Stat, changes: { readonly mode?: number } & Partial<Omit<Stat, "mode">>): Stat => ({
+  ...stat,
+  ...changes,
+  mode: changes.mode === undefined ? stat.mode : (stat.mode & ~0o7777) | changes.mode
+})
+
 export interface Stat {
   /** Device number of the filesystem, as makedev(3) packs it. */
   readonly dev: number

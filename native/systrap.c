@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -59,14 +60,35 @@ EXPORT void sentry_systrap_wake(uint64_t address)
 	syscall(SYS_futex, address, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
+/* How long the sentry wants to run at a time where guests do, ns: whoever wants less has its turn sooner. */
+#define SENTRY_SLICE 100000
+
+/* Sets the calling thread's slice; 0: the host's own. Hosts before Linux 6.12 take no notice. */
+static void set_slice(uint64_t nanos)
+{
+	struct {
+		uint32_t size, policy;
+		uint64_t flags;
+		int32_t nice;
+		uint32_t priority;
+		uint64_t runtime, deadline, period;
+	} attr = {.size = sizeof attr}; /* struct sched_attr, whose header the C library's does not go with */
+
+	if (syscall(SYS_sched_getattr, 0, &attr, sizeof attr, 0) < 0)
+		return;
+	attr.runtime = nanos;
+	syscall(SYS_sched_setattr, 0, &attr, 0);
+}
+
 /*
  * Keeps the calling thread, which runs JavaScript, off the CPU of the guests, whose wake-ups would bring it there, where
- * either would wait awake for the other. False if it has no other. `back` lets it return.
+ * either would wait awake for the other. False if it has no other. `back` lets it return, where it shares with guests.
  */
 EXPORT int sentry_systrap_part(int cpu, int back)
 {
 	cpu_set_t allowed;
 
+	set_slice(back ? SENTRY_SLICE : 0);
 	if (cpu < 0 || sched_getaffinity(0, sizeof allowed, &allowed) < 0)
 		return 0;
 	if (back)
@@ -74,6 +96,20 @@ EXPORT int sentry_systrap_part(int cpu, int back)
 	else
 		CPU_CLR(cpu, &allowed);
 	return CPU_COUNT(&allowed) > 0 && sched_setaffinity(0, sizeof allowed, &allowed) == 0;
+}
+
+/* Lets a guest thread run on `cpu` alone or, `everywhere`, wherever the calling thread may and there. For speed only: a refusal does no harm. */
+EXPORT void sentry_systrap_place(int pid, int tid, int cpu, int everywhere)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	if (everywhere && sched_getaffinity(0, sizeof set, &set) < 0)
+		return;
+	CPU_SET(cpu, &set);
+	/* a guest can end its thread by itself, and then the number may be another's */
+	if (syscall(SYS_tgkill, pid, tid, 0) == 0)
+		sched_setaffinity(tid, sizeof set, &set);
 }
 
 /* A clone of the service thread becomes the guest thread of the slot at `b->address` in its address space: strictly

@@ -78,6 +78,7 @@
 
 /* In the order page, which guests can only read: what the sentry tells all guest threads. */
 #define SYSTRAP_NOTICE (STUB_ORDERS + 0xf00)
+#define SYSTRAP_HURRY 19 /* a look for the answer counts for so many more while somebody else wants the CPU */
 
 #ifndef __ASSEMBLER__
 #include <stddef.h>

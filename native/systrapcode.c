@@ -67,18 +67,22 @@ long systrap_call(long nr, long a, long b, long c, long d);
 
 /*
  * Waits for our turn: awake at first, because a CPU that has nothing to do takes long to wake, and because the answer
- * often comes soon; unless somebody else wants to run here. Until the sentry has seen our event it counts us, too.
+ * often comes soon. If somebody else wants to run here, only for as long as an answer that comes at once takes, and not
+ * when the sentry has seen our event and has not answered. Until it has seen it, it counts us, too.
  */
 static void await_turn(struct systrap_slot *s)
 {
 	uint32_t state;
 
-	for (uint32_t left = atomic_load_explicit(&NOTICE->spin, memory_order_relaxed); left > 0; left--) {
+	for (int64_t left = atomic_load_explicit(&NOTICE->spin, memory_order_relaxed); left > 0; left--) {
 		state = atomic_load_explicit(&s->state, memory_order_acquire);
 		if (state == SYSTRAP_RUN)
 			return;
-		if (atomic_load_explicit(&NOTICE->wanted, memory_order_relaxed) > (state == SYSTRAP_EVENT))
-			break;
+		if (atomic_load_explicit(&NOTICE->wanted, memory_order_relaxed) > (state == SYSTRAP_EVENT)) {
+			if (state != SYSTRAP_EVENT)
+				break;
+			left -= SYSTRAP_HURRY;
+		}
 		__builtin_ia32_pause();
 	}
 	atomic_store(&s->sleeping, 1); /* seq_cst, before state is read; the sentry does the reverse */

@@ -249,10 +249,13 @@ systrap_fast_published:
 	jz 5f
 	and $1, %eax				/* SYSTRAP_EVENT: we are counted ourselves */
 	cmp %eax, 8(%r8)			/* "wanted" */
-	ja 4f
-	pause
+	jbe 10f
+	test %eax, %eax
+	jz 4f
+	sub $SYSTRAP_HURRY, %ecx
+10:	pause
 	dec %ecx
-	jnz 3b
+	jg 3b
 4:	mov $1, %eax
 	xchg %eax, 220(%r11)			/* before the state is read; the sentry does the reverse */
 	lea 7f(%rip), %r15

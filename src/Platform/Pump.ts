@@ -24,6 +24,8 @@ export interface EventSource {
   readonly busy: () => boolean
   /** True while an answer is due within some tens of µs, which is worth waiting for awake whatever the past says. */
   readonly prompt?: () => boolean
+  /** True while guests want every CPU, ours too: waiting awake would keep one from running. */
+  readonly crowded?: () => boolean
   /** Asks to be woken by the pipe. False, and no wake-up, if an event waits already. */
   readonly arm: () => boolean
   /** Takes that back. */
@@ -166,7 +168,12 @@ export class Pump {
   }
 
   #spins(): boolean {
-    return this.#misses < PATIENCE
+    return this.#misses < PATIENCE && !this.#crowded()
+  }
+
+  #crowded(): boolean {
+    for (const { source } of this.#members) if (source.crowded?.() === true) return true
+    return false
   }
 
   /** Waits awake, if a guest runs or an answer is due. True if that brought an event. */
@@ -178,7 +185,7 @@ export class Pump {
       busy ||= source.busy()
       prompt ||= source.prompt?.() === true
     }
-    if (!(prompt || (busy && this.#misses < PATIENCE))) return false
+    if (!(prompt || busy) || !(prompt || this.#spins())) return false
     if (!this.#canSpin) return this.#giveWay()
     const end = performance.now() + (prompt ? this.#patience : SPIN)
     do {

@@ -87,6 +87,7 @@ export class SystrapContext implements PlatformContext, Runner, Debtor {
     this.#meter = new ThreadMeter(tid)
     addressSpace.contexts.add(this)
     this.#host.source.add(this)
+    this.#host.placement.onThread(addressSpace.pid, tid)
   }
 
   /** Done when the thread has reported, or has died. */

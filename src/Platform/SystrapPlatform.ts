@@ -21,8 +21,9 @@ import { Request } from "./Slots.ts"
 import { orderPageSize, stackEnd, systrapBase } from "./SystrapLayout.ts"
 import { FXSAVE, newThread, SOFTWARE, type SystrapContext } from "./SystrapContext.ts"
 import { SystrapPatience } from "./SystrapPatience.ts"
+import { SystrapPlacement } from "./SystrapPlacement.ts"
 import { SystrapSource } from "./SystrapSource.ts"
-import { type Host, newSpace } from "./SystrapSpace.ts"
+import { type Host, newSpace, type SystrapSpace } from "./SystrapSpace.ts"
 import { startFailure } from "./StartFailure.ts"
 import { startTracer, Tracer } from "./Tracer.ts"
 
@@ -59,18 +60,39 @@ const open = Effect.fnUntraced(function* (options: Options, counter: "native" | 
   const orderPage = view(handle.ordersAddress, orderPageSize)
   const source = new SystrapSource(tracer, orderPage, processors, processors > 1 ? GUEST_SPIN : 0, afterBatch)
   const pump = sharedPump.add(source, handle.wakeFd, afterBatch)
+  const parted = partNative(cpu, 0) === 1
+  const spaces = new Set<SystrapSpace>()
+  const placement = new SystrapPlacement(
+    cpu,
+    {
+      get running() {
+        return source.running
+      },
+      get events() {
+        return source.events
+      },
+      threads: function* () {
+        for (const space of spaces) for (const context of space.contexts) yield context.hostIds()
+      }
+    },
+    (spread) => {
+      source.spread = spread
+      partNative(cpu, spread ? 1 : 0)
+    }
+  )
+  if (parted) source.onSeveral = () => placement.watch()
   const host: Host = {
     tracer,
     source,
     pump,
     patience: new SystrapPatience(),
-    spaces: new Set(),
+    placement,
+    spaces,
     patches: options.patch !== false,
     copyHints: yield* CopyHints,
     untilTimed: 0,
     extendedState: { offset: 0, size: 0, features: 0n }
   }
-  const parted = partNative(cpu, 0) === 1
   return { host, orderPage, cpu: parted ? cpu : -1 }
 })
 
@@ -80,6 +102,7 @@ const close = ({ host, orderPage, cpu }: Effect.Success<ReturnType<typeof open>>
       partNative(cpu, 1)
       host.pump.close()
       host.patience.close()
+      host.placement.close()
       for (const space of [...host.spaces]) space.forget()
       orderPage.transfer()
       host.tracer.free()

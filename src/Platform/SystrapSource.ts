@@ -31,6 +31,12 @@ export class SystrapSource implements EventSource {
   /** CPUs that guests and we have together. */
   readonly #cpus: number
   readonly #work: KernelWork
+  /** Whether guests may run on every CPU, ours too. */
+  #spread = false
+  /** How many events there have been. */
+  events = 0
+  /** Told when a second guest thread runs. */
+  onSeveral: () => void = () => undefined
 
   constructor(tracer: Tracer, orderPage: ArrayBuffer, cpus: number, spin: number, work: KernelWork) {
     this.#tracer = tracer
@@ -49,12 +55,30 @@ export class SystrapSource implements EventSource {
    * asleep before takes long to come back.
    */
   tell(): void {
-    this.#notice[notice.wanted >> 2] = this.#running.length + this.#requests
+    const want = this.#running.length + this.#requests
+    const spare = this.#spread && !this.crowded() ? this.#cpus - 1 : 0
+    this.#notice[notice.wanted >> 2] = want > spare ? want - spare : 0
+  }
+
+  /** How many guest threads run, or are about to. */
+  get running(): number {
+    return this.#running.length
+  }
+
+  set spread(spread: boolean) {
+    this.#spread = spread
+    this.tell()
   }
 
   add(runner: Runner): void {
     runner.index = this.#running.length
     this.#running.push(runner)
+    if (this.#running.length === 2) this.onSeveral()
+  }
+
+  /** Whether guests want every CPU, ours too. */
+  crowded(): boolean {
+    return this.#spread && this.#running.length >= this.#cpus
   }
 
   remove(runner: Runner): void {
@@ -82,6 +106,7 @@ export class SystrapSource implements EventSource {
         else linger = left = 1
       }
     }
+    this.events += handled
     return handled
   }
 

@@ -15,6 +15,7 @@ import { orderPageSize, records, slotCount, slotSize, systrapBase, systrapOrders
 import { SystrapPatch } from "./SystrapPatch.ts"
 import { SystrapRegion } from "./SystrapRegion.ts"
 import type { SystrapPatience } from "./SystrapPatience.ts"
+import type { SystrapPlacement } from "./SystrapPlacement.ts"
 import type { SystrapSource } from "./SystrapSource.ts"
 import { isForWorker, SystrapWorker } from "./SystrapWorker.ts"
 import type { SystrapThread } from "./SystrapThread.ts"
@@ -31,6 +32,7 @@ const WORKER_AFTER = 4
 export interface Inhabitant {
   /** Told when the process is gone. */
   readonly onKilled: () => void
+  readonly hostIds: () => { readonly pid: number; readonly tid: number }
   /** Whether it may be executing the guest's code. */
   readonly isRunning: () => boolean
 }
@@ -39,6 +41,7 @@ export interface Inhabitant {
 export interface Host extends TracerHost {
   readonly source: SystrapSource
   readonly patience: SystrapPatience
+  readonly placement: SystrapPlacement
   readonly spaces: Set<SystrapSpace>
   /** Whether call sites are patched. */
   readonly patches: boolean

@@ -1,10 +1,11 @@
 /**
- * Builds dist/: modules with declarations for embedding, and one minified file for the command line, because a start
+ * Builds dist/: modules with declarations for embedding, and one file for the command line, because a start
  * that loads hundreds of modules costs a hundred milliseconds. `--bundle-only` builds just the latter.
  */
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
-import { basename, join } from "node:path"
-import { fail, fromModules, node, root, run } from "./tools.mjs"
+import { createHash } from "node:crypto"
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { fail, fromModules, node, root, run, warm } from "./tools.mjs"
 
 const bundleOnly = process.argv.includes("--bundle-only")
 const dist = join(root, "dist")
@@ -16,54 +17,32 @@ if (!bundleOnly) {
   if (status !== 0) fail("the TypeScript build failed, see above")
 }
 
-/**
- * Takes Node's own modules without an ES module around them: to make one Node reads every export, which in node:fs
- * loads the streams and the promises too.
- */
-const withoutFacades = {
-  name: "without facades",
-  setup: ({ onLoad, onResolve }) => {
-    onResolve({ filter: /^node:(fs|os|path|url)$/ }, ({ path }) => ({ path, namespace: "builtin" }))
-    onLoad({ filter: /.*/, namespace: "builtin" }, ({ path }) => ({
-      contents: `module.exports = process.getBuiltinModule(${JSON.stringify(path)})`
-    }))
-  }
-}
-
 const entry = join(root, "src/Cli/Main.ts")
 if (existsSync(entry)) {
   const { build } = await import("esbuild")
   const { outputFiles } = await build({
-    entryPoints: { "cli.min": entry },
-    outdir: dist,
-    outExtension: { ".js": ".mjs" },
+    entryPoints: [entry],
     bundle: true,
-    minify: true,
-    // a stack trace in a bug report should name functions, and Effect keys some errors by class name
-    keepNames: true,
-    splitting: true,
-    chunkNames: "cli-[name]-[hash]",
+    // names stay: a stack trace in a bug report should say them. `keepNames` would define them one by one at each start
+    minifySyntax: true,
+    minifyWhitespace: true,
     platform: "node",
-    format: "esm",
+    format: "iife",
     target: "node22",
     external: ["koffi"],
-    plugins: [withoutFacades],
-    banner: {
-      js: 'import{createRequire as __createRequire}from"node:module";const require=__createRequire(import.meta.url);'
-    },
+    define: { "import.meta.url": "importMetaUrl" },
     logLevel: "warning",
     write: false
   })
-  // whoever runs the program meanwhile sees the old files or the new ones, never half of one; the entry comes last
+  const { text } = outputFiles[0]
+  // a script, not a module, since V8 keeps what it made of one; its first line says whose the cache is (bin/)
+  const contents = `// ${createHash("sha256").update(text).digest("hex")}
+(function (require, __filename) { const importMetaUrl = require("node:url").pathToFileURL(__filename).href
+${text}})`
+  // whoever runs the program meanwhile sees the old file or the new one, never half of one
   mkdirSync(dist, { recursive: true })
-  const isEntry = (file) => Number(basename(file.path) === "cli.min.mjs")
-  for (const file of outputFiles.sort((a, b) => isEntry(a) - isEntry(b))) {
-    const temporary = `${file.path}.${process.pid}`
-    writeFileSync(temporary, file.contents)
-    renameSync(temporary, file.path)
-  }
-  // chunks of earlier builds go when nobody can be about to load them
-  const current = new Set(outputFiles.map((file) => basename(file.path)))
-  for (const name of readdirSync(dist).filter((name) => /^cli.*\.mjs$/.test(name) && !current.has(name)))
-    if (Date.now() - statSync(join(dist, name)).mtimeMs > 600_000) rmSync(join(dist, name), { force: true })
+  const bundle = join(dist, "cli.cjs")
+  writeFileSync(`${bundle}.${process.pid}`, contents)
+  renameSync(`${bundle}.${process.pid}`, bundle)
+  warm()
 } else if (!bundleOnly) fail("src/Cli/Main.ts is missing")

@@ -5,7 +5,7 @@
 import { spawnSync } from "node:child_process"
 import { existsSync } from "node:fs"
 import { join } from "node:path"
-import { fail, fromModules, node, root, run } from "./tools.mjs"
+import { fail, fromModules, node, root, run, warm } from "./tools.mjs"
 
 if (process.platform !== "linux" || process.arch !== "x64") fail("runs on Linux x86-64 only")
 
@@ -28,7 +28,10 @@ if (missing.length > 0 && !isPrebuilt) {
 if (missing.length === 0 && run("make", ["-s", "-C", "native"]) !== 0)
   fail("building native/ failed, see the compiler's messages above")
 
-if (process.argv.includes("--native-only")) process.exit(0)
+if (process.argv.includes("--native-only")) {
+  if (existsSync(join(root, "dist/cli.cjs"))) warm()
+  process.exit(0)
+}
 const compilable = existsSync(join(root, "tsconfig.build.json")) && fromModules("typescript/bin/tsc") !== undefined
 if (compilable) {
   const status = run(node, [join(root, "scripts/build.mjs")])

@@ -3,7 +3,7 @@
  * Plain JavaScript for the system's own Node, which may be older than the one the project runs on.
  */
 import { spawnSync } from "node:child_process"
-import { existsSync } from "node:fs"
+import { existsSync, rmSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 
@@ -25,6 +25,20 @@ export const node = fromModules(".bin/node") ?? process.execPath
 export const run = (command, args, options = {}) => {
   const done = spawnSync(command, args, { cwd: root, stdio: "inherit", timeout: 600_000, ...options })
   return done.status ?? 1
+}
+
+/**
+ * Runs a program in the sandbox, so that the first start by a user finds what V8 compiled meanwhile. Where the sandbox
+ * can't run now (while an image is built, say), that start makes up for it.
+ */
+export const warm = () => {
+  rmSync(join(root, "dist/cli.cjs.cache"), { force: true })
+  const program = "ls -l / | cat; (exit 3)"
+  spawnSync(join(root, "bin/effect-sentry"), ["run", "--", "/bin/sh", "-c", program], {
+    stdio: "ignore",
+    timeout: 20_000,
+    killSignal: "SIGKILL"
+  })
 }
 
 /** One line that says what is wrong and what to do, then the end. */

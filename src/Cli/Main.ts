@@ -101,6 +101,5 @@ const main = async (words: ReadonlyArray<string>): Promise<number> => {
   }
 }
 
-process.exitCode = await main(process.argv.slice(2))
 // nothing that is still open may delay the end: what counted is closed
-process.exit()
+void main(process.argv.slice(2)).then((status) => process.exit(status))

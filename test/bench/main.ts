@@ -102,8 +102,7 @@ const BENCHMARKS: ReadonlyArray<Benchmark> = [
 
 /** This sandbox's command line, up to the program. */
 const sandbox = (platform: string, ...options: ReadonlyArray<string>): ReadonlyArray<string> => [
-  process.execPath,
-  path("../../bin/effect-sentry.mjs"),
+  path("../../bin/effect-sentry"),
   "run",
   "--platform",
   platform,

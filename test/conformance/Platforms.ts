@@ -17,7 +17,7 @@ export interface Platform {
 }
 
 /** The command line interface itself, without arguments. */
-export const CLI: ReadonlyArray<string> = [process.execPath, `${REPOSITORY}bin/effect-sentry.mjs`]
+export const CLI: ReadonlyArray<string> = [process.execPath, `${REPOSITORY}bin/effect-sentry.cjs`]
 
 const replacement = process.env["SENTRY_TEST_COMMAND"]
 

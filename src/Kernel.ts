@@ -26,7 +26,7 @@ import { CopyHints } from "./Platform/CopyHints.ts"
 import { AfterBatch } from "./Platform/Pump.ts"
 import { FilterMemory } from "./Seccomp/FilterMemory.ts"
 import { SeccompLog } from "./Seccomp/SeccompLog.ts"
-import { initialExtendedState } from "./Signals/SignalFrame.ts"
+import { FrameState } from "./Signals/SignalFrame.ts"
 import { SharedHeapWatch } from "./Sync/HeapWatch.ts"
 import { RunQueue } from "./Sync/RunQueue.ts"
 import { linuxTable } from "./Syscalls/LinuxTable.ts"
@@ -204,11 +204,7 @@ export const make = Effect.fnUntraced(function* (
     filterMemory: new FilterMemory(),
     version: { release: RELEASE, version: VERSION },
     bootTime: timekeeper.monotonic(),
-    frameState: {
-      features,
-      size: frameSize,
-      initial: initialExtendedState(features, platform.extendedState.size)
-    },
+    frameState: new FrameState(frameSize, features, platform.extendedState.size),
     hardware: readHardware(),
     cpuCount: machine?.cpuCount ?? processors,
     memorySize: machine === undefined ? memorySize : () => machine.memory,

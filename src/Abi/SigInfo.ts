@@ -70,11 +70,9 @@ const Header = Struct.make("siginfo_header", { si_signo: Struct.i32, si_errno: S
 export const encodeSigInfo = (info: SigInfo): Uint8Array => {
   const bytes = new Uint8Array(SIGINFO_SIZE)
   const view = new DataView(bytes.buffer)
-  Header.set(view, 0, {
-    si_signo: info.signo,
-    si_errno: info._tag === "Raw" || info._tag === "Sys" ? info.errno : 0,
-    si_code: info.code
-  })
+  view.setInt32(Header.offsets.si_signo, info.signo, true)
+  if (info._tag === "Raw" || info._tag === "Sys") view.setInt32(Header.offsets.si_errno, info.errno, true)
+  view.setInt32(Header.offsets.si_code, info.code, true)
   switch (info._tag) {
     case "Kill":
       view.setInt32(16, info.pid, true)

@@ -124,7 +124,7 @@ export interface PlatformContext {
   readonly readExtendedState: Effect.Effect<Uint8Array, PlatformFailed>
   /** Replaces the XSAVE image; the caller has validated its header. */
   readonly writeExtendedState: (image: Uint8Array) => Effect.Effect<void, PlatformFailed>
-  /** As `readExtendedState`, if it can be had at once. */
+  /** As `readExtendedState`, if it can be had at once; not a copy: the next one, of any thread, may take its place. */
   readonly extendedStateNow: () => Uint8Array | undefined
   /** As `writeExtendedState`, if that can be done at once; false, and nothing done, if not. */
   readonly setExtendedStateNow: (image: Uint8Array) => boolean

@@ -297,31 +297,35 @@ export class SystrapContext implements PlatformContext, Runner, Debtor {
 
   readonly extendedStateNow = (): Uint8Array | undefined => (this.thread.fast ? undefined : this.#imageInFrame())
 
-  readonly #readExtendedState: Effect.Effect<Uint8Array> = Effect.sync(() => this.#imageInFrame())
+  readonly #readExtendedState: Effect.Effect<Uint8Array> = Effect.sync(() => this.#imageInFrame().slice())
 
+  /** Scratch: the next one, of whichever thread, takes its place. */
   #imageInFrame(): Uint8Array {
-    const { offset, size, features } = this.#host.extendedState
-    const image = this.thread.extendedState(offset, size).slice()
-    image.fill(0, SOFTWARE, FXSAVE)
-    if (image.length > FXSAVE) new DataView(image.buffer).setBigUint64(SOFTWARE, features, true)
-    return image
+    const { features, image, offset, size } = this.#host.extendedState
+    const frame = this.thread.extendedState(offset, size)
+    if (frame.length === 0) return frame // the platform is closed
+    const bytes = new Uint8Array(image.buffer)
+    bytes.set(frame)
+    bytes.fill(0, SOFTWARE, FXSAVE)
+    if (size > FXSAVE) image.setBigUint64(SOFTWARE, features, true)
+    return bytes
   }
 
-  readonly writeExtendedState = (image: Uint8Array): Effect.Effect<void, PlatformFailed> =>
-    Effect.map(this.#frame, () => this.#setImageInFrame(image))
+  readonly writeExtendedState = (state: Uint8Array): Effect.Effect<void, PlatformFailed> =>
+    Effect.map(this.#frame, () => this.#setImageInFrame(state))
 
-  readonly setExtendedStateNow = (image: Uint8Array): boolean => {
+  readonly setExtendedStateNow = (state: Uint8Array): boolean => {
     if (this.thread.fast) return false
-    this.#setImageInFrame(image)
+    this.#setImageInFrame(state)
     return true
   }
 
-  #setImageInFrame(image: Uint8Array): void {
+  #setImageInFrame(state: Uint8Array): void {
     const { offset, size } = this.#host.extendedState
     const frame = this.thread.extendedState(offset, size)
     if (frame.length === 0) return // the platform is closed
-    frame.set(image.subarray(0, SOFTWARE))
-    frame.set(image.subarray(FXSAVE, size), FXSAVE)
+    frame.set(state.subarray(0, SOFTWARE))
+    frame.set(state.subarray(FXSAVE, size), FXSAVE)
   }
 
   readonly clone = (addressSpace: "share" | "copy"): Effect.Effect<PlatformContext, PlatformFailed> =>

@@ -91,7 +91,7 @@ const open = Effect.fnUntraced(function* (options: Options, counter: "native" | 
     patches: options.patch !== false,
     copyHints: yield* CopyHints,
     untilTimed: 0,
-    extendedState: { offset: 0, size: 0, features: 0n }
+    extendedState: { offset: 0, size: 0, features: 0n, image: new DataView(new ArrayBuffer(0)) }
   }
   return { host, orderPage, cpu: parted ? cpu : -1 }
 })
@@ -119,7 +119,7 @@ const learnExtendedState = (host: Host, probe: SystrapContext): boolean => {
   const software = new DataView(frame.buffer, frame.byteOffset + SOFTWARE)
   const features = software.getBigUint64(8, true)
   const size = software.getUint32(16, true)
-  host.extendedState = { offset, size, features }
+  host.extendedState = { offset, size, features, image: new DataView(new ArrayBuffer(size)) }
   return size >= FXSAVE && offset + size <= stackEnd
 }
 

@@ -48,8 +48,8 @@ export interface Host extends TracerHost {
   readonly copyHints: (nr: number) => CopyHint | undefined
   /** Calls, of whichever thread, until one is timed. */
   untilTimed: number
-  /** The extended state in every slot, known since the first thread; an Effect's fiber sets it before guests run. */
-  extendedState: { offset: number; size: number; features: bigint }
+  /** The extended state in every slot, known since the first thread, and a buffer for one; an Effect's fiber sets it before guests run. */
+  extendedState: { offset: number; size: number; features: bigint; image: DataView<ArrayBuffer> }
 }
 
 export class SystrapSpace implements AddressSpace, StopListener {

@@ -58,12 +58,15 @@ const Ucontext = Struct.make("ucontext", {
 })
 
 /** uc_flags: the frame has extended state, and ss is meant seriously. */
-const UC_FP_XSTATE = 1n
-const UC_SIGCONTEXT_SS = 2n
-const UC_STRICT_RESTORE_SS = 4n
+const UC_FP_XSTATE = 1
+const UC_SIGCONTEXT_SS = 2
+const UC_STRICT_RESTORE_SS = 4
+const UC_FLAGS = UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS
 
 /** Return address + ucontext + siginfo. */
 const FRAME_SIZE = 8 + Ucontext.size + SIGINFO_SIZE
+
+const STACK_ALIGNMENT = 16
 
 /** Below the stack pointer a leaf function may keep data, psABI 3.2.2. */
 const RED_ZONE = 128
@@ -83,9 +86,9 @@ const FP_XSTATE_MAGIC1 = 0x4650_5853
 const FP_XSTATE_MAGIC2 = 0x4650_5845
 
 /** Flags that a handler starts without: direction, resume, trap. */
-const CLEARED_EFLAGS = 0x400n | 0x1_0000n | 0x100n
+const CLEARED_EFLAGS = 0x400 | 0x1_0000 | 0x100
 /** Flags that sigreturn takes from the frame: CF PF AF ZF SF TF DF OF RF AC. */
-const RESTORED_EFLAGS = 0x1n | 0x4n | 0x10n | 0x40n | 0x80n | 0x100n | 0x400n | 0x800n | 0x1_0000n | 0x4_0000n
+const RESTORED_EFLAGS = 0x1 | 0x4 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 0x800 | 0x1_0000 | 0x4_0000
 
 /** Where the parts of a frame lie in guest memory. */
 export interface FrameLayout {
@@ -118,53 +121,88 @@ export interface FrameContents {
   readonly layout: FrameLayout
   /** Trap number and fault address, for faults. */
   readonly trap: { readonly number: number; readonly address: bigint; readonly error: number }
-  /** The XSAVE image, the components of it that the frame carries, and how many bytes those take. */
+  /** The XSAVE image. */
   readonly extendedState: Uint8Array
-  readonly features: bigint
-  readonly extendedStateSize: number
 }
 
-/** What `reserved` holds. */
-const nothing = new Uint8Array(64)
+/** Offsets in a frame. */
+const UCONTEXT = 8
+const SIGINFO = UCONTEXT + Ucontext.size
+const UC_STACK = UCONTEXT + Ucontext.offsets.uc_stack
+const UC_MCONTEXT = UCONTEXT + Ucontext.offsets.uc_mcontext
+const UC_SIGMASK = UCONTEXT + Ucontext.offsets.uc_sigmask
+const GENERAL = UC_MCONTEXT + SigContext.offsets.general
+const EFLAGS = UC_MCONTEXT + SigContext.offsets.eflags
+const CS = UC_MCONTEXT + SigContext.offsets.cs
+const SS = UC_MCONTEXT + SigContext.offsets.ss
+const ERR = UC_MCONTEXT + SigContext.offsets.err
+const TRAPNO = UC_MCONTEXT + SigContext.offsets.trapno
+const OLDMASK = UC_MCONTEXT + SigContext.offsets.oldmask
+const CR2 = UC_MCONTEXT + SigContext.offsets.cr2
+const FPSTATE = UC_MCONTEXT + SigContext.offsets.fpstate
 
-/** The bytes from `layout.frame` to the end of the extended state. */
-export const encodeFrame = (contents: FrameContents): Uint8Array => {
-  const { extendedState, extendedStateSize, features, info, layout, mask, registers, restorer, stack, trap } = contents
+/**
+ * What frames of a sandbox are made of, and the buffers they are made in. Those are scratch: nothing suspends between
+ * filling and emptying one.
+ */
+export class FrameState {
+  /** Bytes of XSAVE state in a frame, and the components in it. */
+  readonly size: number
+  readonly features: bigint
+  /** The whole image that handlers start with. */
+  readonly initial: Uint8Array
+  /** A frame; its words, and halves of registers. */
+  readonly bytes: Uint8Array
+  readonly view: DataView
+  readonly halves: Uint32Array
+  /** An image that was read from a frame. */
+  readonly image: Uint8Array
+
+  /** `fullSize`: bytes of the processor's image. */
+  constructor(size: number, features: bigint, fullSize: number) {
+    this.size = size
+    this.features = features
+    this.initial = initialExtendedState(features, fullSize)
+    const buffer = new ArrayBuffer(Math.ceil((frameReach(size) + STACK_ALIGNMENT) / 8) * 8)
+    this.bytes = new Uint8Array(buffer)
+    this.view = new DataView(buffer)
+    this.halves = new Uint32Array(buffer)
+    this.image = new Uint8Array(fullSize)
+  }
+}
+
+/** The bytes from `layout.frame` to the end of the extended state, in the buffer of `state`. */
+export const encodeFrame = (state: FrameState, contents: FrameContents): Uint8Array => {
+  const { bytes, halves, view } = state
+  const { extendedState, info, layout, mask, registers, restorer, stack, trap } = contents
   const stateAt = layout.extendedState - layout.frame
-  const bytes = new Uint8Array(stateAt + extendedStateSize + 4)
-  const view = new DataView(bytes.buffer)
-  view.setBigUint64(0, BigInt(restorer), true)
-  const general = new BigUint64Array(CONTEXT_REGISTERS.length)
-  for (let i = 0; i < general.length; i++) general[i] = registers.words[CONTEXT_REGISTERS[i]!]!
-  Ucontext.set(view, 8, {
-    uc_flags: UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS,
-    uc_link: 0n,
-    uc_stack: stack,
-    uc_mcontext: {
-      general,
-      eflags: registers.words[Reg.eflags]!,
-      cs: registers.uint(Reg.cs) & 0xffff,
-      gs: 0,
-      fs: 0,
-      ss: registers.uint(Reg.ss) & 0xffff,
-      err: BigInt(trap.error),
-      trapno: BigInt(trap.number),
-      oldmask: mask & 0xffff_ffffn,
-      cr2: trap.address,
-      fpstate: layout.extendedState,
-      reserved: nothing
-    },
-    uc_sigmask: mask
-  })
-  bytes.set(encodeSigInfo(info), 8 + Ucontext.size)
-  encodeExtendedState(extendedState, features, extendedStateSize, bytes.subarray(stateAt))
-  return bytes
+  const end = stateAt + state.size + 4
+  bytes.fill(0, 0, stateAt)
+  setUlong(view, 0, restorer)
+  view.setUint32(UCONTEXT + Ucontext.offsets.uc_flags, UC_FLAGS, true)
+  setUlong(view, UC_STACK + StackT.offsets.ss_sp, stack.ss_sp)
+  view.setUint32(UC_STACK + StackT.offsets.ss_flags, stack.ss_flags, true)
+  setUlong(view, UC_STACK + StackT.offsets.ss_size, stack.ss_size)
+  for (let i = 0; i < CONTEXT_REGISTERS.length; i++)
+    copyWord(halves, GENERAL / 8 + i, registers.halves, CONTEXT_REGISTERS[i]!)
+  copyWord(halves, EFLAGS / 8, registers.halves, Reg.eflags)
+  view.setUint16(CS, registers.uint(Reg.cs), true)
+  view.setUint16(SS, registers.uint(Reg.ss), true)
+  setUlong(view, ERR, trap.error)
+  setUlong(view, TRAPNO, trap.number)
+  view.setBigUint64(OLDMASK, mask & 0xffff_ffffn, true)
+  view.setBigUint64(CR2, trap.address, true)
+  setUlong(view, FPSTATE, layout.extendedState)
+  view.setBigUint64(UC_SIGMASK, mask, true)
+  bytes.set(encodeSigInfo(info), SIGINFO)
+  encodeExtendedState(state, extendedState, stateAt)
+  return bytes.subarray(0, end)
 }
 
 /** Guest addresses of the handler's second and third arguments. */
 export const frameArguments = (layout: FrameLayout): { readonly info: number; readonly ucontext: number } => ({
-  info: layout.frame + 8 + Ucontext.size,
-  ucontext: layout.frame + 8
+  info: layout.frame + SIGINFO,
+  ucontext: layout.frame + UCONTEXT
 })
 
 /** Points the registers at the handler. */
@@ -178,24 +216,23 @@ export const enterHandler = (registers: Registers, handler: number, signo: numbe
   registers.set(Reg.rsp, layout.frame)
   registers.set(Reg.cs, 0x33)
   registers.set(Reg.ss, 0x2b)
-  registers.words[Reg.eflags]! &= ~CLEARED_EFLAGS
+  registers.halves[Reg.eflags * 2]! &= ~CLEARED_EFLAGS
 }
 
-/** An XSAVE image as a frame carries it: cut to the components in `features`, with the kernel's marks. */
-const encodeExtendedState = (image: Uint8Array, features: bigint, size: number, into: Uint8Array): void => {
-  into.set(image.subarray(0, size))
-  const view = new DataView(into.buffer, into.byteOffset)
-  view.setUint32(SW_RESERVED, FP_XSTATE_MAGIC1, true)
-  view.setUint32(SW_RESERVED + 4, size + 4, true)
-  view.setBigUint64(SW_RESERVED + 8, features, true)
-  view.setUint32(SW_RESERVED + 16, size, true)
-  into.fill(0, SW_RESERVED + 20, XSTATE_HEADER)
-  view.setBigUint64(XSTATE_HEADER, view.getBigUint64(XSTATE_HEADER, true) & features, true)
-  view.setUint32(size, FP_XSTATE_MAGIC2, true)
+/** An XSAVE image as a frame carries it, at `at`: cut to the components that it has, with the kernel's marks. */
+const encodeExtendedState = ({ bytes, features, size, view }: FrameState, image: Uint8Array, at: number): void => {
+  bytes.set(image.subarray(0, size), at)
+  view.setUint32(at + SW_RESERVED, FP_XSTATE_MAGIC1, true)
+  view.setUint32(at + SW_RESERVED + 4, size + 4, true)
+  view.setBigUint64(at + SW_RESERVED + 8, features, true)
+  view.setUint32(at + SW_RESERVED + 16, size, true)
+  bytes.fill(0, at + SW_RESERVED + 20, at + XSTATE_HEADER)
+  view.setBigUint64(at + XSTATE_HEADER, view.getBigUint64(at + XSTATE_HEADER, true) & features, true)
+  view.setUint32(at + size, FP_XSTATE_MAGIC2, true)
 }
 
 /** The XSAVE image that handlers start with. */
-export const initialExtendedState = (features: bigint, fullSize: number): Uint8Array => {
+const initialExtendedState = (features: bigint, fullSize: number): Uint8Array => {
   const image = new Uint8Array(fullSize)
   const view = new DataView(image.buffer)
   view.setUint16(0, INITIAL_CONTROL_WORD, true)
@@ -206,23 +243,20 @@ export const initialExtendedState = (features: bigint, fullSize: number): Uint8A
 }
 
 /**
- * The XSAVE image to load for what a frame carries, in `fullSize` bytes; undefined if no processor would load it. The
+ * The XSAVE image to load for what a frame carries, in the buffer of `state`; undefined if no processor would load it. The
  * guest may have edited it: only components in `features` survive, and an image without the marks counts for its legacy
  * part only.
  */
-export const decodeExtendedState = (
-  carried: Uint8Array,
-  features: bigint,
-  fullSize: number
-): Uint8Array | undefined => {
-  const image = new Uint8Array(fullSize)
+export const decodeExtendedState = ({ features, image }: FrameState, carried: Uint8Array): Uint8Array | undefined => {
   const source = new DataView(carried.buffer, carried.byteOffset, carried.byteLength)
-  const size = Math.min(carried.length - 4, fullSize)
+  const size = Math.min(carried.length - 4, image.length)
   const marked =
     source.getUint32(SW_RESERVED, true) === FP_XSTATE_MAGIC1 &&
     source.getUint32(SW_RESERVED + 16, true) === size &&
     source.getUint32(size, true) === FP_XSTATE_MAGIC2
-  image.set(carried.subarray(0, marked ? size : XSTATE_HEADER))
+  const taken = marked ? size : XSTATE_HEADER
+  image.set(carried.subarray(0, taken))
+  image.fill(0, taken)
   const view = new DataView(image.buffer)
   if (view.getUint32(MXCSR, true) > MXCSR_KNOWN) return undefined
   const components = marked ? source.getBigUint64(XSTATE_HEADER, true) & features : LEGACY_COMPONENTS
@@ -248,13 +282,28 @@ export const ucontextSize = Ucontext.size
 /** Bytes from there that contain an extended state of `size` bytes, if it is where the kernel has put it. */
 export const frameReach = (size: number): number => FRAME_SIZE + 64 + size + 4
 
-/** Loads `registers` from the ucontext that a guest left; what user space may not set is kept or forced. */
-export const restoreFrame = (ucontext: Uint8Array, registers: Registers): RestoredFrame => {
-  const { uc_mcontext: context, uc_sigmask, uc_stack } = Ucontext.decode(ucontext)
-  for (let i = 0; i < CONTEXT_REGISTERS.length; i++) registers.words[CONTEXT_REGISTERS[i]!] = context.general[i]!
-  const flags = registers.words[Reg.eflags]!
-  registers.words[Reg.eflags] = (flags & ~RESTORED_EFLAGS) | (context.eflags & RESTORED_EFLAGS)
+/** Loads `registers` from the ucontext that a guest left, in the buffer; what user space may not set is kept or forced. */
+export const restoreFrame = ({ halves, view }: FrameState, registers: Registers): RestoredFrame => {
+  const at = -UCONTEXT // the return address has been popped
+  for (let i = 0; i < CONTEXT_REGISTERS.length; i++) {
+    copyWord(registers.halves, CONTEXT_REGISTERS[i]!, halves, (at + GENERAL) / 8 + i)
+  }
+  const flags = registers.halves[Reg.eflags * 2]!
+  const given = view.getUint32(at + EFLAGS, true)
+  registers.halves[Reg.eflags * 2] = (flags & ~RESTORED_EFLAGS) | (given & RESTORED_EFLAGS)
   registers.set(Reg.cs, 0x33)
   registers.set(Reg.ss, 0x2b)
-  return { mask: uc_sigmask, stack: uc_stack, extendedState: context.fpstate }
+  return {
+    mask: view.getBigUint64(at + UC_SIGMASK, true),
+    stack: StackT.get(view, at + UC_STACK),
+    extendedState: Struct.ulong.get(view, at + FPSTATE)
+  }
 }
+
+/** Copies one word of 64 bits, of `from` to `into`, as two halves. */
+const copyWord = (into: Uint32Array, at: number, from: Uint32Array, index: number): void => {
+  into[at * 2] = from[index * 2]!
+  into[at * 2 + 1] = from[index * 2 + 1]!
+}
+
+const setUlong = Struct.ulong.set

@@ -9,6 +9,7 @@ import type { Vdso } from "../Loader/Vdso.ts"
 import type * as Platform from "../Platform/Platform.ts"
 import type { FilterMemory } from "../Seccomp/FilterMemory.ts"
 import type { SeccompLog } from "../Seccomp/SeccompLog.ts"
+import type { FrameState } from "../Signals/SignalFrame.ts"
 import type { RunQueue } from "../Sync/RunQueue.ts"
 import type { Entropy } from "../Time/Entropy.ts"
 import type { Timekeeper } from "../Time/Timekeeper.ts"
@@ -76,8 +77,7 @@ export interface System {
   readonly filterMemory: FilterMemory
   /** CLOCK_MONOTONIC when the sandbox started. */
   readonly bootTime: bigint
-  /** Bytes of XSAVE state in a signal frame, the components in it, and the whole image that handlers start with. */
-  readonly frameState: { readonly size: number; readonly features: bigint; readonly initial: Uint8Array }
+  readonly frameState: FrameState
   /** What the auxiliary vector says of the processor. */
   readonly hardware: Hardware
   /** What is mapped into every program, and the page that it reads; undefined where no machine code runs. */

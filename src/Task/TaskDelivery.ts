@@ -288,8 +288,7 @@ const writeFrame = (
   layout: SignalFrame.FrameLayout,
   extendedState: Uint8Array
 ): number => {
-  const { features, size } = task.system.frameState
-  const frame = SignalFrame.encodeFrame({
+  const frame = SignalFrame.encodeFrame(task.system.frameState, {
     registers: task.registers,
     info,
     restorer: action.sa_restorer,
@@ -297,9 +296,7 @@ const writeFrame = (
     stack: { ss_sp: task.signalStack.base, ss_size: task.signalStack.size, ss_flags: task.signalStack.flags },
     layout,
     trap: task.trap,
-    extendedState,
-    features,
-    extendedStateSize: size
+    extendedState
   })
   return task.memory.copyOut(layout.frame, frame)
 }
@@ -311,10 +308,11 @@ export const returnFromHandler = (task: Task): Result => {
   task.registers.set(Reg.orig_rax, -1) // what comes back is in no system call
   // in one go the ucontext and what most likely follows
   const at = task.registers.ulong(Reg.rsp)
-  const frame = new Uint8Array(SignalFrame.frameReach(task.system.frameState.size))
+  const { frameState } = task.system
+  const frame = frameState.bytes.subarray(0, SignalFrame.frameReach(frameState.size))
   const length = task.memory.copyInPartial(at, frame)
   if (length < SignalFrame.ucontextSize) return refuseReturn(task)
-  const { extendedState, mask, stack } = SignalFrame.restoreFrame(frame, task.registers)
+  const { extendedState, mask, stack } = SignalFrame.restoreFrame(frameState, task.registers)
   const image = readExtendedState(task, extendedState, at, frame.subarray(0, length))
   if (image === undefined) return refuseReturn(task)
   const restore = (): number => {
@@ -324,7 +322,7 @@ export const returnFromHandler = (task: Task): Result => {
   }
   if (task.context.setExtendedStateNow(image)) return restore()
   // a processor may take less than we thought, and the host may have killed the thread
-  return Effect.matchEffect(task.context.writeExtendedState(image), {
+  return Effect.matchEffect(task.context.writeExtendedState(image.slice()), {
     onFailure: () => refuseReturn(task),
     onSuccess: () => Effect.sync(restore)
   })
@@ -338,7 +336,7 @@ const refuseReturn = (task: Task): Effect.Effect<number> => Effect.as(faultInFra
  * no good.
  */
 const readExtendedState = (task: Task, at: number, start: number, copy: Uint8Array): Uint8Array | undefined => {
-  const { features, initial, size } = task.system.frameState
+  const { initial, size } = task.system.frameState
   if (at === 0) return initial
   const offset = at - start
   let carried = copy.subarray(offset, offset + size + 4)
@@ -346,13 +344,15 @@ const readExtendedState = (task: Task, at: number, start: number, copy: Uint8Arr
     carried = new Uint8Array(size + 4)
     if (task.memory.copyIn(at, carried) < 0) return undefined
   }
-  return SignalFrame.decodeExtendedState(carried, features, task.system.platform.extendedState.size)
+  return SignalFrame.decodeExtendedState(task.system.frameState, carried)
 }
 
 /** sigaltstack(2) with what the frame says, its errors ignored; by who is still on the stack of the frame, at `stackPointer`. */
 const restoreStack = (task: Task, { ss_flags, ss_size, ss_sp }: StackT, stackPointer: number): void => {
   if (isOnStack(task.signalStack, stackPointer)) return
   const mode = (ss_flags & ~SS_AUTODISARM) >>> 0
+  if (ss_flags === task.signalStack.flags && ss_sp === task.signalStack.base && ss_size === task.signalStack.size)
+    return
   if (mode === SS_DISABLE) task.signalStack = { ...disabledSignalStack, flags: ss_flags }
   else if ((mode === 0 || mode === SS_ONSTACK) && ss_size >= MINSIGSTKSZ) {
     task.signalStack = { base: ss_sp, size: ss_size, flags: ss_flags }

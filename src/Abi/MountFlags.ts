@@ -94,3 +94,111 @@ export const UMOUNT_NAMES: ReadonlyArray<readonly [name: string, value: number]>
   MNT_EXPIRE,
   UMOUNT_NOFOLLOW
 })
+
+// ---- mounts by descriptors: <linux/mount.h>
+
+export const OPEN_TREE_CLONE = 0x1
+
+export const OPEN_TREE_NAMES: ReadonlyArray<readonly [name: string, value: number]> = Object.entries({
+  OPEN_TREE_CLONE,
+  AT_SYMLINK_NOFOLLOW: 0x100,
+  AT_NO_AUTOMOUNT: 0x800,
+  AT_EMPTY_PATH: 0x1000,
+  AT_RECURSIVE: 0x8000,
+  OPEN_TREE_CLOEXEC: 0x8_0000
+})
+
+export const MOVE_MOUNT_F_SYMLINKS = 0x1
+export const MOVE_MOUNT_F_AUTOMOUNTS = 0x2
+export const MOVE_MOUNT_F_EMPTY_PATH = 0x4
+export const MOVE_MOUNT_T_SYMLINKS = 0x10
+export const MOVE_MOUNT_T_AUTOMOUNTS = 0x20
+export const MOVE_MOUNT_T_EMPTY_PATH = 0x40
+export const MOVE_MOUNT_SET_GROUP = 0x100
+export const MOVE_MOUNT_BENEATH = 0x200
+export const MOVE_MOUNT_FLAGS = 0x377
+
+export const MOVE_MOUNT_NAMES: ReadonlyArray<readonly [name: string, value: number]> = Object.entries({
+  MOVE_MOUNT_F_SYMLINKS,
+  MOVE_MOUNT_F_AUTOMOUNTS,
+  MOVE_MOUNT_F_EMPTY_PATH,
+  MOVE_MOUNT_T_SYMLINKS,
+  MOVE_MOUNT_T_AUTOMOUNTS,
+  MOVE_MOUNT_T_EMPTY_PATH,
+  MOVE_MOUNT_SET_GROUP,
+  MOVE_MOUNT_BENEATH
+})
+
+export const FSOPEN_CLOEXEC = 0x1
+export const FSOPEN_NAMES: ReadonlyArray<readonly [name: string, value: number]> = Object.entries({ FSOPEN_CLOEXEC })
+
+export const FSPICK_CLOEXEC = 0x1
+export const FSPICK_SYMLINK_NOFOLLOW = 0x2
+export const FSPICK_NO_AUTOMOUNT = 0x4
+export const FSPICK_EMPTY_PATH = 0x8
+
+export const FSPICK_NAMES: ReadonlyArray<readonly [name: string, value: number]> = Object.entries({
+  FSPICK_CLOEXEC,
+  FSPICK_SYMLINK_NOFOLLOW,
+  FSPICK_NO_AUTOMOUNT,
+  FSPICK_EMPTY_PATH
+})
+
+export const FSCONFIG_SET_FLAG = 0
+export const FSCONFIG_SET_STRING = 1
+export const FSCONFIG_SET_BINARY = 2
+export const FSCONFIG_SET_PATH = 3
+export const FSCONFIG_SET_PATH_EMPTY = 4
+export const FSCONFIG_SET_FD = 5
+export const FSCONFIG_CMD_CREATE = 6
+export const FSCONFIG_CMD_RECONFIGURE = 7
+export const FSCONFIG_CMD_CREATE_EXCL = 8
+
+export const FSCONFIG_NAMES: ReadonlyArray<readonly [name: string, value: number]> = Object.entries({
+  FSCONFIG_SET_FLAG,
+  FSCONFIG_SET_STRING,
+  FSCONFIG_SET_BINARY,
+  FSCONFIG_SET_PATH,
+  FSCONFIG_SET_PATH_EMPTY,
+  FSCONFIG_SET_FD,
+  FSCONFIG_CMD_CREATE,
+  FSCONFIG_CMD_RECONFIGURE,
+  FSCONFIG_CMD_CREATE_EXCL
+})
+
+export const FSMOUNT_CLOEXEC = 0x1
+export const FSMOUNT_NAMES: ReadonlyArray<readonly [name: string, value: number]> = Object.entries({ FSMOUNT_CLOEXEC })
+
+export const MOUNT_ATTR_RDONLY = 0x1
+export const MOUNT_ATTR_NOSUID = 0x2
+export const MOUNT_ATTR_NODEV = 0x4
+export const MOUNT_ATTR_NOEXEC = 0x8
+/** The bits of the setting of access times: RELATIME is none of them. */
+export const MOUNT_ATTR__ATIME = 0x70
+export const MOUNT_ATTR_NOATIME = 0x10
+export const MOUNT_ATTR_STRICTATIME = 0x20
+export const MOUNT_ATTR_NODIRATIME = 0x80
+export const MOUNT_ATTR_NOSYMFOLLOW = 0x20_0000
+
+/** Each MOUNT_ATTR_* that is one bit, and its MS_* bit. */
+export const MOUNT_ATTR_BITS = [
+  [MOUNT_ATTR_RDONLY, MS_RDONLY],
+  [MOUNT_ATTR_NOSUID, MS_NOSUID],
+  [MOUNT_ATTR_NODEV, MS_NODEV],
+  [MOUNT_ATTR_NOEXEC, MS_NOEXEC],
+  [MOUNT_ATTR_NODIRATIME, MS_NODIRATIME],
+  [MOUNT_ATTR_NOSYMFOLLOW, MS_NOSYMFOLLOW]
+] as const
+
+export const MOUNT_ATTR_FLAGS = MOUNT_ATTR_BITS.reduce((all, [bit]) => all | bit, MOUNT_ATTR__ATIME)
+
+export const MOUNT_ATTR_NAMES: ReadonlyArray<readonly [name: string, value: number]> = Object.entries({
+  MOUNT_ATTR_RDONLY,
+  MOUNT_ATTR_NOSUID,
+  MOUNT_ATTR_NODEV,
+  MOUNT_ATTR_NOEXEC,
+  MOUNT_ATTR_NOATIME,
+  MOUNT_ATTR_STRICTATIME,
+  MOUNT_ATTR_NODIRATIME,
+  MOUNT_ATTR_NOSYMFOLLOW
+})

@@ -23,6 +23,7 @@ import { sysLock } from "./SysLock.ts"
 import { sysMembarrier } from "./SysMembarrier.ts"
 import { sysMemory } from "./SysMemory.ts"
 import { sysMount } from "./SysMount.ts"
+import { sysMountTree } from "./SysMountTree.ts"
 import { sysNuma } from "./SysNuma.ts"
 import { sysOpen } from "./SysOpen.ts"
 import { sysPath } from "./SysPath.ts"
@@ -73,6 +74,7 @@ const families: ReadonlyArray<ReadonlyArray<Syscall>> = [
   sysMembarrier,
   sysMemory,
   sysMount,
+  sysMountTree,
   sysNuma,
   sysOpen,
   sysPath,

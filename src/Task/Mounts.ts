@@ -4,7 +4,7 @@
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import { EINVAL, ENOTDIR } from "../Abi/Errno.ts"
+import { ENOTDIR } from "../Abi/Errno.ts"
 import { S_IFDIR, S_IFREG, isDirectory } from "../Abi/FileMode.ts"
 import { MS_RDONLY, MS_RELATIME } from "../Abi/MountFlags.ts"
 import { kernelSigInfo } from "../Abi/SigInfo.ts"
@@ -13,7 +13,7 @@ import { DevFs } from "../Vfs/DevFs.ts"
 import { devPtsType } from "../Vfs/DevPtsFs.ts"
 import { DEVICE, DeviceFiles } from "../Vfs/DeviceFiles.ts"
 import type { Filesystem } from "../Vfs/Filesystem.ts"
-import type { FilesystemType } from "../Vfs/FilesystemType.ts"
+import { type FilesystemType, refuseOptions } from "../Vfs/FilesystemType.ts"
 import { FsContext } from "../Vfs/FsContext.ts"
 import { HostFs } from "../Vfs/HostFs.ts"
 import type { Caller } from "../Vfs/Inode.ts"
@@ -90,13 +90,19 @@ export const mountAll = Effect.fnUntraced(function* (
   // there is one of each of these, however often it is mounted
   const addOnly = (filesystem: Filesystem, owner: FilesystemType["owner"]): void => {
     vfs.mountInternal(filesystem)
-    addType({ name: filesystem.name, owner, make: (_, options) => (options === "" ? filesystem : -EINVAL) })
+    addType({
+      name: filesystem.name,
+      owner,
+      check: refuseOptions,
+      make: (_, options) => refuseOptions(options) || filesystem
+    })
   }
   addOnly(devFs, () => firstUserNamespace)
   addType({
     name: "proc",
     owner: (caller) => procs.namespaceOf(caller).owner,
-    make: (caller, options) => (options === "" ? procs.of(procs.namespaceOf(caller)) : -EINVAL)
+    check: refuseOptions,
+    make: (caller, options) => refuseOptions(options) || procs.of(procs.namespaceOf(caller))
   })
   addOnly(sysFs, (caller) => namespacesOf(system, caller).net.owner)
   yield* mountAt(system, caller, "/dev", devFs)

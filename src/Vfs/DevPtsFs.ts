@@ -81,31 +81,43 @@ export class DevPtsFs extends PseudoFs {
   }
 }
 
+type Settings = { -readonly [K in keyof DevPtsSettings]?: DevPtsSettings[K] }
+
+/** What the options of mount(2) say; -EINVAL. */
+const readSettings = (options: string): Settings | number => {
+  const settings: Settings = {}
+  const number = (key: "uid" | "gid" | "max") => (value: string) => {
+    const parsed = parseNumber(value)
+    if (parsed !== undefined) settings[key] = parsed
+    return parsed !== undefined && (key !== "max" || parsed <= MAX_PTYS)
+  }
+  const permissions = (key: "mode" | "ptmxMode") => (value: string) => {
+    if (!/^[0-7]+$/.test(value)) return false
+    settings[key] = Number.parseInt(value, 8) & 0o777
+    return true
+  }
+  const error = readOptions(options, {
+    uid: number("uid"),
+    gid: number("gid"),
+    max: number("max"),
+    mode: permissions("mode"),
+    ptmxmode: permissions("ptmxMode"),
+    newinstance: () => true
+  })
+  return error < 0 ? error : settings
+}
+
 /** devpts for mount(2); `ptmx` is the device number of its master. */
 export const devPtsType = (vfs: Vfs, ptmx: number): FilesystemType => ({
   name: "devpts",
   owner: ({ credentials }) => credentials.userNamespace,
+  check: (options) => {
+    const settings = readSettings(options)
+    return typeof settings === "number" ? settings : 0
+  },
   make: (_, options) => {
-    const settings: { -readonly [K in keyof DevPtsSettings]?: DevPtsSettings[K] } = {}
-    const number = (key: "uid" | "gid" | "max") => (value: string) => {
-      const parsed = parseNumber(value)
-      if (parsed !== undefined) settings[key] = parsed
-      return parsed !== undefined && (key !== "max" || parsed <= MAX_PTYS)
-    }
-    const permissions = (key: "mode" | "ptmxMode") => (value: string) => {
-      if (!/^[0-7]+$/.test(value)) return false
-      settings[key] = Number.parseInt(value, 8) & 0o777
-      return true
-    }
-    const error = readOptions(options, {
-      uid: number("uid"),
-      gid: number("gid"),
-      max: number("max"),
-      mode: permissions("mode"),
-      ptmxmode: permissions("ptmxMode"),
-      newinstance: () => true
-    })
-    if (error < 0) return error
+    const settings = readSettings(options)
+    if (typeof settings === "number") return settings
     return new DevPtsFs({ ...settings, device: vfs.newDevice(), clock: vfs.clock, ptmx })
   }
 })

@@ -13,7 +13,12 @@ export interface FilesystemType {
   owner(caller: Caller): UserNamespace
   /** The filesystem to mount, a new one or the only one there is, for the filesystem's own `options`; or -errno. */
   make(caller: Caller, options: string): Filesystem | number
+  /** Whether it takes such options: 0 or -errno. */
+  check(options: string): number
 }
+
+/** `check` of a type without options. */
+export const refuseOptions = (options: string): number => (options === "" ? 0 : -EINVAL)
 
 /** Options that mean the same to every filesystem: MS_* bits to set and to clear. */
 const COMMON: Readonly<Record<string, readonly [set: number, clear: number]>> = {

@@ -34,6 +34,8 @@ export class Mount {
   point: Location | undefined
   /** The namespace whose tree it is in. Atomic: MountTree. */
   namespace: MountNamespace | undefined
+  /** It is in a tree that a descriptor holds, and nowhere: open_tree(2). Atomic: DetachedMount. */
+  detached = false
   /** The mounts on it, in the order in which they came. Atomic: `attach`, `detach`. */
   readonly children = new Set<Mount>()
   /** Shared: who sees what is mounted below it, and the other way round. Atomic: Propagation. */

@@ -44,7 +44,7 @@ const mayChange = ({ credentials }: Caller, { owner }: Filesystem): boolean =>
   hasCapabilityIn(credentials, owner, CAP_SYS_ADMIN)
 
 /** Whether `mount` is in the tree that `caller` may change. */
-const isOwn = ({ fs }: Caller, mount: Mount): boolean => mount.namespace === fs.namespace
+export const isOwn = ({ fs }: Caller, mount: Mount): boolean => mount.namespace === fs.namespace
 
 /** What mount(2) is asked for. Byte strings; undefined: a null pointer. */
 export interface MountRequest {
@@ -138,14 +138,14 @@ const sourceOf = (vfs: Vfs, caller: Caller, source: string | undefined): Locatio
     : vfs.walk(caller, caller.fs.workingDirectory, source, { follow: true })
 
 /** Where something can be mounted: whatever is on top at `target`. */
-const pointOf = (caller: Caller, target: Location): Location | number => {
+export const pointOf = (caller: Caller, target: Location): Location | number => {
   if (target.dentry.unlinked) return -ENOENT
   const point = target.covered
   return isOwn(caller, point.mount) ? point : -EINVAL
 }
 
 /** Whether what a copy without `from`'s submounts would show must stay covered. */
-const hasLockedChildren = ({ dentry, mount }: Location): boolean => {
+export const hasLockedChildren = ({ dentry, mount }: Location): boolean => {
   for (const child of mount.children) if (child.locked && child.point!.dentry.isBelow(dentry)) return true
   return false
 }

@@ -40,7 +40,8 @@ export class MountTree {
     return new Mount(++this.#lastMount, filesystem, root, this.#ended, options)
   }
 
-  #hasRoom(more: number): boolean {
+  /** Whether there may be `more` mounts than there are. */
+  hasRoom(more: number): boolean {
     return this.#count + more <= MAX_MOUNTS
   }
 
@@ -109,7 +110,7 @@ export class MountTree {
     // the tree itself is no place for it, though its mounts may be peers of the target
     const own = new Set(top.subtree())
     const places = new Set(receivers(target, point.dentry).filter((mount) => !own.has(mount)))
-    if (!this.#hasRoom(places.size * own.size)) return -ENOSPC
+    if (!this.hasRoom(places.size * own.size)) return -ENOSPC
     if (target.group !== undefined) {
       for (const mount of top.subtree()) if (mount.group === undefined) this.groups.make().add(mount)
     }
@@ -236,7 +237,7 @@ export class MountTree {
 
   /** The tree of `from`, copied into `into`; the copy of each mount. -errno. */
   copyNamespace(from: MountNamespace, into: MountNamespace): ReadonlyMap<Mount, Mount> | number {
-    if (!this.#hasRoom(from.mounts.size)) return -ENOSPC
+    if (!this.hasRoom(from.mounts.size)) return -ENOSPC
     const copies = new Map<Mount, Mount>()
     const lessPrivileged = isLessPrivileged(into, from)
     const kinship = lessPrivileged ? "Slave" : "Peer"

@@ -164,11 +164,14 @@ const readRamLimits = (options: string): TmpFsLimits => {
   return { mode: mode === undefined ? 0o755 : Number.parseInt(mode, 8) & 0o7777 }
 }
 
+const errorOf = (limits: TmpFsLimits | number): number => (typeof limits === "number" ? limits : 0)
+
 /** tmpfs and ramfs for mount(2). */
 export const memoryTypes = (vfs: Vfs): ReadonlyArray<FilesystemType> =>
   (["tmpfs", "ramfs"] as const).map((name) => ({
     name,
     owner: ({ credentials }) => credentials.userNamespace,
+    check: (options) => (name === "ramfs" ? 0 : errorOf(readLimits(options))),
     make: ({ credentials: { fsgid, fsuid } }, options) => {
       const limits = name === "ramfs" ? readRamLimits(options) : readLimits(options)
       if (typeof limits === "number") return limits

@@ -6,10 +6,18 @@
 
 #include "tracer.h"
 
-/* Whether processes can register here; the stubs have the same kernel and the same filters above them. 0 or -errno. */
+/*
+ * Whether stubs can register; they have the same kernel and the same filters above them. Asked, not tried: to register
+ * takes a process with threads, as this one is, many milliseconds. 0 or -errno.
+ */
 EXPORT int sentry_barrier_available(void)
 {
-	return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) < 0 ? -errno : 0;
+	const int needed = MEMBARRIER_CMD_GLOBAL_EXPEDITED | MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED;
+	long commands = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
+
+	if (commands < 0)
+		return -errno;
+	return (commands & needed) == needed ? 0 : -ENOSYS;
 }
 
 /* All running threads of all stubs pass through a full memory barrier. 0 or -errno. */

@@ -86,6 +86,9 @@ export interface MemoryTotals {
   readonly shared: number
 }
 
+/** Anonymous memory, ELF headers, private huge pages: core(5). */
+const DEFAULT_COREDUMP_FILTER = 0x33
+
 /** Mutex: the manager's own. Shared by the tasks of one address space. */
 export class MemoryManager {
   readonly memory: UserMemory
@@ -102,6 +105,8 @@ export class MemoryManager {
   barriers = 0
   /** VMA_LOCKED once mlockall(MCL_FUTURE) was called. */
   futureFlags = 0
+  /** /proc/[pid]/coredump_filter: kept, no core is ever written. */
+  coredumpFilter = DEFAULT_COREDUMP_FILTER
   /** Atomic: prctl(2). */
   policy: MemoryPolicy = defaultPolicy
 
@@ -229,6 +234,7 @@ export class MemoryManager {
       if ((vma.flags & VMA_DONTFORK) !== 0) continue
       child.areas.replace(vma.start, vma.end, [{ ...vma, flags: vma.flags & ~VMA_LOCKED }]) // mlock(2): not inherited
     }
+    child.coredumpFilter = this.coredumpFilter
     Object.assign(child.image, this.image)
     child.image.exe = this.image.exe?.retain()
     child.brkEnd = this.brkEnd

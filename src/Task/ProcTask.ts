@@ -2,7 +2,7 @@
  * The files of /proc/[pid] and /proc/[pid]/task/[tid], proc(5).
  */
 import { CAP_SYS_NICE, CAP_SYS_RESOURCE } from "../Abi/Capability.ts"
-import { EACCES, EINVAL, ENOENT, EPERM } from "../Abi/Errno.ts"
+import { EACCES, EINVAL, ENOENT, EPERM, ERANGE, ESRCH } from "../Abi/Errno.ts"
 import { DT_DIR, direntType } from "../Abi/FileMode.ts"
 import { Reg, argumentRegisters } from "../Abi/Registers.ts"
 import { hasCapability } from "../Vfs/Credentials.ts"
@@ -48,9 +48,9 @@ const writeComm = (text: string, { group, task }: Subject, caller: Caller): numb
   return 0
 }
 
-/** A C integer constant with white space around it; undefined for anything else. */
+/** A C integer constant, with a sign maybe; undefined for anything else. */
 const parseInteger = (text: string): number | undefined => {
-  const match = /^[+]?(-?)(0x[\da-f]+|0[0-7]*|[1-9]\d*)$/i.exec(text.trim())
+  const match = /^[+]?(-?)(0x[\da-f]+|0[0-7]*|[1-9]\d*)$/i.exec(text)
   if (match === null) return undefined
   const digits = match[2]!
   const value = /^0\d/.test(digits) ? Number.parseInt(digits, 8) : Number(digits)
@@ -60,12 +60,27 @@ const parseInteger = (text: string): number | undefined => {
 const MAX_OOM_SCORE = 1000
 
 const writeOomScore = (text: string, { group }: Subject, { credentials }: Caller): number => {
-  const value = parseInteger(text)
+  const value = parseInteger(text.trim())
   if (value === undefined || Math.abs(value) > MAX_OOM_SCORE) return -EINVAL
   if (value < Math.min(0, group.oomScoreAdj) && !hasCapability(credentials, CAP_SYS_RESOURCE)) return -EACCES
   group.oomScoreAdj = value
   return 0
 }
+
+/** The kinds of memory that core(5) knows. */
+const COREDUMP_KINDS = 0x1ff
+
+const writeCoredumpFilter = (text: string, { memory }: Subject): number => {
+  const value = parseInteger(text.replace(/\n$/, ""))
+  if (value === undefined || text.includes("-")) return -EINVAL
+  if (value > 0xffff_ffff) return -ERANGE
+  if (memory === undefined) return -ESRCH
+  memory.coredumpFilter = value & COREDUMP_KINDS
+  return 0
+}
+
+const coredumpFilter: Report = ({ memory }) =>
+  memory === undefined ? "" : `${memory.coredumpFilter.toString(16).padStart(8, "0")}\n`
 
 /** As if the process used no memory worth mentioning. */
 const oomScore: Report = ({ group, memory }) =>
@@ -73,7 +88,7 @@ const oomScore: Report = ({ group, memory }) =>
 
 const writeTimerSlack = (text: string, { task }: Subject, caller: Caller): number => {
   if (task.tid !== caller.tid && !hasCapability(caller.credentials, CAP_SYS_NICE)) return -EPERM
-  const value = parseInteger(text)
+  const value = parseInteger(text.trim())
   if (value === undefined || value < 0) return -EINVAL
   task.timerSlack = value === 0 ? 50_000 : value
   return 0
@@ -250,8 +265,12 @@ export class TaskDirectories {
         "timerslack_ns",
         file(readTimerSlack, { mode: 0o666, write: writeTimerSlack })
       ]
+      const filter: readonly [string, Make] = [
+        "coredump_filter",
+        file(coredumpFilter, { mode: 0o644, write: writeCoredumpFilter })
+      ]
       const stats: readonly [string, Make] = ["mountstats", file(mountstats, { mode: 0o400, check: checkMounts })]
-      known = this.#directory(subject, [taskEntry, ...COMMON, stats, timerSlack])
+      known = this.#directory(subject, [taskEntry, ...COMMON, stats, filter, timerSlack])
       this.#processes.set(key, known)
     }
     return known

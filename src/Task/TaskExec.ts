@@ -260,6 +260,7 @@ const moveTo = Effect.fnUntraced(function* (
 ) {
   const group = task.threadGroup
   const old = task.context
+  program.memoryManager.coredumpFilter = task.memoryManager.coredumpFilter
   program.memoryManager.policy = inheritedPolicy(task.memoryManager.policy)
   releaseMemory(task)
   task.context = context

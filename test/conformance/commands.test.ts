@@ -604,7 +604,13 @@ sqlite3 db 'select count(*) from t'; sqlite3 db 'select nonsense'; echo $?`
   }
 ]
 
-/** A program for debuggers; what differs from one run to the next is taken out of what they say. */
+/** A script for gdb, and what differs from one run to the next taken out of what it says. */
+const GDB = `
+gdb_script() { printf '%s\\n' 'set pagination off' 'set confirm off' 'set debuginfod enabled off' "$@" > script; }
+without_numbers() { sed -E 's/0x[0-9a-f]+/ADDR/g; s/(LWP|process) [0-9]+/\\1 N/g; s/ +/ /g'; }
+`
+
+/** A program for debuggers. */
 const DEBUGGEE = `cat > t.c <<'X'
 #include <signal.h>
 #include <stdio.h>
@@ -637,8 +643,40 @@ int main(void) {
 }
 X
 gcc -g -O0 -no-pie -o t t.c || exit
-gdb_session() { printf '%s\\n' 'set pagination off' 'set confirm off' 'set debuginfod enabled off' "$@" > script
-  gdb -q -nx -batch -x script ./t 2>&1 | sed -E 's/0x[0-9a-f]+/ADDR/g; s/(LWP|process) [0-9]+/\\1 N/g'; }
+${GDB} gdb_session() { gdb_script "$@"; gdb -q -nx -batch -x script ./t 2>&1 | without_numbers; }
+`
+
+/** What a debugger attaches to: threads that wait, the first of them for a byte from the FIFO. */
+const ATTACHABLE = `cat > t.c <<'X'
+#include <pthread.h>
+#include <stdio.h>
+#include <unistd.h>
+int counter;
+int add(int a) {
+  counter += a;
+  return counter;
+}
+void *wait_for_ever(void *unused) {
+  for (;;) pause();
+  return unused;
+}
+int main(void) {
+  pthread_t thread;
+  char byte;
+  for (int i = 0; i < 2; i++) pthread_create(&thread, 0, wait_for_ever, 0);
+  puts("ready");
+  fflush(stdout);
+  read(0, &byte, 1);
+  add(3);
+  add(4);
+  printf("counter %d\\n", counter);
+  return 3;
+}
+X
+gcc -g -O0 -no-pie -pthread -o t t.c || exit
+mkfifo fifo; exec 7<> fifo; ./t < fifo > out & pid=$!
+until grep -q ready out; do sleep 0.1; done
+${GDB} gdb_attached() { gdb_script "$@"; gdb -q -nx -batch -p $pid -x script 2>&1 | without_numbers; }
 `
 
 /** gdb reads and runs a good deal before it says anything. */
@@ -694,6 +732,13 @@ const debuggers: ReadonlyArray<Command> = [
     timeout: GDB_TIMEOUT,
     line: `${DEBUGGEE} sleep 100 & pid=$!; sleep 0.5
       gdb -q -nx -batch -p $pid -ex 'set debuginfod enabled off' -ex 'print $orig_rax' -ex detach 2>&1 | grep -c -E '^.1 = 230|Inferior 1'; kill $pid; wait $pid; echo $?`
+  },
+  {
+    name: "gdb attaches to threads, steps, stops at a breakpoint, detaches",
+    needs: ["gdb", "gcc"],
+    timeout: GDB_TIMEOUT,
+    line: `${ATTACHABLE} gdb_attached 'info threads' 'thread apply all bt' 'break add' 'shell echo >&7' continue bt 'info args' \\
+      step next 'print counter' delete finish 'info threads' detach; wait $pid; echo $?; cat out`
   },
   {
     name: "setpriv",

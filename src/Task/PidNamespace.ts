@@ -27,7 +27,7 @@ export class PidNamespace implements Namespace {
   readonly parent: PidNamespace | undefined
   /** How many are above it. */
   readonly level: number
-  /** The first process: orphans are its, and the namespace ends with it. None in the first namespace. */
+  /** The first process: orphans are its, and the namespace ends with it. None in the first namespace, or once it is gone. */
   init: ThreadGroup | undefined
   /** Its init has ended: nobody comes any more. */
   closed = false
@@ -86,18 +86,36 @@ export class PidNamespace implements Namespace {
     this.#inside.set(id, own)
   }
 
-  /** The sandbox's `id` is in use no more. It is remembered for a while. */
-  release(id: number): void {
+  /** The sandbox's `id` is in use no more. It is remembered for a while; returns the one that is forgotten for it. */
+  release(id: number): number | undefined {
     const own = this.#inside.get(id)
-    if (own === undefined || this.#outside.get(own) !== id) return
+    if (own === undefined || this.#outside.get(own) !== id) return undefined
     this.#outside.delete(own)
     this.#gone.push(id)
-    if (this.#gone.length > MOST_REMEMBERED) this.forget(this.#gone[0]!)
+    if (this.#gone.length <= MOST_REMEMBERED) return undefined
+    const forgotten = this.#gone[0]!
+    this.forget(forgotten)
+    return forgotten
+  }
+
+  /** Whether the sandbox's `id` has, or had lately, a number here. */
+  remembers(id: number): boolean {
+    return this.#inside.has(id)
   }
 
   /** The sandbox's `id`, which is not in use here, will be somebody else. */
   forget(id: number): void {
     this.#inside.delete(id)
     this.#gone = this.#gone.filter((each) => each !== id)
+  }
+
+  /** Its init is gone, and with it everybody: forgets all ids, and returns the sandbox's. */
+  end(): ReadonlyArray<number> {
+    const ids = [...this.#inside.keys()]
+    this.init = undefined
+    this.#outside.clear()
+    this.#inside.clear()
+    this.#gone = []
+    return ids
   }
 }

@@ -141,7 +141,7 @@ const refusesIds = (parent: Task, innermost: PidNamespace, wanted: ReadonlyArray
   for (const id of wanted) {
     if (namespace === undefined || id < 1 || id >= PID_MAX) return -EINVAL
     // the first process of a namespace is its init
-    if (id !== 1 && namespace.parent !== undefined && namespace.init === undefined) return -EINVAL
+    if (id !== 1 && namespace.parent !== undefined && namespace.init === undefined && !namespace.closed) return -EINVAL
     const isPermitted =
       hasCapabilityIn(parent.credentials, namespace.owner, CAP_CHECKPOINT_RESTORE) ||
       hasCapabilityIn(parent.credentials, namespace.owner, CAP_SYS_ADMIN)

@@ -298,6 +298,7 @@ export const reap = (group: ThreadGroup, reaper: Task): void => {
   taskSet.releaseId(group.tgid)
   for (let at: PidNamespace | undefined = group.pidNamespace; at?.parent !== undefined; at = at.parent)
     at.departures.notify(1)
+  if (group.pidNamespace.init === group) taskSet.endNamespace(group.pidNamespace)
 }
 
 /** Guarded by: TaskSet mutex. */

@@ -21,7 +21,7 @@ export class TaskSet {
   readonly groups = new Map<number, ThreadGroup>()
   readonly processGroups = new Map<number, ProcessGroup>()
   readonly sessions = new Map<number, Session>()
-  /** The innermost PID namespaces of ids that have, or had, a number in another than the first. */
+  /** Of ids that have, or had, a number in another PID namespace than the first: the innermost that remembers it. */
   readonly #nested = new Map<number, PidNamespace>()
   #lastId = INIT_PID
 
@@ -45,7 +45,26 @@ export class TaskSet {
   /** `id` may be in use no more: a task, process group or session went that had it. */
   releaseId(id: number): void {
     if (this.#nested.size === 0 || this.isUsed(id)) return
-    for (let at = this.#nested.get(id); at !== undefined; at = at.parent) at.release(id)
+    for (let at = this.#nested.get(id); at !== undefined; at = at.parent) this.#release(id, at)
+  }
+
+  /** The init of `namespace` is gone. */
+  endNamespace(namespace: PidNamespace): void {
+    for (const id of namespace.end()) this.#forget(id, namespace)
+  }
+
+  #release(id: number, namespace: PidNamespace): void {
+    const forgotten = namespace.release(id)
+    if (forgotten !== undefined) this.#forget(forgotten, namespace)
+  }
+
+  /** `namespace` remembers `id` no more; one above it may. */
+  #forget(id: number, namespace: PidNamespace): void {
+    if (this.#nested.get(id) !== namespace) return
+    let at = namespace.parent
+    while (at !== undefined && !at.remembers(id)) at = at.parent
+    if (at === undefined) this.#nested.delete(id)
+    else this.#nested.set(id, at)
   }
 
   /** Whether a task, process group or session has `id`. */
@@ -60,7 +79,7 @@ export class TaskSet {
       const error = at.add(id, wanted[namespace.level - at.level])
       if (error < 0) {
         for (let done: PidNamespace | undefined = namespace; done !== at && done !== undefined; done = done.parent) {
-          done.release(id)
+          this.#release(id, done)
           done.forget(id)
         }
         return error

@@ -146,9 +146,17 @@ export class Mount {
     this.endIfUnused()
   }
 
-  /** Out of the tree, and nobody uses it: the end. */
+  /** Out of the tree, and nobody uses it: the end. Of what was left on it, as it was locked there, perhaps too. */
   endIfUnused(): void {
-    if (this.users === 0 && this.namespace === undefined && this.point === undefined) this.#ended(this)
+    const left: Array<Mount> = [this]
+    for (let mount = left.pop(); mount !== undefined; mount = left.pop()) {
+      if (mount.users > 0 || mount.namespace !== undefined || mount.point !== undefined) continue
+      for (const child of [...mount.children]) {
+        child.detach()
+        left.push(child)
+      }
+      this.#ended(mount)
+    }
   }
 }
 

@@ -179,6 +179,20 @@ static void processes(void) {
   while (waitpid(pid, NULL, 0) == pid && ptrace(PTRACE_CONT, pid, 0, 0) == 0) {
   }
 }
+static void namespaces(void) {
+  pid_t pid = fork();
+  if (pid == 0) {
+    unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWCGROUP);
+    pid_t child = fork();
+    if (child == 0) {
+      mount("t", "/tmp", "tmpfs", 0, NULL);
+      _exit(0);
+    }
+    waitpid(child, NULL, 0);
+    _exit(0);
+  }
+  waitpid(pid, NULL, 0);
+}
 static void threads(void) {
   pthread_t thread;
   if (pthread_create(&thread, NULL, nothing, NULL) == 0) pthread_join(thread, NULL);
@@ -190,7 +204,7 @@ static const struct {
   int share; /* one in so many of the cycles: some are slow */
 } TABLE[] = {{"pipes", pipes, 1},       {"passed", passed, 1},   {"names", names, 1},     {"epolls", epolls, 1},       {"descriptors", descriptors, 2},
              {"watches", watches, 1},   {"files", files, 2},     {"lookups", lookups, 1}, {"maps", maps, 2},           {"timers", timers, 2},
-             {"unknown", unknown, 1},   {"queues", queues, 2},   {"mounts", mounts, 2},   {"processes", processes, 20}, {"threads", threads, 4}};
+             {"unknown", unknown, 1},   {"queues", queues, 2},   {"mounts", mounts, 2},   {"namespaces", namespaces, 4}, {"processes", processes, 20}, {"threads", threads, 4}};
 
 int main(int argc, char **argv) {
   only_in_the_sandbox();

@@ -3,7 +3,7 @@
  *
  * An operation is first simply tried; only one that would block, on a file without O_NONBLOCK, becomes an Effect: it
  * registers with every wait queue concerned, tries again (so that no wake-up between the two tries is lost), and sleeps
- * until something changed. A signal ends the wait, but only after one last try: a completed operation wins.
+ * until a try after a wake-up succeeds. A signal ends the wait, but only after one last try: a completed operation wins.
  *
  * The files are retained while the Effect runs, and not before: one that is never run, as its task was killed first,
  * holds nothing.
@@ -66,57 +66,18 @@ export const withTimeout = (task: Task, timeout: bigint | undefined): WaitOption
     ? {}
     : { deadline: task.system.timekeeper.monotonic() + timeout, interrupted: () => -EINTR, expired: () => -EAGAIN }
 
-/** Remembers that one of its sources woke, until the task looks. */
-class Attention {
-  /** Something happened since this was last cleared. */
-  woken = false
-  #wake: (() => void) | undefined
-  readonly #registered: Array<{ readonly queue: WaitQueue; readonly waiter: Waiter }> = []
-
-  constructor(sources: ReadonlyArray<Source>) {
-    for (const { queue, events } of sources) {
-      const waiter: Waiter = { events, wake: this.#onWake }
+const subscribeTo =
+  (sources: ReadonlyArray<Source>) =>
+  (wake: () => void): (() => void) => {
+    const waiters = sources.map(({ queue, events }) => {
+      const waiter: Waiter = { events, wake }
       queue.add(waiter)
-      this.#registered.push({ queue, waiter })
-    }
-  }
-
-  readonly #onWake = (): void => {
-    this.woken = true
-    this.#wake?.()
-  }
-
-  readonly subscribe = (wake: () => void): (() => void) => {
-    if (this.woken) wake()
-    else this.#wake = wake
+      return waiter
+    })
     return () => {
-      this.#wake = undefined
+      for (const [index, { queue }] of sources.entries()) queue.remove(waiters[index]!)
     }
   }
-
-  close(): void {
-    for (const { queue, waiter } of this.#registered) queue.remove(waiter)
-  }
-}
-
-const loop = Effect.fnUntraced(function* (
-  task: Task,
-  attention: Attention,
-  attempt: () => number,
-  options: WaitOptions
-) {
-  while (true) {
-    attention.woken = false
-    const result = attempt()
-    if (result !== -EAGAIN) return result
-    const wakeup = yield* task.block(attention.subscribe, options.deadline)
-    if (wakeup === "Ready") continue
-    const last = attempt()
-    if (last !== -EAGAIN) return last
-    if (wakeup === "Signaled") return options.interrupted === undefined ? -ERESTARTSYS : options.interrupted()
-    return options.expired === undefined ? -EAGAIN : options.expired()
-  }
-})
 
 /** Waits until `attempt` returns anything but -EAGAIN, trying whenever one of `sources` wakes. Blocks. */
 export const waitUntil = (
@@ -124,17 +85,19 @@ export const waitUntil = (
   sources: ReadonlyArray<Source>,
   attempt: () => number,
   options: WaitOptions = {}
-): Effect.Effect<number> =>
-  Effect.suspend(() => {
-    const attention = new Attention(sources)
-    return Effect.ensuring(
-      loop(task, attention, attempt, options),
-      Effect.sync(() => {
-        attention.close()
-        options.finally?.()
-      })
-    )
+): Effect.Effect<number> => {
+  let result = -EAGAIN
+  const succeeds = (): boolean => {
+    result = attempt()
+    return result !== -EAGAIN
+  }
+  const waiting = Effect.map(task.blockUntil(subscribeTo(sources), succeeds, options.deadline), (wakeup) => {
+    if (wakeup === "Ready" || succeeds()) return result
+    if (wakeup === "Signaled") return options.interrupted === undefined ? -ERESTARTSYS : options.interrupted()
+    return options.expired === undefined ? -EAGAIN : options.expired()
   })
+  return options.finally === undefined ? waiting : Effect.ensuring(waiting, Effect.sync(options.finally))
+}
 
 /**
  * Keeps `files` open while `wait` runs. -EBADF if one was closed for good between the call's first try and now, as if

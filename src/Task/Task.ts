@@ -51,6 +51,15 @@ export type Wakeup = "Ready" | "Expired" | "Signaled"
 /** Number -1 as system calls have it, 32 bits without a sign. */
 export const NO_CALL = 0xffff_ffff
 
+/** Registers `wake` where a wait is to be ended, and gives back how to undo that, which may be done twice. */
+export type Subscribe = (wake: () => void) => () => void
+
+const ready: Effect.Effect<Wakeup> = Effect.succeed("Ready")
+
+/** How a wait that may be interrupted ended: undefined if it was. */
+const outcomeOf = <A, E>(exit: Exit.Exit<A, E>): Effect.Effect<A | undefined, E> =>
+  Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? Effect.undefined : exit
+
 /** The system call being executed. */
 export interface Call {
   /** Its number; -1 if the task entered the kernel otherwise, `NO_CALL` if there is none of that number. */
@@ -268,12 +277,13 @@ export class Task {
     return Effect.suspend(() => {
       if (this.#attention) return Effect.undefined
       return Effect.flatMap(Effect.forkChild(wait, { startImmediately: true }), (child) => {
+        const exit = child.pollUnsafe()
+        if (exit !== undefined) return outcomeOf(exit)
         this.#wait = child
         if (this.#attention) this.system.runQueue.schedule(() => this.#attention && child.interruptUnsafe()) // came while it started
-        return Effect.flatMap(Fiber.await(child), (exit): Effect.Effect<A | undefined, E> => {
+        return Effect.flatMap(Fiber.await(child), (late) => {
           this.#wait = undefined
-          if (Exit.isSuccess(exit)) return Effect.succeed(exit.value)
-          return Cause.hasInterruptsOnly(exit.cause) ? Effect.undefined : Effect.failCause(exit.cause)
+          return outcomeOf(late)
         })
       })
     })
@@ -283,12 +293,28 @@ export class Task {
    * Waits interruptibly until `wake` is called or the deadline (CLOCK_MONOTONIC, nanoseconds) passes. `subscribe`
    * registers `wake` and returns how to undo that. After "Ready" the caller looks again at what it waited for.
    */
-  block(subscribe: (wake: () => void) => () => void, deadline?: bigint): Effect.Effect<Wakeup> {
+  block(subscribe: Subscribe, deadline?: bigint): Effect.Effect<Wakeup> {
+    return this.#sleep(subscribe, undefined, deadline)
+  }
+
+  /**
+   * The same until `isReady`: it is asked at once and, through the run queue, after each wake. So whoever finds nothing
+   * sleeps on without a turn of the fiber. It is not asked any more once the wait has ended otherwise.
+   */
+  blockUntil(subscribe: Subscribe, isReady: () => boolean, deadline?: bigint): Effect.Effect<Wakeup> {
+    return this.#sleep(subscribe, isReady, deadline)
+  }
+
+  #sleep(
+    subscribe: Subscribe,
+    isReady: (() => boolean) | undefined,
+    deadline: bigint | undefined
+  ): Effect.Effect<Wakeup> {
     const { runQueue, timers } = this.system
-    this.accounts.waits++
     const wait = Effect.callback<Wakeup>((resume) => {
       let done = false
-      this.#asleep = true
+      /** Woken, and going to look. */
+      let looks = isReady !== undefined
       let unsubscribe: (() => void) | undefined
       let cancel: (() => void) | undefined
       const stop = (): void => {
@@ -302,7 +328,32 @@ export class Task {
         stop()
         runQueue.schedule(() => resume(Effect.succeed(wakeup)))
       }
-      unsubscribe = subscribe(() => finish("Ready"))
+      const fallAsleep = (): void => {
+        this.#asleep = true
+        this.accounts.waits++
+      }
+      const look = (): void => {
+        if (done) return
+        looks = false
+        try {
+          if (isReady?.() === false) return fallAsleep()
+        } catch (defect) {
+          stop()
+          return resume(Effect.die(defect))
+        }
+        stop()
+        resume(ready)
+      }
+      const wake = (): void => {
+        if (isReady === undefined) return finish("Ready")
+        if (done || looks) return
+        looks = true
+        this.#asleep = false
+        runQueue.schedule(look)
+      }
+      if (isReady === undefined) fallAsleep()
+      unsubscribe = subscribe(wake)
+      if (isReady !== undefined) look()
       if (done) unsubscribe()
       else if (deadline !== undefined) cancel = timers.at(deadline, () => finish("Expired"))
       return Effect.sync(stop)

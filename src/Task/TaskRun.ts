@@ -96,11 +96,14 @@ const step = (task: Task, handler: () => boolean): Effect.Effect<RunState, Platf
   }
 }
 
+const toApp: Effect.Effect<RunState> = Effect.succeed(App)
+const toSyscall: Effect.Effect<RunState> = Effect.succeed(Syscall)
+
 /** The handler's Effect, then its result into the registers. */
 const runSyscall = (task: Task): Effect.Effect<RunState> => {
   const effect = task.call.effect
   task.call.effect = undefined
-  if (effect === undefined) return Effect.succeed(App)
+  if (effect === undefined) return toApp
   return Effect.map(effect, (result): RunState => {
     if (task.interceptsCalls || task.ptrace.afterCall.length > 0) return { _tag: "SyscallLeave", result }
     finishSyscall(task, result)
@@ -108,20 +111,22 @@ const runSyscall = (task: Task): Effect.Effect<RunState> => {
   })
 }
 
-const runApp = Effect.fnUntraced(function* (
-  task: Task,
-  handler: () => boolean
-): Effect.fn.Return<RunState, PlatformFailed> {
-  if (task.attention || task.threadGroup.groupStop !== undefined) {
-    const next = yield* Effect.catchTag(deliverPending(task), "PlatformFailed", onLostThread(task))
-    if (next !== App || task.stops.stopped) return next
-  }
+const runApp = (task: Task, handler: () => boolean): Effect.Effect<RunState, PlatformFailed> => {
+  if (!task.attention && task.threadGroup.groupStop === undefined) return switchToApp(task, handler)
+  const delivery = Effect.catchTag(deliverPending(task), "PlatformFailed", onLostThread(task))
+  return Effect.flatMap(delivery, (next) =>
+    next !== App || task.stops.stopped ? Effect.succeed(next) : switchToApp(task, handler)
+  )
+}
+
+const switchToApp = (task: Task, handler: () => boolean): Effect.Effect<RunState, PlatformFailed> => {
   settleCall(task)
-  if (task.attention) return App
-  const outcome = yield* task.interruptible(task.context.switch(handler))
-  if (task.ptrace.traced) task.context.addressSpace.keepCode?.()
-  return outcome === undefined ? App : yield* afterSwitch(task, outcome)
-})
+  if (task.attention) return toApp
+  return Effect.flatMap(task.interruptible(task.context.switch(handler)), (outcome) => {
+    if (task.ptrace.traced) task.context.addressSpace.keepCode?.()
+    return outcome === undefined ? toApp : afterSwitch(task, outcome)
+  })
+}
 
 /** The host has killed the guest's thread (it was out of memory, say): what that means the next switch tells. */
 const onLostThread =
@@ -133,7 +138,7 @@ const afterSwitch = (task: Task, outcome: SwitchOutcome): Effect.Effect<RunState
   switch (outcome._tag) {
     case "Syscall":
       if (task.call.intercepted) return Effect.succeed(task.call.traceData === undefined ? SyscallEnter : SeccompEnter)
-      return Effect.succeed(task.call.effect === undefined ? App : Syscall)
+      return task.call.effect === undefined ? toApp : toSyscall
     case "Fault":
       return Effect.as(handleFault(task, outcome), App)
     case "Killed":

@@ -120,6 +120,11 @@ export interface PlatformContext {
    * segment); orig_rax says -1 then. Absent where no call can be made so.
    */
   readonly i386Call?: () => number | undefined
+  /**
+   * `switch` where the platform runs guests on the kernel's own thread, so that nothing can interrupt one; undefined, and
+   * nothing done, when others must get their turn first. Spares each switch a fiber.
+   */
+  readonly switchNow?: (handler: SyscallHandler) => SwitchOutcome | undefined
   /** The XSAVE image (standard format, as PTRACE_GETREGSET NT_X86_XSTATE gives it). A fresh copy. */
   readonly readExtendedState: Effect.Effect<Uint8Array, PlatformFailed>
   /** Replaces the XSAVE image; the caller has validated its header. */

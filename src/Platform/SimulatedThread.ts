@@ -86,7 +86,7 @@ interface Activation {
 const restOf = (result: Rest | number | void): Rest =>
   typeof result === "object" ? result : { next: () => ({ done: true, value: result }) }
 
-const syscallOutcome = Effect.succeed<SwitchOutcome>({ _tag: "Syscall" })
+const syscallOutcome: SwitchOutcome = { _tag: "Syscall" }
 
 /** Owner of everything: the task's fiber. */
 export class SimulatedThread implements PlatformContext, Machine {
@@ -116,7 +116,13 @@ export class SimulatedThread implements PlatformContext, Machine {
 
   readonly addressOf = (code: Code): number => this.#host.code.addressOf(code)
 
-  readonly switch = (handler: SyscallHandler): Effect.Effect<SwitchOutcome> => Effect.suspend(() => this.#run(handler))
+  readonly switch = (handler: SyscallHandler): Effect.Effect<SwitchOutcome> =>
+    Effect.suspend(() => {
+      const outcome = this.switchNow(handler)
+      if (outcome !== undefined) return Effect.succeed(outcome)
+      this.#left = this.#host.slice
+      return Effect.andThen(Effect.yieldNow, this.switch(handler))
+    })
 
   readonly extendedStateNow = (): Uint8Array => this.#extendedState.slice()
 
@@ -163,18 +169,17 @@ export class SimulatedThread implements PlatformContext, Machine {
 
   readonly release = Effect.void
 
-  #run(handler: SyscallHandler): Effect.Effect<SwitchOutcome> {
+  readonly switchNow = (handler: SyscallHandler): SwitchOutcome | undefined => {
     for (; this.#left > 0; this.#left--) {
       const fault = this.#advance()
-      if (fault !== undefined) return Effect.succeed(fault)
+      if (fault !== undefined) return fault
       this.#calls++
       if (!handler()) {
         this.#left--
         return syscallOutcome
       }
     }
-    this.#left = this.#host.slice
-    return Effect.andThen(Effect.yieldNow, this.switch(handler))
+    return undefined
   }
 
   /** Runs up to the next system call, which is then in the registers; or to a fault. */

@@ -122,6 +122,8 @@ const runApp = (task: Task, handler: () => boolean): Effect.Effect<RunState, Pla
 const switchToApp = (task: Task, handler: () => boolean): Effect.Effect<RunState, PlatformFailed> => {
   settleCall(task)
   if (task.attention) return toApp
+  const now = task.context.switchNow?.(handler)
+  if (now !== undefined) return afterSwitch(task, now)
   return Effect.flatMap(task.interruptible(task.context.switch(handler)), (outcome) => {
     if (task.ptrace.traced) task.context.addressSpace.keepCode?.()
     return outcome === undefined ? toApp : afterSwitch(task, outcome)

@@ -253,23 +253,31 @@ const prctl = (task: Task, option: number, a: number, b: number, c: number, d: n
 /** Features of the extended state that a program must ask for: AMX's tiles. Signal frames here have no room for them. */
 const HIGHEST_FEATURE = 18
 
+/** What arch_prctl(2) and a tracer do about the base of fs or gs of `target`. */
+export const segmentBase = (task: Task, { registers }: Task, code: number, value: bigint): number => {
+  const register = code === Pr.ARCH_SET_FS || code === Pr.ARCH_GET_FS ? Reg.fs_base : Reg.gs_base
+  switch (code) {
+    case Pr.ARCH_SET_FS:
+    case Pr.ARCH_SET_GS:
+      if (value >= BigInt(task.system.platform.taskSize)) return -EPERM
+      registers.words[register] = value
+      return 0
+    case Pr.ARCH_GET_FS:
+    case Pr.ARCH_GET_GS:
+      return task.memory.writeBigU64(Number(value), registers.words[register]!)
+    default:
+      return -EINVAL
+  }
+}
+
 const arch_prctl = (task: Task, code: number, value: bigint): Result => {
-  const { registers } = task
-  const isAddress = value < BigInt(task.system.platform.taskSize)
   const at = Number(value)
   switch (code) {
     case Pr.ARCH_SET_FS:
-      if (!isAddress) return -EPERM
-      registers.words[Reg.fs_base] = value
-      return 0
     case Pr.ARCH_SET_GS:
-      if (!isAddress) return -EPERM
-      registers.words[Reg.gs_base] = value
-      return 0
     case Pr.ARCH_GET_FS:
-      return task.memory.writeBigU64(at, registers.words[Reg.fs_base]!)
     case Pr.ARCH_GET_GS:
-      return task.memory.writeBigU64(at, registers.words[Reg.gs_base]!)
+      return segmentBase(task, task, code, value)
     case Pr.ARCH_GET_CPUID:
       return 1
     case Pr.ARCH_SET_CPUID:

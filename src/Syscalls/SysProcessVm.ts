@@ -22,10 +22,11 @@ const transfer = (
   if (bits !== 0) return -EINVAL
   const own = userVector(task.memory, ...local)
   if (typeof own === "number") return own
+  if (own.length === 0) return 0
   const target = findTask(task, id)
   const theirs = userVector(task.memory, ...remote, (target ?? task).memory)
   if (typeof theirs === "number") return theirs
-  if (own.length === 0 || theirs.length === 0) return 0
+  if (theirs.length === 0) return 0
   if (target === undefined || target.threadGroup.state !== "Alive") return -ESRCH
   if (!mayInspectReally(task, target)) return -EPERM
   const [from, to] = direction === "read" ? [theirs, own] : [own, theirs]

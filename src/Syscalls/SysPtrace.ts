@@ -7,6 +7,7 @@ import {
   NT_PRFPREG,
   NT_PRSTATUS,
   NT_X86_XSTATE,
+  PTRACE_ARCH_PRCTL,
   PTRACE_ATTACH,
   PTRACE_CONT,
   PTRACE_DETACH,
@@ -21,7 +22,9 @@ import {
   PTRACE_INTERRUPT,
   PTRACE_KILL,
   PTRACE_LISTEN,
+  PTRACE_EVENT_EXEC,
   PTRACE_NAMES,
+  PTRACE_OLDSETOPTIONS,
   PTRACE_O_MASK,
   PTRACE_PEEKDATA,
   PTRACE_PEEKSIGINFO,
@@ -52,7 +55,7 @@ import {
 } from "../Abi/Ptrace.ts"
 import { Reg, registersSize } from "../Abi/Registers.ts"
 import { decodeSigInfo, encodeSigInfo, SIGINFO_SIZE } from "../Abi/SigInfo.ts"
-import { NSIG, SIGKILL, SI_USER, UNBLOCKABLE } from "../Abi/Signal.ts"
+import { NSIG, SIGKILL, SIGTRAP, SI_USER, UNBLOCKABLE } from "../Abi/Signal.ts"
 import type { PlatformFailed } from "../Platform/Platform.ts"
 import {
   checkedImage,
@@ -66,11 +69,12 @@ import {
 import type { Resumption } from "../Ptrace/PtraceState.ts"
 import { decodeSyscallInfo, encodeSyscallInfo, type StoppedCall, SYSCALL_INFO_SIZE } from "../Ptrace/SyscallInfo.ts"
 import { Mutex } from "../Sync/Mutex.ts"
-import { findTask } from "../Task/PidLookup.ts"
+import { findTask, idFor } from "../Task/PidLookup.ts"
 import { mayInspectReally } from "../Task/ProcSubject.ts"
 import { declare, hex, oneOf, pid, type Result, type Syscall } from "../Task/Syscall.ts"
 import { NO_CALL, type Task } from "../Task/Task.ts"
 import { isTraceStopped, sendToTask } from "../Task/TaskSignals.ts"
+import { segmentBase } from "./SysPrctl.ts"
 import { userInfo } from "./SysSignal.ts"
 import { checkOptions, getFilter, getMetadata } from "./TracedFilters.ts"
 import { attach, detach, interruptTracee, listen, resume, traceMe } from "../Task/TaskTrace.ts"
@@ -210,7 +214,7 @@ const withRegset = (
   const base = Number(view.getBigUint64(0, true))
   const length = Number(view.getBigUint64(8, true))
   const full = regsetSize(target, type)
-  if (full === 0 || length % (type === NT_PRFPREG ? 4 : WORD) !== 0) return -EINVAL
+  if (full === 0 || length % WORD !== 0) return -EINVAL
   const size = Math.min(length, full)
   const finish = (result: number): number => (result < 0 ? result : task.memory.writeBigU64(data + 8, BigInt(size)))
   const result = run(type, base, size)
@@ -349,6 +353,9 @@ const requestOfStopped = (task: Task, target: Task, request: number, address: nu
       return getRegset(task, target, address, data)
     case PTRACE_SETREGSET:
       return setRegset(task, target, address, data)
+    case PTRACE_ARCH_PRCTL:
+      return segmentBase(task, target, data, BigInt(address))
+    case PTRACE_OLDSETOPTIONS:
     case PTRACE_SETOPTIONS: {
       if (data > PTRACE_O_MASK || (data & ~PTRACE_O_MASK) !== 0) return -EINVAL
       const refused = checkOptions(task, data)
@@ -393,6 +400,13 @@ const requestOfStopped = (task: Task, target: Task, request: number, address: nu
   }
 }
 
+/**
+ * A thread has become the leader by execve(2), and wait(2) has not said so yet: whoever asks for the leader most probably
+ * means the one that is gone.
+ */
+const isUnnoticedExec = (task: Task, { ptrace, tid }: Task): boolean =>
+  ptrace.code === (SIGTRAP | (PTRACE_EVENT_EXEC << 8)) && BigInt(idFor(task, tid)) !== ptrace.message
+
 const ptrace = (task: Task, request: number, id: number, address: number, data: number): Result => {
   if (request === PTRACE_TRACEME) return becomeTracee(task)
   const target = findTask(task, id)
@@ -412,10 +426,12 @@ const ptrace = (task: Task, request: number, id: number, address: number, data: 
       return 0
     })
   }
-  if (!isTraceStopped(target) || target.ptrace.listening) return -ESRCH
+  if (!isTraceStopped(target) || target.ptrace.listening || isUnnoticedExec(task, target)) return -ESRCH
   return requestOfStopped(task, target, request, address, data)
 }
 
 export const sysPtrace: ReadonlyArray<Syscall> = [
-  declare("ptrace", [oneOf("request", PTRACE_NAMES), pid("pid"), hex("addr"), hex("data")], ptrace)
+  declare("ptrace", [oneOf("request", PTRACE_NAMES), pid("pid"), hex("addr"), hex("data")], ptrace, {
+    partial: "SINGLEBLOCK, thread areas and the configuration of syscall user dispatch are EIO"
+  })
 ]

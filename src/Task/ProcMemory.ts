@@ -118,15 +118,20 @@ class MemoryFile extends OpenFileDescription {
 
   #transfer(bytes: Uint8Array, address: number, by: (address: number, bytes: Uint8Array) => number): number {
     if (this.#memory.users === 0 || bytes.length === 0) return 0
+    if (address < 0) return -EIO
     const count = by(address, bytes)
     return count === 0 ? -EIO : count
+  }
+
+  /** As of any file of proc(5): nothing. */
+  override truncate(): number {
+    return 0
   }
 
   override seek(offset: number, whence: number): number {
     if (whence === SEEK_CUR) offset += this.#address
     else if (whence !== SEEK_SET) return -EINVAL
-    if (offset < 0) return -EINVAL
-    this.#address = offset
+    this.#address = offset // above user memory, too: addresses there are negative
     return offset
   }
 }

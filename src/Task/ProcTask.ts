@@ -4,7 +4,7 @@
 import { CAP_SYS_NICE, CAP_SYS_RESOURCE } from "../Abi/Capability.ts"
 import { EACCES, EINVAL, ENOENT, EPERM, ERANGE, ESRCH } from "../Abi/Errno.ts"
 import { DT_DIR, direntType } from "../Abi/FileMode.ts"
-import { Reg, argumentRegisters } from "../Abi/Registers.ts"
+import { Reg, argumentRegisters, i386ArgumentRegisters } from "../Abi/Registers.ts"
 import { hasCapability } from "../Vfs/Credentials.ts"
 import type { Caller, DirectoryEntry, Inode, MagicTarget } from "../Vfs/Inode.ts"
 import { type Location, pathOf } from "../Vfs/Mount.ts"
@@ -30,7 +30,7 @@ import {
   taskFile,
   userOf
 } from "./ProcSubject.ts"
-import type { Task } from "./Task.ts"
+import { NO_CALL, type Task } from "./Task.ts"
 import { addUsage, type ThreadGroup } from "./ThreadGroup.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -105,7 +105,9 @@ const syscall: Report = ({ task }, caller) => {
   const { call, registers } = task
   const hex = (register: number): string => `0x${registers.words[register]!.toString(16)}`
   const place = `${hex(Reg.rsp)} ${hex(Reg.rip)}\n`
-  return call.nr < 0 ? `-1 ${place}` : `${call.nr} ${argumentRegisters.map(hex).join(" ")} ${place}`
+  const nr = call.nr === NO_CALL ? registers.int(Reg.orig_rax) : call.nr
+  const given = call.nr === NO_CALL && call.isI386 ? i386ArgumentRegisters : argumentRegisters
+  return nr < 0 ? `-1 ${place}` : `${nr} ${given.map(hex).join(" ")} ${place}`
 }
 
 /** A process's counts include those of children that it has waited for. What reaches the host's disks is not counted. */

@@ -109,6 +109,13 @@ static void listener(void) {
   }
 }
 
+/* Number and the first arguments, of /proc/[pid]/syscall. */
+static void say_place(pid_t pid) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/syscall", pid);
+  say("in proc: %.*s", 24, get(path));
+}
+
 static void say_stop(const char *name, pid_t pid) {
   struct ptrace_syscall_info info;
   memset(&info, 0, sizeof info);
@@ -117,7 +124,7 @@ static void say_stop(const char *name, pid_t pid) {
   struct user_regs_struct regs = get_registers(pid);
   say("size %ld op %d arch %x orig_rax %lld rax %lld", size, info.op, info.arch, regs.orig_rax, regs.rax);
   if (info.op == PTRACE_SYSCALL_INFO_ENTRY || info.op == PTRACE_SYSCALL_INFO_SECCOMP)
-    say("nr %lld args %llx %llx %llx", info.entry.nr, info.entry.args[0], info.entry.args[1], info.entry.args[5]);
+    say_place(pid), say("nr %lld args %llx %llx %llx", info.entry.nr, info.entry.args[0], info.entry.args[1], info.entry.args[5]);
 }
 
 static void traced(void) {

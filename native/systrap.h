@@ -46,7 +46,7 @@
 /* In the worker's slot, which is the first: the sequence number it has done, and the last result. */
 #define SYSTRAP_DONE 216
 #define SYSTRAP_RESULT 240
-#define SYSTRAP_FILTER_LENGTH 26
+#define SYSTRAP_FILTER_LENGTH 27
 /* Just past the only two `syscall` instructions from where a guest thread's system calls get through. */
 #define SYSTRAP_IP_RETURN (SYSTRAP_CODE + 0x0c9)
 #define SYSTRAP_IP_CALL (SYSTRAP_CODE + 0x120)
@@ -78,6 +78,7 @@
 
 /* In the order page, which guests can only read: what the sentry tells all guest threads. */
 #define SYSTRAP_NOTICE (STUB_ORDERS + 0xf00)
+#define SYSTRAP_YIELDS 4 /* how often to give way to the sentry before sleeping, where it has no other CPU */
 #define SYSTRAP_HURRY 19 /* a look for the answer counts for so many more while somebody else wants the CPU */
 
 #ifndef __ASSEMBLER__

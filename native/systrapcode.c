@@ -27,7 +27,7 @@
 /* Instruction `at` goes on at `yes` or `no`. */
 #define IF(at, value, yes, no) \
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(value), (yes) - (at)-1, (no) - (at)-1)
-enum { TRAP = 24, ALLOW };
+enum { TRAP = 25, ALLOW };
 
 /* What a guest thread may really do. The place it comes from is no protection: guests can jump there. What is allowed
  * from there is harmless by itself. */
@@ -53,9 +53,10 @@ __attribute__((used)) const struct sock_filter systrap_filter[] = {
 	IF(18, 1, ALLOW, TRAP),
 	LOAD(args[1]),
 	IF(20, FUTEX_WAIT, ALLOW, TRAP),
-	IF(21, SYS_prctl, 22, TRAP),
+	IF(21, SYS_prctl, 22, 24),
 	LOAD(args[0]),
 	IF(23, PR_SET_TSC, ALLOW, TRAP),
+	IF(24, SYS_sched_yield, ALLOW, TRAP),
 	RETURN(SECCOMP_RET_TRAP),
 	RETURN(SECCOMP_RET_ALLOW),
 };
@@ -68,7 +69,8 @@ long systrap_call(long nr, long a, long b, long c, long d);
 /*
  * Waits for our turn: awake at first, because a CPU that has nothing to do takes long to wake, and because the answer
  * often comes soon. If somebody else wants to run here, only for as long as an answer that comes at once takes, and not
- * when the sentry has seen our event and has not answered. Until it has seen it, it counts us, too.
+ * when the sentry has seen our event and has not answered. Until it has seen it, it counts us, too. Where the sentry has
+ * but our CPU, we let it run.
  */
 static void await_turn(struct systrap_slot *s)
 {
@@ -85,6 +87,12 @@ static void await_turn(struct systrap_slot *s)
 		}
 		__builtin_ia32_pause();
 	}
+	if (atomic_load_explicit(&NOTICE->spin, memory_order_relaxed) == 0)
+		for (int left = SYSTRAP_YIELDS; left > 0; left--) {
+			systrap_call(SYS_sched_yield, 0, 0, 0, 0);
+			if (atomic_load(&s->state) == SYSTRAP_RUN)
+				return;
+		}
 	atomic_store(&s->sleeping, 1); /* seq_cst, before state is read; the sentry does the reverse */
 	while ((state = atomic_load(&s->state)) != SYSTRAP_RUN)
 		systrap_call(SYS_futex, (long)&s->state, FUTEX_WAIT, state, 0);

@@ -256,7 +256,19 @@ systrap_fast_published:
 10:	pause
 	dec %ecx
 	jg 3b
-4:	mov $1, %eax
+4:	cmpl $0, 4(%r8)				/* "spin": 0 if the sentry has but our CPU */
+	jne 12f
+	mov $SYSTRAP_YIELDS, %r14d
+	lea 11f(%rip), %r15
+13:	mov $24, %eax				/* sched_yield() */
+	jmp call
+11:	rdgsbase %r11
+	mov 216(%r11), %eax
+	test %eax, %eax
+	jz 5f
+	dec %r14d
+	jnz 13b
+12:	mov $1, %eax
 	xchg %eax, 220(%r11)			/* before the state is read; the sentry does the reverse */
 	lea 7f(%rip), %r15
 7:	rdgsbase %r11

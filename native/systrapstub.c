@@ -37,6 +37,7 @@ static struct sock_filter filter[] = {
 	ALLOW(SYS_rt_sigreturn),
 	ALLOW(SYS_write),
 	ALLOW(SYS_exit),
+	ALLOW(SYS_sched_yield),
 	/* the service thread */
 	ALLOW(SYS_mmap),
 	ALLOW(SYS_munmap),

@@ -9,7 +9,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { REPOSITORY } from "../conformance/Platforms.ts"
 import { ENVIRONMENT } from "../conformance/Run.ts"
-import type { PlatformChoice } from "../../src/Platform/PlatformChoice.ts"
+import type { PlatformChoice } from "../../src/Platform/Platform.ts"
 import * as Sentry from "../../src/Sentry/Sentry.ts"
 import { build, type Executable } from "./Interpreter.ts"
 

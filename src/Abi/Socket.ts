@@ -25,6 +25,8 @@ export const SOCK_DGRAM = 2
 export const SOCK_RAW = 3
 export const SOCK_SEQPACKET = 5
 export const SOCK_TYPE_MASK = 0xf
+/** Types from here on do not exist, whatever the family. */
+export const SOCK_MAX = 11
 export const SOCK_NONBLOCK = O_NONBLOCK
 export const SOCK_CLOEXEC = O_CLOEXEC
 

@@ -117,7 +117,7 @@ export class Attachment implements MappedFile {
     return `/SYSV${(this.segment.key >>> 0).toString(16).padStart(8, "0")} (deleted)`
   }
 
-  lockTarget(): object | undefined {
+  lockTarget(): object {
     return this.segment.file.lockTarget()
   }
 

@@ -199,7 +199,7 @@ export class MemoryManager {
     if (vma?.backing === undefined || !vma.shared) return undefined
     const { object, offset } = vma.backing
     return {
-      object: isFile(object) ? (object.lockTarget() ?? object) : object,
+      object: isFile(object) ? object.lockTarget() : object,
       offset: offset + (address - vma.start)
     }
   }

@@ -17,7 +17,7 @@ export interface MappedFile {
   /** What /proc/[pid]/maps shows. */
   describe(): string
   /** The inode: what two descriptions of one file have in common. */
-  lockTarget(): object | undefined
+  lockTarget(): object
   retain(): MappedFile
   release(): void
 }

@@ -2,7 +2,7 @@
  * How the *at(2) calls name files: a descriptor to start from, a path in guest memory, AT_* flags.
  */
 import { AT_FDCWD } from "../Abi/At.ts"
-import { EBADF, ENOTDIR } from "../Abi/Errno.ts"
+import { EBADF, ENOENT, ENOTDIR } from "../Abi/Errno.ts"
 import type { Task } from "../Task/Task.ts"
 import type { Caller } from "../Vfs/Inode.ts"
 import { Location } from "../Vfs/Mount.ts"
@@ -18,8 +18,9 @@ export interface PathCaller extends Caller {
 /** The path at a guest address: a byte string, -EFAULT or -ENAMETOOLONG. */
 export const pathAt = (task: PathCaller, address: number): string | number => task.memory.copyInString(address)
 
-/** Where a relative `path` starts: -EBADF, or -ENOTDIR for a descriptor of something without a place. */
+/** Where a relative `path` starts: -ENOENT for an empty one, -EBADF, or -ENOTDIR for a descriptor of something without a place. */
 export const startOf = (task: PathCaller, dirFd: number, path: string): Location | number => {
+  if (path === "") return -ENOENT
   if (dirFd === AT_FDCWD || path.charCodeAt(0) === 0x2f) return task.fs.workingDirectory
   return directoryOf(task, dirFd)
 }

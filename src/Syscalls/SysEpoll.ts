@@ -82,9 +82,11 @@ const copyOutEvents = (task: Task, pointer: number, events: ReadonlyArray<EpollE
 
 /** Waits for events; `timeout` in nanoseconds, undefined for ever. Blocks. A signal ends it with EINTR, always. */
 const wait = (task: Task, epollFd: number, pointer: number, max: number, timeout: bigint | undefined): Result => {
+  const file = fileOf(task, epollFd)
+  if (file === undefined) return -EBADF
   if (max <= 0 || max > MAX_EVENTS) return -EINVAL
   if (pointer + max * EPOLL_EVENT_SIZE > USER_LIMIT) return -EFAULT
-  const epoll = asEpoll(fileOf(task, epollFd))
+  const epoll = asEpoll(file)
   if (typeof epoll === "number") return epoll
   const attempt = (): number => {
     const events = epoll.collect(Math.min(max, MAX_AT_ONCE))

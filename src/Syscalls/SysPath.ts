@@ -122,11 +122,16 @@ const move = (task: Task, oldFd: number, oldPath: number, newFd: number, newPath
   if ((bits & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT)) !== 0) return -EINVAL
   const whiteout = (bits & RENAME_WHITEOUT) !== 0
   if ((bits & RENAME_EXCHANGE) !== 0 && ((bits & RENAME_NOREPLACE) !== 0 || whiteout)) return -EINVAL
-  return withPath(task, oldFd, oldPath, (oldStart, from) =>
-    withPath(task, newFd, newPath, (newStart, to) =>
-      Names.rename(task.system.vfs, task, oldStart, from, newStart, to, bits)
-    )
-  )
+  const { vfs } = task.system
+  return withPath(task, oldFd, oldPath, (oldStart, oldName) => {
+    // what is wrong with the way to the old name is found before anything about the new one
+    const from = vfs.walkToLast(task, oldStart, oldName)
+    if (typeof from === "number") return from
+    return withPath(task, newFd, newPath, (newStart, newName) => {
+      const to = vfs.walkToLast(task, newStart, newName)
+      return typeof to === "number" ? to : Names.renameLast(vfs, task, from, to, bits)
+    })
+  })
 }
 
 export const rename = declare("rename", [string("oldpath"), string("newpath")], (task, oldPath, newPath) =>

@@ -8,6 +8,7 @@ import {
   EADDRINUSE,
   EAFNOSUPPORT,
   EAGAIN,
+  EBADF,
   EEXIST,
   EINVAL,
   ENOTCONN,
@@ -16,12 +17,14 @@ import {
 } from "../Abi/Errno.ts"
 import { READABLE, WRITABLE } from "../Abi/Poll.ts"
 import {
+  AF_MAX,
   AF_NAMES,
   AF_UNIX,
   AF_UNSPEC,
   SHUT_NAMES,
   SOCK_CLOEXEC,
   SOCK_DGRAM,
+  SOCK_MAX,
   SOCK_NAMES,
   SOCK_NONBLOCK,
   SOCK_RAW,
@@ -66,8 +69,9 @@ const make = (task: Task, type: number, flagBits: number, names = task.namespace
 /** 0, -EINVAL for unknown flags, -EAFNOSUPPORT, -ESOCKTNOSUPPORT, -EPROTONOSUPPORT. */
 const checkKind = (family: number, typeAndFlags: number, protocol: number): number => {
   if ((typeAndFlags & ~(SOCK_TYPE_MASK | SOCK_NONBLOCK | SOCK_CLOEXEC)) !== 0) return -EINVAL
-  if (family !== AF_UNIX) return -EAFNOSUPPORT
   const type = typeAndFlags & SOCK_TYPE_MASK
+  if (family >>> 0 < AF_MAX && type >= SOCK_MAX) return -EINVAL
+  if (family !== AF_UNIX) return -EAFNOSUPPORT
   if (protocol !== 0 && protocol !== AF_UNIX) return -EPROTONOSUPPORT
   const known = type === SOCK_STREAM || type === SOCK_DGRAM || type === SOCK_SEQPACKET || type === SOCK_RAW
   return known ? 0 : -ESOCKTNOSUPPORT
@@ -145,6 +149,7 @@ export const listen = declare("listen", [fd("sockfd"), int("backlog")], (task, f
 })
 
 const acceptOn = (task: Task, fdNumber: number, pointer: number, lengthPointer: number, flagBits: number): Result => {
+  if (fileOf(task, fdNumber) === undefined) return -EBADF
   if ((flagBits & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) !== 0) return -EINVAL
   const file = socketOf(task, fdNumber)
   if (typeof file === "number") return file

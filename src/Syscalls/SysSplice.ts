@@ -52,11 +52,11 @@ class End {
     this.#pointer = pointer
   }
 
-  /** -ESPIPE for an offset into what has none, -EFAULT, -EINVAL for a negative one. */
-  static at(task: Task, file: OpenFileDescription, pointer: number): End | number {
+  /** -ESPIPE for an offset into what has none, -EFAULT, -EINVAL for a negative one. `known`: what `pointer` leads to, if read. */
+  static at(task: Task, file: OpenFileDescription, pointer: number, known?: number): End | number {
     if (pointer === 0) return new End(file, isSeekable(file) ? file.seek(0, SEEK_CUR) : undefined, 0)
     if (!isSeekable(file)) return -ESPIPE
-    const position = task.memory.readU64(pointer)
+    const position = known ?? task.memory.readU64(pointer)
     if (position < 0) return -EFAULT
     return position > 2 ** 63 ? -EINVAL : new End(file, position, pointer)
   }
@@ -196,12 +196,16 @@ export const sendfile = declare(
   "sendfile",
   [fd("out_fd"), fd("in_fd"), address("offset"), size("count")],
   (task, outFd, inFd, pointer, count) => {
+    const position = pointer === 0 ? undefined : task.memory.readU64(pointer)
+    if (position !== undefined && position < 0) return -EFAULT
     const input = fileOf(task, inFd)
     const output = fileOf(task, outFd)
-    if (input === undefined || !input.readable || output === undefined || !output.writable) return -EBADF
-    if (count >= 2 ** 63) return -EINVAL
-    const from = End.at(task, input, pointer)
+    // everything about the source comes first
+    if (input === undefined || !input.readable) return -EBADF
+    const from = End.at(task, input, pointer, position)
     if (typeof from === "number") return from
+    if (count >= 2 ** 63) return -EINVAL
+    if (output === undefined || !output.writable) return -EBADF
     if (output instanceof AnonymousFile) return -EINVAL
     const stat = input.stat()
     if (typeof stat !== "number" && isDirectory(stat.mode)) return -EINVAL
@@ -296,10 +300,11 @@ export const vmsplice = declare(
   (task, fdNumber, iov, count, flagBits) => {
     if ((flagBits & ~0xf) !== 0) return -EINVAL
     const file = fileOf(task, fdNumber)
-    if (!(file instanceof PipeDescription)) return -EBADF
+    if (file === undefined) return -EBADF
     const vector = userVector(task.memory, iov, count)
     if (typeof vector === "number") return vector
     if (vector.length === 0) return 0
+    if (!(file instanceof PipeDescription)) return -EBADF
     const transfer = file.writable ? writeFile : readFile
     // "SPLICE_F_NONBLOCK: do not block", whatever the pipe's own O_NONBLOCK says; what fits at once is enough
     const attempt = (): number => withStatusFlags(file, O_NONBLOCK, 0, () => transfer(task, file, vector))

@@ -44,7 +44,7 @@ export class FutexTable {
     const { backing } = vma
     if (backing === undefined || !isFile(backing.object)) return -EFAULT // pages that never change are no futexes
     const { object } = backing
-    return { owner: object.lockTarget() ?? object, offset: backing.offset + (address - vma.start) }
+    return { owner: object.lockTarget(), offset: backing.offset + (address - vma.start) }
   }
 
   /** The one that is next in the queue of `key`. */

@@ -223,7 +223,11 @@ export const rename = (
   const from = vfs.walkToLast(caller, oldStart, oldPath)
   if (typeof from === "number") return from
   const to = vfs.walkToLast(caller, newStart, newPath)
-  if (typeof to === "number") return to
+  return typeof to === "number" ? to : renameLast(vfs, caller, from, to, flags)
+}
+
+/** rename(2) once both ways have been walked, but for their last components. */
+export const renameLast = (vfs: Vfs, caller: Caller, from: PathWalk, to: PathWalk, flags: number): number => {
   if (from.at.mount !== to.at.mount) return -EXDEV
   if (from.kind !== "Normal") return -EBUSY
   if (to.kind !== "Normal") return (flags & RENAME_NOREPLACE) !== 0 ? -EEXIST : -EBUSY

@@ -137,8 +137,8 @@ export class FakeFile implements MappedFile {
   describe(): string {
     return `/file/${this.fd}`
   }
-  lockTarget(): object | undefined {
-    return undefined
+  lockTarget(): object {
+    return this
   }
   retain(): this {
     this.references++

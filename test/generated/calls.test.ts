@@ -21,7 +21,7 @@ const MILLISECONDS_OF_A_PROGRAM = 1000
 /** What a program may leave in the sentry's heap, bytes, on average: a cache that fills, code that is compiled. */
 const BYTES = Math.max(500, 3_000_000 / RUNS)
 /** Of a hundred programs, how many see what they see on the host. */
-const SAME = 65
+const SAME = 80
 
 setFlagsFromString("--expose-gc")
 const collect: () => void = runInNewContext("gc")

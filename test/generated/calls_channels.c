@@ -167,7 +167,7 @@ void events(void)
 		struct pollfd polled[4];
 		for (int i = 0; i < 4; i++)
 			polled[i] = (struct pollfd){fd(), (short)(below(4) ? POLLIN | POLLOUT : bits(0xffff)), 0};
-		if (WAIT(poll, P(below(20) ? (char *)polled : place()), below(20) ? below(5) : edge(), below(3)) >= 0)
+		if (WAIT(poll, P(below(20) ? (char *)polled : place()), below(20) ? below(5) : 4096, below(3)) >= 0)
 			note(" {%x %x %x %x}", polled[0].revents, polled[1].revents, polled[2].revents, polled[3].revents);
 		break;
 	}

@@ -344,7 +344,7 @@ void memory(void)
 			CALL(munlock, P(at), extent_in_window(at));
 		break;
 	case 11:
-		CALL(memfd_create, P(below(8) ? "name" : place()), below(10) ? below(4) : bits(0x1f));
+		CALL(memfd_create, P(below(8) ? "name" : place()), below(10) ? below(4) : bits(0x1b));
 		break;
 	case 12: {
 		struct iovec here[2] = {{place(), below(5000)}, {place(), below(5000)}}, there[2] = {{place(), below(5000)}, {place(), below(5000)}};

@@ -58,11 +58,9 @@ static void futexes(void)
 		WAIT(futex, P(word), FUTEX_WAIT_BITSET | private, expected, P(0), 0, below(3) ? 0 : bits(0xffffffff));
 		break;
 	case 6:
-		if (word >= (uint32_t *)ARENA && word < (uint32_t *)(ARENA + 16))
-			*word = below(2) ? 0 : (uint32_t)below(3);
-		CALL(futex, P(word), FUTEX_TRYLOCK_PI | private, 0);
-		if (word >= (uint32_t *)ARENA && word < (uint32_t *)(ARENA + 16))
-			*word = (uint32_t)below(2); /* not our thread's number, which is left to chance */
+		*other = below(2) ? 0 : 0x3ffffff0; /* nobody's number */
+		CALL(futex, P(other), FUTEX_TRYLOCK_PI | private, 0);
+		*other = 0; /* not our thread's number, which is left to chance */
 		break;
 	case 7:
 		CALL(futex, P(word), FUTEX_UNLOCK_PI | private);

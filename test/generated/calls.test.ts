@@ -1,6 +1,6 @@
 /**
- * Generated system-call programs in a sandbox that lives long: none hangs, nothing is left of any, and most see exactly what
- * they see on the host.
+ * Generated system-call programs in a sandbox that lives long: none hangs, no process, descriptor or thread is left of any, and
+ * most see exactly what they see on the host.
  *
  * `SENTRY_RUNS=n` sets how many on each platform, `SENTRY_SEED=n` which.
  */
@@ -14,14 +14,17 @@ import { tree } from "../conformance/Processes.ts"
 import * as Sentry from "../../src/Sentry/Sentry.ts"
 import { buildCalls, inSandbox, onHost } from "./Calls.ts"
 
-const RUNS = Number(process.env["SENTRY_RUNS"] ?? (NIGHTLY ? 100_000 : 300))
+const RUNS = Number(process.env["SENTRY_RUNS"] ?? (NIGHTLY ? 100_000 : 150))
 const SEED = Number(process.env["SENTRY_SEED"] ?? (NIGHTLY ? Math.floor(Date.now() / 86_400_000) : 1))
 const BATCH = Math.min(1000, Math.ceil(RUNS / 3))
 const MILLISECONDS_OF_A_PROGRAM = 1000
 /** What a program may leave in the sentry's heap, bytes, on average: a cache that fills, code that is compiled. */
-const BYTES = Math.max(500, 3_000_000 / RUNS)
-/** Of a hundred programs, how many see what they see on the host. */
-const SAME = 80
+const BYTES = Math.max(500, 6_000_000 / RUNS)
+/**
+ * Of a hundred programs, how many see what they see on the host. Not all: some errors are found in another order, and on a busy
+ * machine a call is interrupted that isn't otherwise.
+ */
+const SAME = 60
 
 setFlagsFromString("--expose-gc")
 const collect: () => void = runInNewContext("gc")

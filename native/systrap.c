@@ -21,9 +21,10 @@
 #include "tracer.h"
 
 #define SLOTS_SIZE ((size_t)SYSTRAP_SLOT * SYSTRAP_SLOT_COUNT)
-#define REGION_SIZE (SLOTS_SIZE + STUB_PAGE)
+#define WINDOWS_SIZE ((size_t)SYSTRAP_WINDOW * SYSTRAP_SLOT_COUNT)
+#define REGION_SIZE (WINDOWS_SIZE + SLOTS_SIZE + STUB_PAGE)
 
-/* Memory for the slots of one address space and the orders of its worker: its address here, and a descriptor. 0 or -errno. */
+/* Memory for the windows and slots of one address space and the orders of its worker: its address here, and a descriptor. 0 or -errno. */
 EXPORT int sentry_systrap_region(uint64_t *out)
 {
 	int fd = memfd_create("sentry-slots", MFD_CLOEXEC | MFD_ALLOW_SEALING), error;

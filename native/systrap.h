@@ -3,7 +3,9 @@
  * slot of memory a guest thread, which they share with the sentry. Shared by C and assembly;
  * src/Platform/SystrapLayout.ts states the same numbers, test/Platform/SystrapLayout.test.ts compares.
  *
- *     SYSTRAP_SLOTS   read-write, a file of its own for each address space, mapped by the sentry too
+ *     SYSTRAP_WINDOWS read-write, a file of its own for each address space, mapped by the sentry too: for every slot a
+ *                     window, through which larger pieces are copied
+ *     SYSTRAP_SLOTS   the same, the next part of that file
  *     SYSTRAP_ORDERS  read-only, the last page of that file: what the worker thread is to do
  *     SYSTRAP_CODE    read-execute, sealed: systrapentry.S and systrapcode.c
  *     STUB_BASE …     as on the ptrace platform: stub.h
@@ -13,7 +15,10 @@
 
 #include "stub.h"
 
-#define SYSTRAP_BASE 0x7ffffc000000 /* what guests can map ends here */
+#define SYSTRAP_BASE SYSTRAP_WINDOWS /* what guests can map ends here */
+#define SYSTRAP_WINDOWS 0x7ffff4000000
+#define SYSTRAP_WINDOW 0x10000 /* bytes of a window */
+#define SYSTRAP_WINDOW_SHIFT 2 /* it is as many times as large as a slot */
 #define SYSTRAP_SLOTS 0x7ffffc000000
 #define SYSTRAP_SLOT 0x4000 /* bytes of a slot */
 #define SYSTRAP_SLOT_COUNT 2048
@@ -24,7 +29,8 @@
 #define SYSTRAP_STACK_END 0x2000
 #define SYSTRAP_IN 0x2000
 #define SYSTRAP_OUT 0x3000
-#define SYSTRAP_COPY 0x1000 /* bytes of either */
+#define SYSTRAP_COPY 0x1000 /* bytes of either; what is more goes through the slot's window */
+#define SYSTRAP_BY_STRING 256 /* from so many bytes on string instructions are faster */
 #define SYSTRAP_ORDER_LIST 64 /* its orders begin here; before that, 32 bits each, their sequence number and count, ... */
 #define SYSTRAP_ORDER_SEEN 8  /* ... and the last sequence number that the sentry has seen done */
 #define SYSTRAP_WORKER_SPIN 600

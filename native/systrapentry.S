@@ -126,9 +126,21 @@ systrap_program:
 	.globl systrap_copy_in, systrap_copy_in_end, systrap_copy_in_failed
 	.globl systrap_copy_out, systrap_copy_out_end
 
-	/* Copies edx bytes from rsi to rdi; destroys rax, rbx, rcx. No string instruction: the direction flag is the guest's. */
+	/* Copies edx bytes from rsi to rdi; destroys rax, rbx, rcx, rsi, rdi. The direction flag is the guest's, and can't be seen
+	 * but by what a string instruction does: only if that is what is wanted, and there is much to copy, by one of those. */
 	.macro COPY
-	xor %ecx, %ecx
+	cmp $SYSTRAP_BY_STRING, %edx
+	jb 80f
+	mov %rsi, %rbx
+	mov %r11, %rsi
+	lodsb
+	cmp %r11, %rsi
+	mov %rbx, %rsi
+	jb 80f
+	mov %edx, %ecx
+	rep movsb
+	jmp 83f
+80:	xor %ecx, %ecx
 81:	lea 8(%rcx), %eax
 	cmp %edx, %eax
 	ja 82f
@@ -156,6 +168,15 @@ any_slow:
 	mov SYSTRAP_RECORD_RETURN(%rcx), %r11
 	lea -2(%r11), %r11
 	jmp *%r11
+
+	/* Where the window of the slot in r11 is. */
+	.macro WINDOW to
+	movabs $-SYSTRAP_SLOTS, \to
+	add %r11, \to
+	shl $SYSTRAP_WINDOW_SHIFT, \to
+	movabs $SYSTRAP_WINDOWS, %rbx
+	add %rbx, \to
+	.endm
 
 	/* The thread's slot to r11; to `slow` if it can't be found. */
 	.macro SLOT slow
@@ -218,10 +239,15 @@ save:	mov %r15, 0(%r11)
 	test %eax, %eax
 	jz 1f
 	mov (%r11, %rax), %rax
+	cmp $SYSTRAP_WINDOW, %rax
+	ja systrap_copy_in_failed		/* too much for one piece: the sentry does it */
 	cmp %rdx, %rax
-	cmovb %eax, %edx
+	mov %eax, %edx
+	jbe 1f
+	WINDOW %rdi
 systrap_copy_in:
 1:	COPY
+	mov %edx, %ecx
 	jmp 3f
 2:	xor %ecx, %ecx
 4:	movzbl (%rsi, %rcx), %eax
@@ -293,7 +319,12 @@ systrap_fast_published:
 	test %edx, %edx
 	jz 1f
 	lea SYSTRAP_OUT(%r11), %rsi
-	mov 304(%r11), %rdi
+	cmp $SYSTRAP_COPY, %edx
+	jbe 2f
+	cmp $SYSTRAP_WINDOW, %edx
+	ja 1f
+	WINDOW %rsi
+2:	mov 304(%r11), %rdi
 systrap_copy_out:
 	COPY
 systrap_copy_out_end:

@@ -120,15 +120,17 @@ export class MemoryManager {
   #stack = 0
   #locked = 0
 
-  #isPlain(address: number, length: number): boolean {
-    const area = this.areas.firstEndingAfter(address)
-    if (area === undefined || area.start > address || area.end < address + length) return false
-    return area.backing === undefined && (area.protection & PROT_WRITE) !== 0
+  #plainFrom(address: number, length: number): number {
+    const end = address + length
+    const area = this.areas.firstEndingAfter(end - 1)
+    if (area === undefined || area.start >= end) return end
+    const isPlain = area.backing === undefined && (area.protection & PROT_WRITE) !== 0
+    return isPlain ? Math.max(area.start, address) : end
   }
 
   constructor(addressSpace: AddressSpace, layout: AddressLayout, commitLimit: number) {
     this.addressSpace = addressSpace
-    this.memory = new UserMemory(addressSpace, (address, length) => this.#isPlain(address, length))
+    this.memory = new UserMemory(addressSpace, (address, length) => this.#plainFrom(address, length))
     this.layout = layout
     this.commitLimit = commitLimit
     this.brkEnd = 0

@@ -12,6 +12,8 @@ import type { AddressSpace } from "../Platform/Platform.ts"
 export const PATH_MAX = 4096
 
 const PAGE_SIZE = 4096
+/** Bytes that are worth writing later, by themselves: several pages. */
+const WORTH_A_PIECE = 4 * PAGE_SIZE
 
 export class UserMemory {
   readonly #space: AddressSpace
@@ -19,19 +21,30 @@ export class UserMemory {
   readonly #view = new DataView(this.#scratch.buffer)
   readonly #string = Buffer.alloc(PAGE_SIZE)
 
-  readonly #isPlain: (address: number, length: number) => boolean
+  readonly #plainFrom: (address: number, length: number) => number
 
-  /** `isPlain`: whether a range is writable memory that no file is behind, where writing can't fail. */
-  constructor(space: AddressSpace, isPlain: (address: number, length: number) => boolean = () => false) {
+  /**
+   * `plainFrom`: from where on a range is, up to its end, writable memory that no file is behind, where writing can't fail; its
+   * end if nowhere.
+   */
+  constructor(space: AddressSpace, plainFrom = (address: number, length: number): number => address + length) {
     this.#space = space
-    this.#isPlain = isPlain
+    this.#plainFrom = plainFrom
   }
 
   /** Copies out; bytes copied. The platform may do that later, where it can't fail. */
   #write(address: number, from: Uint8Array): number {
-    const later = this.#space.writeLater
-    if (later !== undefined && this.#isPlain(address, from.length) && later(address, from)) return from.length
-    return this.#space.write(address, from)
+    const space = this.#space
+    const later = space.writeLater
+    if (later === undefined) return space.write(address, from)
+    const now = this.#plainFrom(address, from.length) - address
+    if (now === 0) return later(address, from) ? from.length : space.write(address, from)
+    if (from.length - now < WORTH_A_PIECE) return space.write(address, from)
+    // a buffer in a program's own data may begin in the last page that is the file's
+    const count = space.write(address, from.subarray(0, now))
+    if (count < now) return count
+    const rest = from.subarray(now)
+    return now + (later(address + now, rest) ? rest.length : space.write(address + now, rest))
   }
 
   /** Copies in all of `into`, or fails with -EFAULT. 0 when done. */

@@ -3,15 +3,18 @@
  * test/Platform/SystrapLayout.test.ts compares both.
  */
 
-/** First byte of the slots, where guest memory ends. */
-export const systrapBase = 0x7fff_fc00_0000
+/** First byte of the windows, one a slot, where guest memory ends; and the bytes of one. */
+export const systrapBase = 0x7fff_f400_0000
+export const windowSize = 65536
+/** First byte of the slots, behind the windows. */
+export const systrapSlots = 0x7fff_fc00_0000
 
 /** Bytes of a slot, and how many an address space has. */
 export const slotSize = 16384
 export const slotCount = 2048
 
 /** Where guests see the worker's order page, which is behind the slots. */
-export const systrapOrders = systrapBase + slotSize * slotCount
+export const systrapOrders = systrapSlots + slotSize * slotCount
 
 /** In the order page: a sequence number, how many orders there are, the last number that was seen done, and the orders. */
 export const orders = { sequence: 0, count: 4, seen: 8, list: 64 } as const
@@ -44,7 +47,7 @@ export const field = {
 export const stackOffset = 512
 export const stackEnd = 8192
 
-/** What a thread copies for us, in and out, at most `size` bytes each. */
+/** What a thread copies for us, in and out, at most `size` bytes each; what is more goes through its window. */
 export const copies = { in: 0x2000, out: 0x3000, size: 0x1000 } as const
 
 /** `enum systrap_state` */

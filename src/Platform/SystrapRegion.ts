@@ -13,7 +13,8 @@ import {
   slotSize,
   stackEnd,
   stackOffset,
-  systrapBase
+  systrapSlots,
+  windowSize
 } from "./SystrapLayout.ts"
 
 const openRegion = bind<[out: BigUint64Array], number>("int sentry_systrap_region(_Out_ uint64_t *out)")
@@ -22,22 +23,26 @@ const unmap = bind<[address: number], void>("void sentry_systrap_unmap(uint64_t 
 const wakeNative = bind<[address: number], void>("void sentry_systrap_wake(uint64_t address)")
 
 export class SystrapRegion {
-  /** Where the region is in our own memory. */
+  /** Where the region is in our own memory, and in it the slots. */
+  readonly #windowsAddress: number
   readonly #address: number
   /** To be sent to the stub; -1 once it has it. */
   fd: number
   /** Views of the slots that have been in use. Not of all: Node would think that much memory had been allocated. */
   readonly #slots: Array<ArrayBuffer> = []
+  /** Views of windows that have been in use, by the number of the slot. */
+  readonly #windows = new Map<number, ArrayBuffer>()
   readonly #free: Array<number> = []
 
   /** The order page of the worker. */
   readonly orders: ArrayBuffer
 
   constructor(address: number, fd: number) {
-    this.#address = address
+    this.#windowsAddress = address
+    this.#address = address + slotCount * windowSize
     this.fd = fd
-    this.#slots.push(view(BigInt(address), slotSize)) // the worker's
-    this.orders = view(BigInt(address + slotCount * slotSize), orderPageSize)
+    this.#slots.push(view(BigInt(this.#address), slotSize)) // the worker's
+    this.orders = view(BigInt(this.#address + slotCount * slotSize), orderPageSize)
   }
 
   /** A fresh one, or -errno. */
@@ -57,7 +62,8 @@ export class SystrapRegion {
     this.closeFd()
     this.orders.transfer()
     for (const slot of this.#slots) slot.transfer() // detaches: who still holds a context must not reach freed memory
-    unmap(this.#address)
+    for (const window of this.#windows.values()) window.transfer()
+    unmap(this.#windowsAddress)
   }
 
   /** The number of a slot that no thread has, made ready for one; or undefined if there are no more. */
@@ -92,6 +98,16 @@ export class SystrapRegion {
     return this.#slots[index]!
   }
 
+  /** The window of a slot in use. */
+  window(index: number): ArrayBuffer {
+    let window = this.#windows.get(index)
+    if (window === undefined) {
+      window = view(BigInt(this.#windowsAddress + index * windowSize), windowSize)
+      this.#windows.set(index, window)
+    }
+    return window
+  }
+
   /** Wakes the worker if it sleeps. */
   wakeWorker(): void {
     wakeNative(this.#address + slotCount * slotSize + orders.sequence)
@@ -104,4 +120,4 @@ export class SystrapRegion {
 }
 
 /** Where the guest has the slot. */
-export const slotAddress = (index: number): number => systrapBase + index * slotSize
+export const slotAddress = (index: number): number => systrapSlots + index * slotSize

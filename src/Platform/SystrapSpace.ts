@@ -11,7 +11,7 @@ import { residentSet } from "./HostUsage.ts"
 import { type AddressSpace, type MappingChange, PlatformFailed, type ResidentSet } from "./Platform.ts"
 import { Request, slot, Stop } from "./Slots.ts"
 import { checkChange, encodeChanges } from "./StubCalls.ts"
-import { orderPageSize, records, slotCount, slotSize, systrapBase, systrapOrders } from "./SystrapLayout.ts"
+import { orderPageSize, records, slotCount, slotSize, systrapBase, systrapOrders, windowSize } from "./SystrapLayout.ts"
 import { SystrapPatch } from "./SystrapPatch.ts"
 import { SystrapRegion } from "./SystrapRegion.ts"
 import type { SystrapPatience } from "./SystrapPatience.ts"
@@ -237,6 +237,9 @@ export class SystrapSpace implements AddressSpace, StopListener {
   }
 }
 
+/** Bytes of the windows and the slots. */
+const regionSize = (windowSize + slotSize) * slotCount
+
 /** Gives a service thread's process its region, and the orders for its worker. */
 const mapRegion = (host: Host, service: number, fd: number): Effect.Effect<number> =>
   request(host, (block) => {
@@ -246,7 +249,7 @@ const mapRegion = (host: Host, service: number, fd: number): Effect.Effect<numbe
         {
           _tag: "Map",
           address: systrapBase,
-          length: slotSize * slotCount,
+          length: regionSize,
           protection: PROT_READ_WRITE,
           shared: true,
           backing: { fd, offset: 0 },
@@ -258,7 +261,7 @@ const mapRegion = (host: Host, service: number, fd: number): Effect.Effect<numbe
           length: orderPageSize,
           protection: PROT_READ,
           shared: true,
-          backing: { fd, offset: slotSize * slotCount },
+          backing: { fd, offset: regionSize },
           populate: false
         }
       ],

@@ -8,7 +8,7 @@ import { Reg, Registers, registersSize } from "../Abi/Registers.ts"
 import { AUDIT_ARCH_I386 } from "../Abi/Seccomp.ts"
 import { SIGSEGV, SIGSYS, SIGURG } from "../Abi/Signal.ts"
 import type { Access, FaultOutcome } from "./Platform.ts"
-import { Command, copies, FAST_CALL, field, FRAMED, State } from "./SystrapLayout.ts"
+import { Command, copies, FAST_CALL, field, FRAMED, State, windowSize } from "./SystrapLayout.ts"
 import { slotAddress, type SystrapRegion } from "./SystrapRegion.ts"
 
 /** What an event is. "stray": a signal that somebody outside sent; the thread has nothing to say. */
@@ -49,6 +49,9 @@ export class SystrapThread {
   readonly #words: Int32Array
   readonly #bytes: Uint8Array
   readonly #shared: Uint32Array
+
+  /** Of its window; made when it is needed. */
+  #windowBytes: Uint8Array | undefined
 
   readonly #slotLow: number
   readonly #slotHigh: number
@@ -143,20 +146,24 @@ export class SystrapThread {
   prefetched(address: number, into: Uint8Array): number {
     const words = this.#words
     if (!this.fast || this.#later > 0) return 0
-    const length = Math.min(words[IN_LENGTH]! >>> 0, copies.size)
+    const length = words[IN_LENGTH]! >>> 0
+    if (length > windowSize) return 0
     const offset = address - ((words[IN_ADDRESS]! >>> 0) + (words[IN_ADDRESS + 1]! >>> 0) * 2 ** 32)
     if (offset < 0 || offset >= length) return 0
     const count = Math.min(length - offset, into.length)
-    into.set(this.#bytes.subarray(copies.in + offset, copies.in + offset + count))
+    const isLarge = length > copies.size
+    const start = isLarge ? offset : copies.in + offset
+    into.set((isLarge ? this.#window() : this.#bytes).subarray(start, start + count))
     return count
   }
 
   /** Has it copy out when it goes on; false if it can't. One piece at a time: a second one has the first written now. */
   writeLater(address: number, from: Uint8Array): boolean {
     this.settle()
-    if (!this.fast || from.length > copies.size) return false
+    if (!this.fast || from.length > windowSize) return false
     const words = this.#words
-    this.#bytes.set(from, copies.out)
+    if (from.length > copies.size) this.#window().set(from)
+    else this.#bytes.set(from, copies.out)
     words[OUT_ADDRESS] = address | 0
     words[OUT_ADDRESS + 1] = Math.floor(address / 2 ** 32)
     words[OUT_LENGTH] = from.length
@@ -168,10 +175,17 @@ export class SystrapThread {
   /** Writes now what was to be written later. */
   settle(): void {
     if (this.#later === 0) return
-    const bytes = this.#bytes.slice(copies.out, copies.out + this.#later)
+    const bytes =
+      this.#later > copies.size
+        ? this.#window().slice(0, this.#later)
+        : this.#bytes.slice(copies.out, copies.out + this.#later)
     this.#later = 0
     this.#words[OUT_LENGTH] = 0
     this.#write(this.#laterAddress, bytes)
+  }
+
+  #window(): Uint8Array {
+    return (this.#windowBytes ??= new Uint8Array(this.region.window(this.slot)))
   }
 
   /** The thread's turn, with these registers. */

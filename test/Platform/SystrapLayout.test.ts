@@ -5,6 +5,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import {
+  copies,
   fastEntry,
   field,
   notice,
@@ -15,6 +16,8 @@ import {
   slotSize,
   stackOffset,
   systrapBase,
+  systrapSlots,
+  windowSize,
   worker
 } from "../../src/Platform/SystrapLayout.ts"
 
@@ -29,6 +32,11 @@ it("SystrapLayout.ts says what native/systrap.h says", () => {
   )
   const numbers = Object.entries({
     SYSTRAP_BASE: systrapBase,
+    SYSTRAP_SLOTS: systrapSlots,
+    SYSTRAP_WINDOW: windowSize,
+    "SYSTRAP_SLOT << SYSTRAP_WINDOW_SHIFT": windowSize,
+    "SYSTRAP_WINDOWS + SYSTRAP_WINDOW * SYSTRAP_SLOT_COUNT": systrapSlots,
+    SYSTRAP_COPY: copies.size,
     SYSTRAP_SLOT: slotSize,
     SYSTRAP_SLOT_COUNT: slotCount,
     SYSTRAP_STACK_OFFSET: stackOffset,

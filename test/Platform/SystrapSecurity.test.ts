@@ -5,7 +5,7 @@ import * as Fiber from "effect/Fiber"
 import { ENOMEM } from "../../src/Abi/Errno.ts"
 import { Reg } from "../../src/Abi/Registers.ts"
 import type { PlatformContext } from "../../src/Platform/Platform.ts"
-import { slotSize, systrapBase, systrapOrders } from "../../src/Platform/SystrapLayout.ts"
+import { slotSize, systrapBase, systrapOrders, systrapSlots } from "../../src/Platform/SystrapLayout.ts"
 import { layer } from "../../src/Platform/SystrapPlatform.ts"
 import { asm, bytes, CODE, countingLoop, DATA, guest, map, PAGE, run } from "./Guest.ts"
 
@@ -95,7 +95,7 @@ describeLayer(layer)("the fast platform's guests", (it) => {
         assert.strictEqual((yield* run(context))._tag, "Fault", target.toString(16))
       }
       const context = yield* guest(countingLoop)
-      for (const target of [systrapBase, systrapOrders, STUB, STUB + 0xe000]) {
+      for (const target of [systrapBase, systrapSlots, systrapOrders, STUB, STUB + 0xe000]) {
         assert.strictEqual(yield* context.addressSpace.change([map(target, PAGE, 7)]), -ENOMEM)
         assert.strictEqual(
           yield* context.addressSpace.change([{ _tag: "Unmap", address: target, length: PAGE }]),
@@ -159,8 +159,8 @@ describeLayer(layer)("the fast platform's guests", (it) => {
       for (let round = 0; round < 8; round++) {
         const hostile = yield* guest(scribble)
         const victim = yield* hostile.clone("share")
-        hostile.registers.set(Reg.r12, systrapBase + Math.floor(round / 2) * slotSize)
-        victim.registers.set(Reg.r12, systrapBase + slotSize * 3)
+        hostile.registers.set(Reg.r12, systrapSlots + Math.floor(round / 2) * slotSize)
+        victim.registers.set(Reg.r12, systrapSlots + slotSize * 3)
         const fibers = [
           yield* Effect.forkChild(run(hostile), { startImmediately: true }),
           yield* Effect.forkChild(run(victim), { startImmediately: true })

@@ -12,8 +12,8 @@
 #include <ucontext.h>
 
 /* native/systrap.h */
-enum { PAGE = 4096, SLOT = 0x2000, CODE_SIZE = 0x4000, CODE_USED = 0xa00, RECORDS_SIZE = 0x10000 };
-static const uint64_t SLOTS = 0x7ffffe000000, ORDERS = 0x7fffff000000, CODE = 0x7fffffff0000, RECORDS = 0x050f0000;
+enum { PAGE = 4096, SLOT = 0x4000, CODE_SIZE = 0x4000, CODE_USED = 0xe00, RECORDS_SIZE = 0x10000 };
+static const uint64_t WINDOWS = 0x7ffff4000000, SLOTS = 0x7ffffc000000, ORDERS = 0x7ffffe000000, CODE = 0x7fffffff0000, RECORDS = 0x050f0000;
 static const uint64_t AT_RETURN = 0x7fffffff00c0, AT_CALL = 0x7fffffff0100;
 
 static const char *name_of(long result) { return result < 0 && result > -4096 ? errname((int)-result) : "ok"; }
@@ -84,6 +84,7 @@ static void store(uint64_t at) { *(volatile char *)at = 0; }
 
 static void pages(void) {
   patch_getppid();
+  change("windows", WINDOWS);
   change("slots", SLOTS);
   change("own slot", own_slot());
   change("last slot", ORDERS - PAGE);

@@ -6,7 +6,7 @@
  */
 import { Reg, Registers, registersSize } from "../Abi/Registers.ts"
 import { AUDIT_ARCH_I386 } from "../Abi/Seccomp.ts"
-import { SIGSEGV, SIGSYS, SIGURG } from "../Abi/Signal.ts"
+import { BUS_ADRERR, SEGV_ACCERR, SEGV_MAPERR, SIGBUS, SIGSEGV, SIGSYS, SIGURG } from "../Abi/Signal.ts"
 import type { Access, FaultOutcome } from "./Platform.ts"
 import { Command, copies, FAST_CALL, field, FRAMED, State, windowSize } from "./SystrapLayout.ts"
 import { slotAddress, type SystrapRegion } from "./SystrapRegion.ts"
@@ -120,7 +120,9 @@ export class SystrapThread {
     const code = words[CODE]!
     const error = words[ERROR]!
     const address = (BigInt(words[ADDRESS + 1]! >>> 0) << 32n) | BigInt(words[ADDRESS]! >>> 0)
-    const isPageFault = signal === SIGSEGV && (code === 1 || code === 2)
+    const isPageFault =
+      (signal === SIGSEGV && (code === SEGV_MAPERR || code === SEGV_ACCERR)) ||
+      (signal === SIGBUS && code === BUS_ADRERR)
     const access: Access = isPageFault
       ? (error & 2) !== 0
         ? "write"

@@ -136,13 +136,13 @@ const onLostThread =
   (error: PlatformFailed): Effect.Effect<RunState, PlatformFailed> =>
     error.errno === ESRCH ? afterSwitch(task, { _tag: "Killed" }) : Effect.fail(error)
 
-const afterSwitch = (task: Task, outcome: SwitchOutcome): Effect.Effect<RunState> => {
+const afterSwitch = (task: Task, outcome: SwitchOutcome): Effect.Effect<RunState, PlatformFailed> => {
   switch (outcome._tag) {
     case "Syscall":
       if (task.call.intercepted) return Effect.succeed(task.call.traceData === undefined ? SyscallEnter : SeccompEnter)
       return task.call.effect === undefined ? toApp : toSyscall
     case "Fault":
-      return Effect.as(handleFault(task, outcome), App)
+      return Effect.catchTag(Effect.as(handleFault(task, outcome), App), "PlatformFailed", onLostThread(task))
     case "Killed":
       return Effect.as(
         task.threadGroup.handlers.mutex.section(() => killGroup(task.threadGroup, signaled(SIGKILL, false))),
@@ -151,7 +151,7 @@ const afterSwitch = (task: Task, outcome: SwitchOutcome): Effect.Effect<RunState
   }
 }
 
-const handleFault = (task: Task, fault: FaultOutcome): Effect.Effect<void> => {
+const handleFault = (task: Task, fault: FaultOutcome): Effect.Effect<void, PlatformFailed> => {
   if (fault.signal === SIGSEGV && fault.code === SI_KERNEL && emulateTimestampCounter(task)) return Effect.void
   if (fault.signal !== SIGSEGV || fault.code !== SEGV_MAPERR) return raiseFault(task, fault)
   return Effect.flatMap(task.memoryManager.handleFault(Number(fault.address), task.requester), (grown) =>
@@ -163,7 +163,7 @@ const handleFault = (task: Task, fault: FaultOutcome): Effect.Effect<void> => {
 const hasAddress = ({ code, signal }: FaultOutcome): boolean =>
   signal === SIGSEGV || signal === SIGTRAP || code !== SI_KERNEL
 
-const raiseFault = (task: Task, fault: FaultOutcome): Effect.Effect<void> => {
+const raiseFault = (task: Task, fault: FaultOutcome): Effect.Effect<void, PlatformFailed> => {
   task.call.nr = -1
   task.restart = 0
   const info = {
@@ -173,6 +173,8 @@ const raiseFault = (task: Task, fault: FaultOutcome): Effect.Effect<void> => {
     code: fault.code,
     address: hasAddress(fault) ? fault.address : task.registers.words[Reg.rip]!
   } as const
-  task.trap = trapAfter(task, info)
-  return forceSignal(task, info)
+  return Effect.flatMap(trapAfter(task, info), (trap) => {
+    task.trap = trap
+    return forceSignal(task, info)
+  })
 }

@@ -35,8 +35,9 @@ if (existsSync(entry)) {
     write: false
   })
   const { text } = outputFiles[0]
-  // a script, not a module, since V8 keeps what it made of one; its first line says whose the cache is (bin/)
-  const contents = `// ${createHash("sha256").update(text).digest("hex")}
+  // a script, not a module, since V8 keeps what it made of one; its first line says whose the cache is (bin/), in a
+  // multiple of 8 bytes, since what follows them there is copied once more if it isn't aligned
+  const contents = `//${createHash("sha256").update(text).digest("hex").padStart(70)}
 (function (require, __filename) { const importMetaUrl = require("node:url").pathToFileURL(__filename).href
 ${text}})`
   // whoever runs the program meanwhile sees the old file or the new one, never half of one

@@ -69,10 +69,10 @@ const LIMIT_LINES = [
 /** Limits as /proc/[pid]/limits shows them; a line that is missing is undefined. */
 export const parseLimits = (text: string): ReadonlyArray<Rlimit | undefined> => {
   const value = (word: string): bigint => (word === "unlimited" ? RLIM_INFINITY : BigInt(word))
-  return Array.from({ length: RLIM_NLIMITS }, (_, resource) => {
-    const match = new RegExp(`^Max ${LIMIT_LINES[resource]}\\s+(unlimited|\\d+)\\s+(unlimited|\\d+)`, "m").exec(text)
-    return match === null ? undefined : { rlim_cur: value(match[1]!), rlim_max: value(match[2]!) }
-  })
+  const found = new Map<string, Rlimit>()
+  for (const [, name = "", soft = "", hard = ""] of text.matchAll(/^Max (.+?) {2,}(unlimited|\d+) +(unlimited|\d+)/gm))
+    found.set(name, { rlim_cur: value(soft), rlim_max: value(hard) })
+  return LIMIT_LINES.map((name) => found.get(name))
 }
 
 /**

@@ -40,7 +40,7 @@ import {
   forceSignal,
   joinGroupStop,
   killGroup,
-  sendAgain,
+  sendToTaskNow,
   unblockedSignals
 } from "./TaskSignals.ts"
 
@@ -222,7 +222,7 @@ const afterStop = (task: Task, info: SigInfo): SigInfo | undefined => {
           uid: tracer?.credentials.ruid ?? 0
         }
   if (!hasSignal(task.blocked, signo)) return delivered
-  sendAgain(task, delivered)
+  sendToTaskNow(task, delivered)
   return undefined
 }
 

@@ -51,8 +51,8 @@ export const sendTimerSignal = (group: ThreadGroup, task: Task | undefined, info
   return true
 }
 
-/** A tracer has let a signal through that is blocked: it is pending once more. Guarded by: signal mutex. */
-export const sendAgain = (task: Task, info: SigInfo): void => send(task.threadGroup, task, info)
+/** As `sendToTask`, at once. Guarded by: signal mutex. */
+export const sendToTaskNow = (task: Task, info: SigInfo): void => send(task.threadGroup, task, info)
 
 /** A fault's signal: cannot be blocked or ignored; if it is, the action is reset first, as Linux forces it. */
 export const forceSignal = (task: Task, info: SigInfo): Effect.Effect<void> => {
@@ -145,8 +145,9 @@ const isFatal = (group: ThreadGroup, receiver: Task, signo: number): boolean =>
   !hasSignal(receiver.blocked, signo) // blocked and awaited: it may be taken by sigtimedwait
 
 const wants = (task: Task, signo: number): boolean => {
+  // who stops to tell its tracer of its exit(2) takes its process with it yet
+  if (signo === SIGKILL) return !task.killed || isTraceStopped(task)
   if (task.killed || (hasSignal(task.blocked, signo) && !hasSignal(task.awaited, signo))) return false
-  if (signo === SIGKILL) return true
   if (task.ptrace.trapNotifyPending) return false // it is on its way into a stop
   const stop = task.stops.internal?._tag
   // who waits for a vfork(2) child looks at nothing before that is over, and has been told to look once
@@ -219,11 +220,12 @@ const continueGroup = (group: ThreadGroup): void => {
     task.stops.endInternal()
     if (hasDeliverableSignal(task)) task.interrupt() // what came meanwhile disturbed nobody
   }
+  // a stop that some thread has not joined counts as continued as well, and as one whose signal nobody knows any more
+  group.continued = true
   if (stop.completed) {
     group.stopToReport = undefined
-    group.continued = true
     notifyParentOfJobControl(group, CLD_CONTINUED, SIGCONT)
-  }
+  } else notifyParentOfJobControl(group, CLD_STOPPED, 0)
 }
 
 /** A task took a stop signal: the whole group is to stop. Guarded by: signal mutex. */

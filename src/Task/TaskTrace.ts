@@ -32,6 +32,7 @@ import {
   isTraceStopped,
   sendToGroup,
   sendToTask,
+  sendToTaskNow,
   uidSeenBy
 } from "./TaskSignals.ts"
 import type { ThreadGroup } from "./ThreadGroup.ts"
@@ -294,7 +295,7 @@ export const abandonTracees = (tracer: Task, onEnded: (tracee: Task) => void): v
     tracee.threadGroup.handlers.mutex.runSoon(() => {
       if (tracee.ptrace.tracer !== tracer) return
       const { ended, stepping } = tracee.ptrace
-      if (tracee.ptrace.hasOption(PTRACE_O_EXITKILL)) sendToTask(tracee, kernelSigInfo(SIGKILL))
+      if (tracee.ptrace.hasOption(PTRACE_O_EXITKILL)) sendToTaskNow(tracee, kernelSigInfo(SIGKILL))
       const isStopped = isTraceStopped(tracee)
       unlink(tracee)
       if (stepping) stepOn(tracee, isStopped)

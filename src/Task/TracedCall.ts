@@ -150,7 +150,17 @@ export const leftSyscall = (task: Task): Effect.Effect<RunState> => {
 /** `Exit` if the task can leave at once; `ExitStop` with a stop begun that says so first. */
 export const announceExit = (task: Task): Effect.Effect<RunState> => {
   if (!task.ptrace.reports(PTRACE_EVENT_EXIT)) return Effect.succeed(Exit)
-  const { exitStatus, handlers } = task.threadGroup
-  const status = BigInt(waitStatus(exitStatus ?? task.exitStatus))
-  return handlers.mutex.section(() => (stopForExit(task, PTRACE_EVENT_EXIT, status) ? ExitStop : Exit))
+  const group = task.threadGroup
+  const status = BigInt(waitStatus(group.exitStatus ?? task.exitStatus))
+  return group.handlers.mutex.section(() => {
+    // with its last thread a process is on its way out: signals that come now are nothing to it
+    if (isLastToLeave(task)) group.exitStatus ??= task.exitStatus
+    return stopForExit(task, PTRACE_EVENT_EXIT, status) ? ExitStop : Exit
+  })
+}
+
+/** Whether all other threads are gone or going. */
+const isLastToLeave = (task: Task): boolean => {
+  for (const other of task.threadGroup.tasks) if (other !== task && !other.killed) return false
+  return true
 }

@@ -75,16 +75,12 @@ const advices: ReadonlyMap<number, Advice> = new Map<number, Advice>([
   [Mman.MADV_POPULATE_WRITE, { host: true }],
   [Mman.MADV_DONTNEED_LOCKED, { host: true }],
   [Mman.MADV_COLLAPSE, { refuse: unlessHuge }],
-  [Mman.MADV_GUARD_INSTALL, { host: true, refuse: onlyUnlockedAnonymous }],
-  [Mman.MADV_GUARD_REMOVE, { host: true, refuse: onlyAnonymous }]
+  [Mman.MADV_GUARD_INSTALL, { host: true, refuse: unlessLocked }],
+  [Mman.MADV_GUARD_REMOVE, { host: true }]
 ])
-
-const MADV_HWPOISON = 100
-const MADV_SOFT_OFFLINE = 101
 
 /** Gives advice on [address, address + length). Holes are skipped, and reported as -ENOMEM in the end. */
 export const advise = (manager: MemoryManager, address: number, length: number, advice: number): Outcome => {
-  if (advice === MADV_HWPOISON || advice === MADV_SOFT_OFFLINE) return -EPERM
   const rule = advices.get(advice)
   const size = pageAlign(length)
   if (rule === undefined || !isPageAligned(address) || (length > 0 && size === 0)) return -EINVAL

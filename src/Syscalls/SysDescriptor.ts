@@ -12,6 +12,10 @@ import { NSIG } from "../Abi/Signal.ts"
 import {
   FIOASYNC,
   FIBMAP,
+  FIOGETOWN,
+  FIOSETOWN,
+  SIOCGPGRP,
+  SIOCSPGRP,
   FIGETBSZ,
   FIOCLEX,
   FIONBIO,
@@ -29,6 +33,7 @@ import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import { hasCapability } from "../Vfs/Credentials.ts"
 import { ownerOrCapable } from "../Vfs/Permission.ts"
 import { PipeDescription } from "../Vfs/Pipe.ts"
+import { UnixSocket } from "../Vfs/SocketUnix.ts"
 import { fileOf } from "./Blocking.ts"
 import { getLease, notifyOfDirectory, setLease } from "./FileWatch.ts"
 import { listenerRequest } from "./SeccompListener.ts"
@@ -156,6 +161,14 @@ const ownerCommand = (task: Task, file: OpenFileDescription, command: number, ar
     default:
       return -EINVAL
   }
+}
+
+/** FIOSETOWN and FIOGETOWN of a socket: F_SETOWN and F_GETOWN by pointer. */
+const socketOwner = (task: Task, file: OpenFileDescription, sets: boolean, pointer: number): number => {
+  if (!(file instanceof UnixSocket)) return -ENOTTY
+  if (!sets) return task.memory.writeU32(pointer, ownerCommand(task, file, F.F_GETOWN, 0) >>> 0)
+  const id = task.memory.readU32(pointer)
+  return id < 0 ? -EFAULT : ownerCommand(task, file, F.F_SETOWN, id)
 }
 
 const isSameFile = (task: Task, file: OpenFileDescription, fd: number): number => {
@@ -315,6 +328,12 @@ export const ioctl = declare(
         return setFlagFromInt(task, file, argument, O_NONBLOCK)
       case FIOASYNC:
         return setAsync(task, fdNumber, file, argument)
+      case FIOSETOWN:
+      case SIOCSPGRP:
+        return socketOwner(task, file, true, argument)
+      case FIOGETOWN:
+      case SIOCGPGRP:
+        return socketOwner(task, file, false, argument)
       case FIGETBSZ:
         return blockSize(task, file, argument)
       case FIOQSIZE:

@@ -1,9 +1,10 @@
 /**
- * Asking for filesystems by number, as programs did before /proc/filesystems and statfs(2): sysfs(2), ustat(2).
+ * Asking for filesystems by number, as programs did before /proc/filesystems and statfs(2): sysfs(2), ustat(2); quotactl(2).
  */
-import { EFAULT, EINVAL, ENOENT } from "../Abi/Errno.ts"
+import { EFAULT, EINVAL, ENODEV, ENOENT, ENOTBLK } from "../Abi/Errno.ts"
+import { S_IFBLK, S_IFMT } from "../Abi/FileMode.ts"
 import * as Struct from "../Abi/Struct.ts"
-import { address, declare, int, size, type Syscall, uint } from "../Task/Syscall.ts"
+import { address, declare, int, size, string, type Syscall, uint } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import { pathAt } from "./PathArgument.ts"
 
@@ -47,7 +48,24 @@ const ustat = (task: Task, device: number, at: number): number => {
   return task.memory.copyOut(at, bytes) < 0 ? -EFAULT : 0
 }
 
+const MAX_QUOTA_TYPES = 3
+const Q_SYNC = 0x80_0001
+
+/** quotactl(2) where no filesystem has quotas. Errors: EINVAL, ENODEV, ENOTBLK, and what a path walk says. */
+const quotactl = (task: Task, command: number, special: number): number => {
+  if ((command & 0xff) >= MAX_QUOTA_TYPES) return -EINVAL
+  if (special === 0) return command >>> 8 === Q_SYNC ? 0 : -ENODEV
+  const path = pathAt(task, special)
+  if (typeof path === "number") return path
+  const place = task.system.vfs.walk(task, task.fs.workingDirectory, path, { follow: true })
+  if (typeof place === "number") return place
+  return (place.dentry.inode!.mode & S_IFMT) === S_IFBLK ? -ENODEV : -ENOTBLK
+}
+
 export const sysFilesystem: ReadonlyArray<Syscall> = [
   declare("sysfs", [int("option"), size("arg1"), size("arg2")], sysfs),
+  declare("quotactl", [uint("cmd"), string("special"), int("id"), address("addr")], quotactl, {
+    partial: "no filesystem has quotas"
+  }),
   declare("ustat", [uint("dev"), address("ubuf")], ustat)
 ]

@@ -115,6 +115,8 @@ const bindTo = (task: Task, file: UnixSocket, name: Uint8Array): number => {
   const cwd = task.fs.workingDirectory
   if (file.name !== undefined) {
     // Linux makes the file first and looks at the socket then.
+    const last = vfs.walkToLast(task, cwd, path)
+    if (typeof last === "number") return last
     return typeof vfs.walk(task, cwd, path, { follow: false }) === "number" ? -EINVAL : -EADDRINUSE
   }
   const error = Names.mknod(vfs, task, cwd, path, file.stat().mode, 0)

@@ -55,7 +55,7 @@ import { holding, isNonBlocking, type Source, waitForFile, waitUntil, withTimeou
 import { hostSocketAt, receiveFromHost, sendToHost } from "./HostSocketMessage.ts"
 import { credentialsMessage, readControl, timeMessage, writeControl } from "./SocketControl.ts"
 import { credentialsOf, encodeName, findSocket, nameOf, readAddress, socketOf, writeAddress } from "./SocketAddress.ts"
-import { TRANSFER_SIZE, transferBuffer, userBuffer, type UserVector, userVector } from "./UserVector.ts"
+import { messageBuffer, TRANSFER_SIZE, transferBuffer, type UserVector, userVector } from "./UserVector.ts"
 
 // ---------------------------------------------------------------- sending
 
@@ -171,6 +171,7 @@ const destination = (
   if (typeof where === "number") return where
   if (socket.type === SOCK_STREAM) return socket.state === "Connected" ? -EISCONN : -EOPNOTSUPP
   if (socket.type !== SOCK_DGRAM) return socket.state === "Connected" ? undefined : -ENOTCONN
+  if (socket.sendsNoMore) return -EPIPE
   const name = nameOf(where)
   return typeof name === "number" ? name : findSocket(task, name, socket)
 }
@@ -179,7 +180,7 @@ export const sendto = declare(
   "sendto",
   [fd("sockfd"), bufferIn("buf", 2), size("len"), flags("flags", MSG_NAMES, "0"), address("dest_addr"), int("addrlen")],
   (task, fdNumber, buf, length, flagBits, pointer, addressLength): Result => {
-    const vector = userBuffer(task.memory, buf, length)
+    const vector = messageBuffer(task.memory, buf, length)
     if (typeof vector === "number") return vector
     const stream = hostSocketAt(task, fdNumber)
     if (stream !== undefined) return sendToHost(task, stream, vector, flagBits, pointer !== 0)
@@ -335,7 +336,7 @@ export const recvfrom = declare(
     address("addrlen")
   ],
   (task, fdNumber, buf, length, flagBits, pointer, lengthPointer): Result => {
-    const vector = userBuffer(task.memory, buf, length)
+    const vector = messageBuffer(task.memory, buf, length)
     if (typeof vector === "number") return vector
     const stream = hostSocketAt(task, fdNumber)
     if (stream !== undefined) return receiveFromHost(task, stream, vector, flagBits)

@@ -76,7 +76,7 @@ const optionOf = (task: Task, file: UnixSocket, option: number): Uint8Array | nu
     case S.SO_REUSEPORT:
       return ofInt(0)
     case S.SO_LINGER:
-      return S.Linger.encode({ l_onoff: file.options.get(option) ?? 0, l_linger: 0 })
+      return S.Linger.encode(file.linger)
     default:
       return KEPT.has(option) ? ofInt(file.options.get(option) ?? (option === S.SO_RCVLOWAT ? 1 : 0)) : -ENOPROTOOPT
   }
@@ -148,10 +148,20 @@ const setOption = (file: UnixSocket, option: number, value: number): number => {
     case S.SO_REUSEPORT:
       return value === 0 ? 0 : -EOPNOTSUPP
     default:
-      if (!KEPT.has(option) && option !== S.SO_LINGER) return -ENOPROTOOPT
+      if (!KEPT.has(option)) return -ENOPROTOOPT
       file.options.set(option, NUMBERS.has(option) ? value : value === 0 ? 0 : 1)
       return 0
   }
+}
+
+/** SO_LINGER: the time stays when it is switched off. */
+const setLinger = (task: Task, file: UnixSocket, pointer: number, length: number): number => {
+  if (length < S.Linger.size) return -EINVAL
+  const raw = new Uint8Array(S.Linger.size)
+  if (task.memory.copyIn(pointer, raw) < 0) return -EFAULT
+  const { l_linger, l_onoff } = S.Linger.decode(raw)
+  file.linger = l_onoff === 0 ? { ...file.linger, l_onoff: 0 } : { l_onoff: 1, l_linger }
+  return 0
 }
 
 /** setsockopt(2). Errors: as getsockopt; EDOM for a bad time. */
@@ -169,6 +179,7 @@ export const setsockopt = declare(
     if (length < 4) return -EINVAL
     const raw = new Uint8Array(4)
     if (task.memory.copyIn(pointer, raw) < 0) return -EFAULT
+    if (option === S.SO_LINGER) return setLinger(task, file, pointer, length)
     return setOption(file, option, new DataView(raw.buffer).getInt32(0, true))
   },
   { partial: "filters, marks, SO_PEEK_OFF and what only networks need give ENOPROTOOPT" }

@@ -82,6 +82,10 @@ export const userBuffer = (memory: UserMemory, address: number, count: number): 
   return new UserVector(memory, [{ address, length }], length)
 }
 
+/** As `userBuffer`, of send(2) and recv(2), which cut the length to what one call can move before they look at the end. */
+export const messageBuffer = (memory: UserMemory, address: number, count: number): UserVector | number =>
+  userBuffer(memory, address, Math.min(count, MAX_RW_COUNT))
+
 /**
  * The buffers of readv(2): an array of `count` `struct iovec` at `address`; they are in the memory `of` perhaps another
  * process. -EINVAL, -EFAULT.

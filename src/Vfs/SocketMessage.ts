@@ -29,6 +29,10 @@ export interface Message {
 /** The credentials of a socket that nobody made. */
 export const nobody: Ucred = { pid: 0, uid: 0xffff_ffff, gid: 0xffff_ffff }
 
+/** How much of `messages` has not been read. */
+export const unreadBytes = (messages: ReadonlyArray<Message>): number =>
+  messages.reduce((sum, { data, offset }) => sum + data.length - offset, 0)
+
 /** What goes out with a send. */
 export interface Outgoing {
   readonly credentials: Ucred

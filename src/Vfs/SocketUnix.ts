@@ -33,7 +33,8 @@ import {
   type Outgoing,
   type Received,
   sameWriter,
-  type SocketName
+  type SocketName,
+  unreadBytes
 } from "./SocketMessage.ts"
 import { AbstractNames } from "./SocketNames.ts"
 import { UrgentData } from "./SocketUrgent.ts"
@@ -87,6 +88,8 @@ export class UnixSocket extends OpenFileDescription {
   /** SO_RCVTIMEO and SO_SNDTIMEO, nanoseconds. */
   #readTimeout: bigint | undefined
   #writeTimeout: bigint | undefined
+  /** SO_LINGER: without effect, as a close loses nothing here. */
+  linger = { l_onoff: 0, l_linger: 0 }
   readonly options = new Map<number, number>()
   /** The abstract names of the network namespace that it was made in. */
   readonly names: AbstractNames
@@ -116,8 +119,9 @@ export class UnixSocket extends OpenFileDescription {
     return this.#peer
   }
 
-  get #isPacket(): boolean {
-    return this.type !== SOCK_STREAM
+  /** shutdown(2) has closed it for sending. */
+  get sendsNoMore(): boolean {
+    return this.#sendShut
   }
 
   override get signalsReadiness(): boolean {
@@ -149,7 +153,7 @@ export class UnixSocket extends OpenFileDescription {
   }
 
   override get isMessage(): boolean {
-    return this.#isPacket
+    return this.type !== SOCK_STREAM
   }
 
   override setAttributes(changes: AttributeChanges): number {
@@ -289,7 +293,7 @@ export class UnixSocket extends OpenFileDescription {
    * references in `outgoing.rights` move into the message if anything is sent, and stay the caller's otherwise.
    */
   send(data: Uint8Array, outgoing: Outgoing, to?: UnixSocket): number {
-    return this.#isPacket ? this.#sendPacket(data, outgoing, to) : this.#sendStream(data, outgoing)
+    return this.isMessage ? this.#sendPacket(data, outgoing, to) : this.#sendStream(data, outgoing)
   }
 
   #sendStream(data: Uint8Array, outgoing: Outgoing): number {
@@ -338,7 +342,7 @@ export class UnixSocket extends OpenFileDescription {
 
   #enqueue(sender: UnixSocket, data: Uint8Array, { credentials, rights }: Outgoing): void {
     this.#inFlight.count += rights.length
-    const charge = messageCharge(data.length, this.#isPacket ? "packet" : "stream")
+    const charge = messageCharge(data.length, this.isMessage ? "packet" : "stream")
     sender.#charged += charge
     this.#queue.push({ data, offset: 0, sender, charge, from: sender.name, credentials, rights })
     this.waiters.notify(READABLE)
@@ -359,11 +363,11 @@ export class UnixSocket extends OpenFileDescription {
    * stream is a count of 0.
    */
   receive(into: Uint8Array, peek: boolean): Received | number {
-    if (this.type !== SOCK_DGRAM && this.#state !== "Connected") return this.#isPacket ? -ENOTCONN : -EINVAL
+    if (this.type !== SOCK_DGRAM && this.#state !== "Connected") return this.isMessage ? -ENOTCONN : -EINVAL
     const first = this.#queue[0]
-    if (this.#error !== 0 && (this.#isPacket || first === undefined)) return -this.takeError()
+    if (this.#error !== 0 && (this.isMessage || first === undefined)) return -this.takeError()
     if (first === undefined) return this.#none()
-    return this.#isPacket ? this.#receivePacket(first, into, peek) : this.#receiveStream(into, peek)
+    return this.isMessage ? this.#receivePacket(first, into, peek) : this.#receiveStream(into, peek)
   }
 
   #receivePacket(message: Message, into: Uint8Array, peek: boolean): Received {
@@ -430,7 +434,7 @@ export class UnixSocket extends OpenFileDescription {
 
   /** What was not delivered whole goes back to the head of a stream; a datagram is lost, as in Linux. */
   override unread(_count: number, copied: number): number {
-    if (this.#isPacket) return copied
+    if (this.isMessage) return copied
     let kept = 0
     const taken = this.#lastTaken
     while (taken.length > 0 && kept + taken[0]!.count <= copied) kept += taken.shift()!.count
@@ -465,14 +469,10 @@ export class UnixSocket extends OpenFileDescription {
   override ioctl(request: number, argument: number, memory: UserMemory): number {
     if (request === SIOCOUTQ) return memory.writeU32(argument, this.#charged)
     if (request === SIOCATMARK)
-      return this.#isPacket ? -EOPNOTSUPP : memory.writeU32(argument, this.urgent.atMark(this.#queue) ? 1 : 0)
+      return this.isMessage ? -EOPNOTSUPP : memory.writeU32(argument, this.urgent.atMark(this.#queue) ? 1 : 0)
     if (request !== FIONREAD) return super.ioctl(request, argument, memory)
     if (this.#state === "Listening") return -EINVAL
-    const messages = this.type === SOCK_DGRAM ? this.#queue.slice(0, 1) : this.#queue
-    return memory.writeU32(
-      argument,
-      messages.reduce((sum, { data, offset }) => sum + data.length - offset, 0)
-    )
+    return memory.writeU32(argument, unreadBytes(this.type === SOCK_DGRAM ? this.#queue.slice(0, 1) : this.#queue))
   }
 
   protected override onLastClose(): void {

@@ -5,8 +5,8 @@
  * call handlers that run on the task's behalf while it is stopped, write the field; others may read it. JavaScript runs
  * one of them at a time.
  *
- * Interrupts: every wait of the fiber (blocking call, switch to the application) runs as a child fiber. `interrupt`
- * interrupts that child; to the code that waits, the outcome is a value.
+ * Interrupts: every wait of the fiber (blocking call, switch to the application) runs as a child fiber, but for switches
+ * that can't be interrupted. `interrupt` interrupts that child; to the code that waits, the outcome is a value.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"

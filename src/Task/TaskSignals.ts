@@ -101,7 +101,7 @@ const send = (group: ThreadGroup, task: Task | undefined, info: SigInfo, preferr
   group.signalArrivals.notify(POLLIN)
   const receiver = chooseReceiver(group, signo, task, preferred)
   if (receiver === undefined) return
-  if (isFatal(group, receiver, signo)) {
+  if (isFatal(group, receiver, addressee ?? receiver, signo)) {
     // nobody runs on until the receiver has looked: whoever sends its own process a fatal signal does not return
     group.fatalSignal = { task: receiver, info }
     killGroup(group, signaled(signo, false))
@@ -136,11 +136,14 @@ export const lacksRoom = (addressee: Task, info: SigInfo): boolean =>
   !isIgnored(addressee.threadGroup, addressee, info) &&
   refusesQueueing(addressee, info)
 
-/** Whether a signal that `receiver` is about to take ends the group without further ado. */
-const isFatal = (group: ThreadGroup, receiver: Task, signo: number): boolean =>
+/**
+ * Whether a signal that `receiver` is about to take ends the group without further ado. A tracer is to see it first, but only
+ * that of the thread whom it was sent to.
+ */
+const isFatal = (group: ThreadGroup, receiver: Task, addressee: Task, signo: number): boolean =>
   group.handlers.get(signo).sa_handler === SIG_DFL &&
   defaultAction(signo) === "Terminate" &&
-  (signo === SIGKILL || !receiver.ptrace.traced) &&
+  (signo === SIGKILL || !addressee.ptrace.traced) &&
   (!group.shielded || signo === SIGKILL) &&
   !hasSignal(receiver.blocked, signo) // blocked and awaited: it may be taken by sigtimedwait
 

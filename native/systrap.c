@@ -64,8 +64,8 @@ EXPORT void sentry_systrap_wake(uint64_t address)
 /* How long the sentry wants to run at a time where guests do, ns: whoever wants less has its turn sooner. */
 #define SENTRY_SLICE 100000
 
-/* Sets the calling thread's slice; 0: the host's own. Hosts before Linux 6.12 take no notice. */
-static void set_slice(uint64_t nanos)
+/* Sets the calling thread's slice to that, or back to the host's own. Hosts before Linux 6.12 take no notice. */
+EXPORT void sentry_systrap_slice(int sharing)
 {
 	struct {
 		uint32_t size, policy;
@@ -77,19 +77,18 @@ static void set_slice(uint64_t nanos)
 
 	if (syscall(SYS_sched_getattr, 0, &attr, sizeof attr, 0) < 0)
 		return;
-	attr.runtime = nanos;
+	attr.runtime = sharing ? SENTRY_SLICE : 0;
 	syscall(SYS_sched_setattr, 0, &attr, 0);
 }
 
 /*
  * Keeps the calling thread, which runs JavaScript, off the CPU of the guests, whose wake-ups would bring it there, where
- * either would wait awake for the other. False if it has no other. `back` lets it return, where it shares with guests.
+ * either would wait awake for the other. False if it has no other. `back` lets it return.
  */
 EXPORT int sentry_systrap_part(int cpu, int back)
 {
 	cpu_set_t allowed;
 
-	set_slice(back ? SENTRY_SLICE : 0);
 	if (cpu < 0 || sched_getaffinity(0, sizeof allowed, &allowed) < 0)
 		return 0;
 	if (back)

@@ -61,8 +61,10 @@ export class SystrapPlacement {
     if (this.#spread) place(pid, tid, this.#cpu, 1)
   }
 
+  /** There are no guests any more. */
   close(): void {
     clearInterval(this.#timer)
+    if (this.#spread) this.#onChange(false)
   }
 
   #begin(): void {

@@ -29,6 +29,7 @@ import { startTracer, Tracer } from "./Tracer.ts"
 
 const pickCpu = bind<[], number>("int sentry_cpu_pick()")
 const partNative = bind<[cpu: number, back: number], number>("int sentry_systrap_part(int cpu, int back)")
+const sliceNative = bind<[sharing: number], void>("void sentry_systrap_slice(int sharing)")
 
 /** Where the guests run. */
 export interface Options {
@@ -78,6 +79,7 @@ const open = Effect.fnUntraced(function* (options: Options, counter: "native" | 
     (spread) => {
       source.spread = spread
       partNative(cpu, spread ? 1 : 0)
+      sliceNative(spread ? 1 : 0)
     }
   )
   if (parted) source.onSeveral = () => placement.watch()
@@ -99,10 +101,10 @@ const open = Effect.fnUntraced(function* (options: Options, counter: "native" | 
 const close = ({ host, orderPage, cpu }: Effect.Success<ReturnType<typeof open>>): Effect.Effect<void> =>
   Effect.callback<void>((resume) => {
     host.tracer.close(() => {
+      host.placement.close()
       partNative(cpu, 1)
       host.pump.close()
       host.patience.close()
-      host.placement.close()
       for (const space of [...host.spaces]) space.forget()
       orderPage.transfer()
       host.tracer.free()

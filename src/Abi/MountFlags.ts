@@ -2,6 +2,11 @@
  * mount(2), umount2(2): flags, x86-64 values.
  */
 
+import { AT_EMPTY_PATH, AT_NO_AUTOMOUNT, AT_RECURSIVE, AT_SYMLINK_NOFOLLOW } from "./At.ts"
+import { O_CLOEXEC } from "./OpenFlags.ts"
+
+type Names = ReadonlyArray<readonly [name: string, value: number]>
+
 export const MS_RDONLY = 0x1
 export const MS_NOSUID = 0x2
 export const MS_NODEV = 0x4
@@ -53,7 +58,7 @@ export const FILESYSTEM_FLAGS = MS_RDONLY | MS_SYNCHRONOUS | MS_MANDLOCK | MS_DI
 export const ACCESS_TIME_FLAGS = MS_NOATIME | MS_NODIRATIME | MS_RELATIME
 export const PROPAGATION_FLAGS = MS_SHARED | MS_PRIVATE | MS_SLAVE | MS_UNBINDABLE
 
-export const MS_NAMES: ReadonlyArray<readonly [name: string, value: number]> = Object.entries({
+export const MS_NAMES: Names = Object.entries({
   MS_RDONLY,
   MS_NOSUID,
   MS_NODEV,
@@ -88,7 +93,7 @@ export const MNT_DETACH = 0x2
 export const MNT_EXPIRE = 0x4
 export const UMOUNT_NOFOLLOW = 0x8
 
-export const UMOUNT_NAMES: ReadonlyArray<readonly [name: string, value: number]> = Object.entries({
+export const UMOUNT_NAMES: Names = Object.entries({
   MNT_FORCE,
   MNT_DETACH,
   MNT_EXPIRE,
@@ -99,13 +104,13 @@ export const UMOUNT_NAMES: ReadonlyArray<readonly [name: string, value: number]>
 
 export const OPEN_TREE_CLONE = 0x1
 
-export const OPEN_TREE_NAMES: ReadonlyArray<readonly [name: string, value: number]> = Object.entries({
+export const OPEN_TREE_NAMES: Names = Object.entries({
   OPEN_TREE_CLONE,
-  AT_SYMLINK_NOFOLLOW: 0x100,
-  AT_NO_AUTOMOUNT: 0x800,
-  AT_EMPTY_PATH: 0x1000,
-  AT_RECURSIVE: 0x8000,
-  OPEN_TREE_CLOEXEC: 0x8_0000
+  AT_SYMLINK_NOFOLLOW,
+  AT_NO_AUTOMOUNT,
+  AT_EMPTY_PATH,
+  AT_RECURSIVE,
+  OPEN_TREE_CLOEXEC: O_CLOEXEC
 })
 
 export const MOVE_MOUNT_F_SYMLINKS = 0x1
@@ -116,9 +121,8 @@ export const MOVE_MOUNT_T_AUTOMOUNTS = 0x20
 export const MOVE_MOUNT_T_EMPTY_PATH = 0x40
 export const MOVE_MOUNT_SET_GROUP = 0x100
 export const MOVE_MOUNT_BENEATH = 0x200
-export const MOVE_MOUNT_FLAGS = 0x377
 
-export const MOVE_MOUNT_NAMES: ReadonlyArray<readonly [name: string, value: number]> = Object.entries({
+export const MOVE_MOUNT_NAMES: Names = Object.entries({
   MOVE_MOUNT_F_SYMLINKS,
   MOVE_MOUNT_F_AUTOMOUNTS,
   MOVE_MOUNT_F_EMPTY_PATH,
@@ -129,15 +133,17 @@ export const MOVE_MOUNT_NAMES: ReadonlyArray<readonly [name: string, value: numb
   MOVE_MOUNT_BENEATH
 })
 
+export const MOVE_MOUNT_FLAGS = MOVE_MOUNT_NAMES.reduce((all, [, flag]) => all | flag, 0)
+
 export const FSOPEN_CLOEXEC = 0x1
-export const FSOPEN_NAMES: ReadonlyArray<readonly [name: string, value: number]> = Object.entries({ FSOPEN_CLOEXEC })
+export const FSOPEN_NAMES: Names = Object.entries({ FSOPEN_CLOEXEC })
 
 export const FSPICK_CLOEXEC = 0x1
 export const FSPICK_SYMLINK_NOFOLLOW = 0x2
 export const FSPICK_NO_AUTOMOUNT = 0x4
 export const FSPICK_EMPTY_PATH = 0x8
 
-export const FSPICK_NAMES: ReadonlyArray<readonly [name: string, value: number]> = Object.entries({
+export const FSPICK_NAMES: Names = Object.entries({
   FSPICK_CLOEXEC,
   FSPICK_SYMLINK_NOFOLLOW,
   FSPICK_NO_AUTOMOUNT,
@@ -154,7 +160,7 @@ export const FSCONFIG_CMD_CREATE = 6
 export const FSCONFIG_CMD_RECONFIGURE = 7
 export const FSCONFIG_CMD_CREATE_EXCL = 8
 
-export const FSCONFIG_NAMES: ReadonlyArray<readonly [name: string, value: number]> = Object.entries({
+export const FSCONFIG_NAMES: Names = Object.entries({
   FSCONFIG_SET_FLAG,
   FSCONFIG_SET_STRING,
   FSCONFIG_SET_BINARY,
@@ -167,7 +173,7 @@ export const FSCONFIG_NAMES: ReadonlyArray<readonly [name: string, value: number
 })
 
 export const FSMOUNT_CLOEXEC = 0x1
-export const FSMOUNT_NAMES: ReadonlyArray<readonly [name: string, value: number]> = Object.entries({ FSMOUNT_CLOEXEC })
+export const FSMOUNT_NAMES: Names = Object.entries({ FSMOUNT_CLOEXEC })
 
 export const MOUNT_ATTR_RDONLY = 0x1
 export const MOUNT_ATTR_NOSUID = 0x2
@@ -192,7 +198,7 @@ export const MOUNT_ATTR_BITS = [
 
 export const MOUNT_ATTR_FLAGS = MOUNT_ATTR_BITS.reduce((all, [bit]) => all | bit, MOUNT_ATTR__ATIME)
 
-export const MOUNT_ATTR_NAMES: ReadonlyArray<readonly [name: string, value: number]> = Object.entries({
+export const MOUNT_ATTR_NAMES: Names = Object.entries({
   MOUNT_ATTR_RDONLY,
   MOUNT_ATTR_NOSUID,
   MOUNT_ATTR_NODEV,

@@ -26,11 +26,11 @@ export const TIOCSWINSZ = 0x5414
 export const FIONREAD = 0x541b
 /** Bytes that a socket has sent and its peer has not read: TIOCOUTQ of a terminal. */
 export const SIOCOUTQ = 0x5411
-/** Whether a stream socket is at the mark of out-of-band data. */
 export const FIOSETOWN = 0x8901
 export const SIOCSPGRP = 0x8902
 export const FIOGETOWN = 0x8903
 export const SIOCGPGRP = 0x8904
+/** Whether a stream socket is at the mark of out-of-band data. */
 export const SIOCATMARK = 0x8905
 export const TIOCPKT = 0x5420
 export const FIONBIO = 0x5421

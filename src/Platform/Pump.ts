@@ -185,7 +185,7 @@ export class Pump {
       busy ||= source.busy()
       prompt ||= source.prompt?.() === true
     }
-    if (!(prompt || busy) || !(prompt || this.#spins())) return false
+    if (!prompt && !(busy && this.#spins())) return false
     if (!this.#canSpin) return this.#giveWay()
     const end = performance.now() + (prompt ? this.#patience : SPIN)
     do {

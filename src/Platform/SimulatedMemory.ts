@@ -114,15 +114,9 @@ export class SimulatedMemory implements AddressSpace {
       return 0
     })
 
-  readonly read = (address: number, into: Uint8Array): number =>
-    this.#access(address, into.length, ANY, false, (bytes, at, count, done) =>
-      into.set(bytes.subarray(at, at + count), done)
-    )
+  readonly read = (address: number, into: Uint8Array): number => this.#read(address, into, ANY)
 
-  readonly readForced = (address: number, into: Uint8Array): number =>
-    this.#access(address, into.length, 0, false, (bytes, at, count, done) =>
-      into.set(bytes.subarray(at, at + count), done)
-    )
+  readonly readForced = (address: number, into: Uint8Array): number => this.#read(address, into, 0)
 
   readonly write = (address: number, from: Uint8Array): number => this.#write(address, from, PROT_WRITE)
 
@@ -154,6 +148,12 @@ export class SimulatedMemory implements AddressSpace {
         return { ...region, store: region.store.copy(region.first, pageCount(region)), first: 0 }
       })
     return copy
+  }
+
+  #read(address: number, into: Uint8Array, protection: number): number {
+    return this.#access(address, into.length, protection, false, (bytes, at, count, done) =>
+      into.set(bytes.subarray(at, at + count), done)
+    )
   }
 
   #write(address: number, from: Uint8Array, protection: number): number {

@@ -164,8 +164,7 @@ export class SystrapThread {
     this.settle()
     if (!this.fast || from.length > windowSize) return false
     const words = this.#words
-    if (from.length > copies.size) this.#window().set(from)
-    else this.#bytes.set(from, copies.out)
+    this.#outgoing(from.length).set(from)
     words[OUT_ADDRESS] = address | 0
     words[OUT_ADDRESS + 1] = Math.floor(address / 2 ** 32)
     words[OUT_LENGTH] = from.length
@@ -177,13 +176,17 @@ export class SystrapThread {
   /** Writes now what was to be written later. */
   settle(): void {
     if (this.#later === 0) return
-    const bytes =
-      this.#later > copies.size
-        ? this.#window().slice(0, this.#later)
-        : this.#bytes.slice(copies.out, copies.out + this.#later)
+    const bytes = this.#outgoing(this.#later).slice()
     this.#later = 0
     this.#words[OUT_LENGTH] = 0
     this.#write(this.#laterAddress, bytes)
+  }
+
+  /** Where `length` bytes lie that it is to copy out. */
+  #outgoing(length: number): Uint8Array {
+    return length > copies.size
+      ? this.#window().subarray(0, length)
+      : this.#bytes.subarray(copies.out, copies.out + length)
   }
 
   #window(): Uint8Array {

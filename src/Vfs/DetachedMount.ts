@@ -2,13 +2,12 @@
  * Mounts that a descriptor holds while they are nowhere: open_tree(2), fsmount(2); putting them somewhere, move_mount(2);
  * and changing the attributes of mounts, mount_setattr(2). The order in which errors are found is Linux's.
  */
-import { EBUSY, EINVAL, ELOOP, ENOENT, ENOSPC, EPERM } from "../Abi/Errno.ts"
-import { isDirectory } from "../Abi/FileMode.ts"
+import { EBUSY, EINVAL, ENOENT, ENOSPC, EPERM } from "../Abi/Errno.ts"
 import { ACCESS_TIME_FLAGS, MS_RDONLY } from "../Abi/MountFlags.ts"
 import { O_PATH } from "../Abi/OpenFlags.ts"
 import type { Caller } from "./Inode.ts"
 import { Location, type Mount } from "./Mount.ts"
-import { hasLockedChildren, isOwn, pointOf } from "./MountChanges.ts"
+import { hasLockedChildren, isOwn, moveTo, pointOf } from "./MountChanges.ts"
 import type { OpenFileDescription } from "./OpenFileDescription.ts"
 import { PathFile } from "./PathFile.ts"
 import { changeType } from "./Propagation.ts"
@@ -56,10 +55,7 @@ export const moveMount = (vfs: Vfs, caller: Caller, from: Location, target: Loca
   if (isOwn(caller, mount)) {
     if (parent === undefined || mount.locked || parent.group !== undefined) return -EINVAL
   } else if (!mount.detached || parent !== undefined) return -EINVAL
-  if (isDirectory(point.dentry.inode!.mode) !== isDirectory(from.dentry.inode!.mode)) return -EINVAL
-  if (point.mount.group !== undefined) for (const each of mount.subtree()) if (each.unbindable) return -EINVAL
-  for (let at: Mount | undefined = point.mount; at !== undefined; at = at.parent) if (at === mount) return -ELOOP
-  const error = vfs.tree.graft(mount, point)
+  const error = moveTo(vfs, from, point)
   if (error === 0) for (const each of mount.subtree()) each.detached = false
   return error
 }

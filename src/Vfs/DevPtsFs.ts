@@ -4,7 +4,7 @@
  */
 import { S_IFCHR } from "../Abi/FileMode.ts"
 import type { FileClock } from "./Filesystem.ts"
-import { type FilesystemType, parseNumber, readOptions } from "./FilesystemType.ts"
+import { errorOf, type FilesystemType, parseNumber, readOptions } from "./FilesystemType.ts"
 import { PseudoFs, PseudoNode } from "./PseudoFs.ts"
 import type { Pty } from "./TtyPty.ts"
 import type { Vfs } from "./Vfs.ts"
@@ -111,10 +111,7 @@ const readSettings = (options: string): Settings | number => {
 export const devPtsType = (vfs: Vfs, ptmx: number): FilesystemType => ({
   name: "devpts",
   owner: ({ credentials }) => credentials.userNamespace,
-  check: (options) => {
-    const settings = readSettings(options)
-    return typeof settings === "number" ? settings : 0
-  },
+  check: (options) => errorOf(readSettings(options)),
   make: (_, options) => {
     const settings = readSettings(options)
     if (typeof settings === "number") return settings

@@ -20,6 +20,9 @@ export interface FilesystemType {
 /** `check` of a type without options. */
 export const refuseOptions = (options: string): number => (options === "" ? 0 : -EINVAL)
 
+/** 0 for options that could be read, or the -errno that there is in their place. */
+export const errorOf = (settings: object | number): number => (typeof settings === "number" ? settings : 0)
+
 /** Options that mean the same to every filesystem: MS_* bits to set and to clear. */
 const COMMON: Readonly<Record<string, readonly [set: number, clear: number]>> = {
   ro: [MS_RDONLY, 0],

@@ -179,8 +179,12 @@ const move = (vfs: Vfs, caller: Caller, target: Location, source: string | undef
   const { mount } = from
   const { parent } = mount
   if (!isOwn(caller, mount) || parent === undefined || mount.locked || !from.isMountRoot) return -EINVAL
-  if (isDirectory(point.dentry.inode!.mode) !== isDirectory(from.dentry.inode!.mode)) return -EINVAL
-  if (parent.group !== undefined) return -EINVAL
+  return parent.group === undefined ? moveTo(vfs, from, point) : -EINVAL
+}
+
+/** Puts the tree that begins at `from` to `point`, whoever may do that: what both MS_MOVE and move_mount(2) refuse. */
+export const moveTo = (vfs: Vfs, { dentry, mount }: Location, point: Location): number => {
+  if (isDirectory(point.dentry.inode!.mode) !== isDirectory(dentry.inode!.mode)) return -EINVAL
   if (point.mount.group !== undefined) for (const each of mount.subtree()) if (each.unbindable) return -EINVAL
   for (let at: Mount | undefined = point.mount; at !== undefined; at = at.parent) if (at === mount) return -ELOOP
   return vfs.tree.graft(mount, point)

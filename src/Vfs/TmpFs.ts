@@ -5,7 +5,7 @@ import { totalmem } from "node:os"
 import { EINVAL, ENOENT } from "../Abi/Errno.ts"
 import { S_IFDIR } from "../Abi/FileMode.ts"
 import type { FileClock, FilesystemStatus } from "./Filesystem.ts"
-import { type FilesystemType, parseNumber, parseSize, readOptions } from "./FilesystemType.ts"
+import { errorOf, type FilesystemType, parseNumber, parseSize, readOptions } from "./FilesystemType.ts"
 import type { Inode } from "./Inode.ts"
 import { MemoryBudget } from "./MemoryContent.ts"
 import { MemoryDirectory, makeNode } from "./MemoryDirectory.ts"
@@ -163,8 +163,6 @@ const readRamLimits = (options: string): TmpFsLimits => {
   const mode = /(?:^|,)mode=([0-7]+)(?:,|$)/.exec(options)?.[1]
   return { mode: mode === undefined ? 0o755 : Number.parseInt(mode, 8) & 0o7777 }
 }
-
-const errorOf = (limits: TmpFsLimits | number): number => (typeof limits === "number" ? limits : 0)
 
 /** tmpfs and ramfs for mount(2). */
 export const memoryTypes = (vfs: Vfs): ReadonlyArray<FilesystemType> =>

@@ -13,6 +13,7 @@ import { EAGAIN, EBADF, EINTR, ERESTARTSYS } from "../Abi/Errno.ts"
 import { O_NONBLOCK, O_PATH } from "../Abi/OpenFlags.ts"
 import { invariant } from "../Sync/Invariant.ts"
 import type { Waiter, WaitQueue } from "../Sync/WaitQueue.ts"
+import type { Subscribe } from "../Task/Sleep.ts"
 import type { Result } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
@@ -56,7 +57,8 @@ export interface WaitOptions {
   /** CLOCK_MONOTONIC nanoseconds, and the result when it passes. */
   readonly deadline?: bigint | undefined
   readonly expired?: () => number
-  /** Runs once at the end, however the wait ends. */
+  /** Run once at the start, and at the end, however the wait ends. */
+  readonly begin?: () => undefined
   readonly finally?: () => void
 }
 
@@ -67,8 +69,8 @@ export const withTimeout = (task: Task, timeout: bigint | undefined): WaitOption
     : { deadline: task.system.timekeeper.monotonic() + timeout, interrupted: () => -EINTR, expired: () => -EAGAIN }
 
 const subscribeTo =
-  (sources: ReadonlyArray<Source>) =>
-  (wake: () => void): (() => void) => {
+  (sources: ReadonlyArray<Source>): Subscribe =>
+  (wake) => {
     const waiters = sources.map(({ queue, events }) => {
       const waiter: Waiter = { events, wake }
       queue.add(waiter)
@@ -79,6 +81,16 @@ const subscribeTo =
     }
   }
 
+const lookFor =
+  (attempt: () => number, { expired, interrupted }: WaitOptions) =>
+  (end: "Expired" | "Signaled" | undefined): number | undefined => {
+    const result = attempt()
+    if (result !== -EAGAIN) return result
+    if (end === undefined) return undefined
+    if (end === "Signaled") return interrupted === undefined ? -ERESTARTSYS : interrupted()
+    return expired === undefined ? -EAGAIN : expired()
+  }
+
 /** Waits until `attempt` returns anything but -EAGAIN, trying whenever one of `sources` wakes. Blocks. */
 export const waitUntil = (
   task: Task,
@@ -86,17 +98,14 @@ export const waitUntil = (
   attempt: () => number,
   options: WaitOptions = {}
 ): Effect.Effect<number> => {
-  let result = -EAGAIN
-  const succeeds = (): boolean => {
-    result = attempt()
-    return result !== -EAGAIN
-  }
-  const waiting = Effect.map(task.blockUntil(subscribeTo(sources), succeeds, options.deadline), (wakeup) => {
-    if (wakeup === "Ready" || succeeds()) return result
-    if (wakeup === "Signaled") return options.interrupted === undefined ? -ERESTARTSYS : options.interrupted()
-    return options.expired === undefined ? -EAGAIN : options.expired()
+  const { begin, deadline, finally: atEnd } = options
+  return task.sleep({
+    begin,
+    subscribe: subscribeTo(sources),
+    look: lookFor(attempt, options),
+    deadline,
+    finally: atEnd
   })
-  return options.finally === undefined ? waiting : Effect.ensuring(waiting, Effect.sync(options.finally))
 }
 
 /**
@@ -122,7 +131,7 @@ export const holding = (
     return Effect.ensuring(wait, Effect.sync(letGo))
   })
 
-/** Waits on `file` until `attempt` returns anything but -EAGAIN; keeps it open meanwhile. Blocks. */
+/** Waits on `file` until `attempt` returns anything but -EAGAIN; keeps it open meanwhile, as `holding` does. Blocks. */
 export const waitForFile = (
   task: Task,
   file: OpenFileDescription,
@@ -130,7 +139,24 @@ export const waitForFile = (
   attempt: () => number,
   options: WaitOptions = {}
 ): Effect.Effect<number> =>
-  holding([file], waitUntil(task, [{ queue: file.facing(task).waiters, events }], attempt, options))
+  task.sleep({
+    begin: () => {
+      if (!file.tryRetain()) return -EBADF
+      return options.begin?.()
+    },
+    subscribe: (wake) => {
+      const { waiters } = file.facing(task)
+      const waiter: Waiter = { events, wake }
+      waiters.add(waiter)
+      return () => waiters.remove(waiter)
+    },
+    look: lookFor(attempt, options),
+    deadline: options.deadline,
+    finally: () => {
+      options.finally?.()
+      file.release()
+    }
+  })
 
 /**
  * Tries `attempt`; where that says -EAGAIN and the file blocks, waits for `events` and tries again. An interrupted wait

@@ -173,8 +173,13 @@ const mq_timedreceive = (
   }
   const received = attempt()
   if (received !== -EAGAIN || isNonBlocking(file)) return received
-  queue.receivers++
-  return waitForFile(task, file, POLLIN, attempt, { ...options, finally: () => void queue.receivers-- })
+  return waitForFile(task, file, POLLIN, attempt, {
+    ...options,
+    begin: () => {
+      queue.receivers++
+    },
+    finally: () => void queue.receivers--
+  })
 }
 
 /** mq_notify(2). Errors: EBUSY if somebody else has asked already. */

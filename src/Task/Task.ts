@@ -5,8 +5,9 @@
  * call handlers that run on the task's behalf while it is stopped, write the field; others may read it. JavaScript runs
  * one of them at a time.
  *
- * Interrupts: every wait of the fiber (blocking call, switch to the application) runs as a child fiber, but for switches
- * that can't be interrupted. `interrupt` interrupts that child; to the code that waits, the outcome is a value.
+ * Interrupts: a switch to the application, if it can be interrupted, runs as a child fiber, and `interrupt` interrupts
+ * that. A wait in a system call (Sleep.ts) is one suspension of the task's own fiber, which `interrupt` ends. To the code that
+ * waits, the outcome is a value either way.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -34,6 +35,7 @@ import type { RestartBlock } from "./Restart.ts"
 import type { Namespaces } from "./Namespaces.ts"
 import { App, type RunState } from "./RunState.ts"
 import { type Scheduling, defaultScheduling } from "./Scheduling.ts"
+import { Sleep, type Subscribe, type Wait, type Wakeup } from "./Sleep.ts"
 import type { Result } from "./Syscall.ts"
 import type { System } from "./System.ts"
 import { hasDeliverableSignal, retarget, sendToTask } from "./TaskSignals.ts"
@@ -45,16 +47,8 @@ import type { GroupStop, ThreadGroup } from "./ThreadGroup.ts"
 /** /proc/sys/fs/suid_dumpable: what becomes of a process's dumpable attribute that has changed its ids. */
 const SUID_DUMPABLE = 0
 
-/** How a wait ended. A completed operation wins over an expired deadline, and both over a signal. */
-export type Wakeup = "Ready" | "Expired" | "Signaled"
-
 /** Number -1 as system calls have it, 32 bits without a sign. */
 export const NO_CALL = 0xffff_ffff
-
-/** Registers `wake` where a wait is to be ended, and gives back how to undo that, which may be done twice. */
-export type Subscribe = (wake: () => void) => () => void
-
-const ready: Effect.Effect<Wakeup> = Effect.succeed("Ready")
 
 /** How a wait that may be interrupted ended: undefined if it was. */
 const outcomeOf = <A, E>(exit: Exit.Exit<A, E>): Effect.Effect<A | undefined, E> =>
@@ -168,9 +162,11 @@ export class Task {
    * `interrupt`, cleared by the fiber when it looks. Atomic.
    */
   #attention = false
-  /** Waits in `block`, and nothing has woken it yet. Atomic. */
+  /** Waits in `sleep`, and nothing has woken it yet. Atomic. */
   #asleep = false
-  /** The child fiber that carries the current wait. Owner: task fiber. */
+  /** The current wait in a system call. Atomic. */
+  #sleep: Pick<Sleep<unknown>, "end"> | undefined
+  /** The child fiber that carries the current switch to the application. Owner: task fiber. */
   #wait: Fiber.Fiber<unknown, unknown> | undefined
 
   constructor(options: {
@@ -267,6 +263,7 @@ export class Task {
   interrupt(): void {
     if (this.#attention) return
     this.#attention = true
+    this.#sleep?.end("Signaled")
     const wait = this.#wait
     // through the run queue: interrupting runs the waiter's code at once, and we may be inside a critical section
     if (wait !== undefined) this.system.runQueue.schedule(() => this.#attention && wait.interruptUnsafe())
@@ -294,71 +291,35 @@ export class Task {
    * registers `wake` and returns how to undo that. After "Ready" the caller looks again at what it waited for.
    */
   block(subscribe: Subscribe, deadline?: bigint): Effect.Effect<Wakeup> {
-    return this.#sleep(subscribe, undefined, deadline)
-  }
-
-  /**
-   * The same until `isReady`: it is asked at once and, through the run queue, after each wake. So whoever finds nothing
-   * sleeps on without a turn of the fiber. It is not asked any more once the wait has ended otherwise.
-   */
-  blockUntil(subscribe: Subscribe, isReady: () => boolean, deadline?: bigint): Effect.Effect<Wakeup> {
-    return this.#sleep(subscribe, isReady, deadline)
-  }
-
-  #sleep(
-    subscribe: Subscribe,
-    isReady: (() => boolean) | undefined,
-    deadline: bigint | undefined
-  ): Effect.Effect<Wakeup> {
-    const { runQueue, timers } = this.system
-    const wait = Effect.callback<Wakeup>((resume) => {
-      let done = false
-      /** Woken, and going to look. */
-      let looks = isReady !== undefined
-      let unsubscribe: (() => void) | undefined
-      let cancel: (() => void) | undefined
-      const stop = (): void => {
-        done = true
-        this.#asleep = false
-        unsubscribe?.()
-        cancel?.()
-      }
-      const finish = (wakeup: Wakeup): void => {
-        if (done) return
-        stop()
-        runQueue.schedule(() => resume(Effect.succeed(wakeup)))
-      }
-      const fallAsleep = (): void => {
-        this.#asleep = true
-        this.accounts.waits++
-      }
-      const look = (): void => {
-        if (done) return
-        looks = false
-        try {
-          if (isReady?.() === false) return fallAsleep()
-        } catch (defect) {
-          stop()
-          return resume(Effect.die(defect))
-        }
-        stop()
-        resume(ready)
-      }
-      const wake = (): void => {
-        if (isReady === undefined) return finish("Ready")
-        if (done || looks) return
-        looks = true
-        this.#asleep = false
-        runQueue.schedule(look)
-      }
-      if (isReady === undefined) fallAsleep()
-      unsubscribe = subscribe(wake)
-      if (isReady !== undefined) look()
-      if (done) unsubscribe()
-      else if (deadline !== undefined) cancel = timers.at(deadline, () => finish("Expired"))
-      return Effect.sync(stop)
+    return Effect.suspend(() => {
+      let woken = false
+      const listen: Subscribe = (wake) =>
+        subscribe(() => {
+          woken = true
+          wake()
+        })
+      return this.sleep({ subscribe: listen, look: (end) => (woken ? "Ready" : end), deadline })
     })
-    return Effect.map(this.interruptible(wait), (wakeup) => wakeup ?? "Signaled")
+  }
+
+  /** Waits interruptibly for what `wait` says. One suspension of the task's fiber, and none if there is nothing to wait for. */
+  sleep<A>(wait: Wait<A>): Effect.Effect<A> {
+    return Effect.callback<A>((resume) => {
+      const sleep = new Sleep(this, wait, resume)
+      this.#sleep = sleep
+      return sleep.begin()
+    })
+  }
+
+  /** Told by `Sleep`: whether it really sleeps, or looks whether it still has to. */
+  onSleep(sleeps: boolean): void {
+    this.#asleep = sleeps
+    if (sleeps) this.accounts.waits++
+  }
+
+  onSleepEnd(): void {
+    this.#asleep = false
+    this.#sleep = undefined
   }
 
   /** Replaces the signal mask; a signal that this unblocks is delivered before the application goes on. */

@@ -298,6 +298,12 @@ static long spawn(int actor, int traced)
 		_exit(127);
 	}
 	shared->actors[actor].pid = pid;
+	/* what it executes may have to come from a disk: that is no wait of its own */
+	for (long start = now_ms(); state_of(pid) == 'D' || state_of(pid) == 'R';) {
+		if (now_ms() - start > STUCK_AFTER_MS)
+			break;
+		usleep(20);
+	}
 	return pid;
 }
 
@@ -308,9 +314,39 @@ static int free_actor(void)
 	return next < ACTORS ? next++ : -1;
 }
 
+/* A number in /proc/pid/status; 0 if there is none. */
+static int status_of(int pid, const char *name)
+{
+	char path[64], text[4096];
+	snprintf(path, sizeof path, "/proc/%d/status", pid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	int length = read(fd, text, sizeof text - 1);
+	close(fd);
+	text[length < 0 ? 0 : length] = 0;
+	char *at = strstr(text, name);
+	return at == NULL ? 0 : atoi(at + strlen(name));
+}
+
+/* Whether a signal from one actor to another comes back to it: a parent hears what becomes of a child, and threads stop together. */
+static int is_answered(int from, int to)
+{
+	int group = status_of(shared->actors[from].pid, "\nTgid:");
+	return from != to && (status_of(shared->actors[to].pid, "\nPPid:") == group || status_of(shared->actors[to].pid, "\nTgid:") == group);
+}
+
 static long instruct(int actor, int action, int a, int b)
 {
 	struct command command = {action, a, b, 0};
+	/* Whether the answer finds it still on its way to its next order, or waiting for it, would be left to chance. So it
+	 * waits first, and the tracer sends the signal. */
+	if (action == KILL && is_answered(actor, a)) {
+		command.action = IDLE;
+		long result = write(pipe_end(actor, 1), &command, sizeof command);
+		settle();
+		return kill(shared->actors[a].pid, b) < 0 ? -errno : result;
+	}
 	if (action == FORK) {
 		command.a = free_actor();
 		if (command.a < 0)

@@ -4,6 +4,7 @@
  *     App ──syscall──▶ Syscall ──▶ App
  *      │ ──syscall, intercepted──▶ SyscallEnter ──▶ SyscallEntered ──▶ (Syscall) ──▶ SyscallLeave ──▶ SyscallLeft ──▶ App
  *      │ ──signal, traced──▶ SignalStop ──▶ App
+ *      │ ──group-stop, traced──▶ TrapStop ──▶ App
  *      │ ──fault────▶ (signal)  ──▶ App
  *      │
  *      └──killed, exit──▶ Exit ──▶ (ExitStop) ──▶ Dead
@@ -34,6 +35,8 @@ export type RunState =
   | { readonly _tag: "SyscallLeft" }
   /** The tracer has seen a signal: deliver it, or what it has become. */
   | { readonly _tag: "SignalStop"; readonly info: SigInfo }
+  /** The tracer has seen a group-stop, or a stop that it asked for: the registers may say something else now. */
+  | { readonly _tag: "TrapStop" }
   /** Leave: release everything, become a zombie, tell the parent. */
   | { readonly _tag: "Exit" }
   /** The tracer has seen that the task is about to leave. */
@@ -49,6 +52,7 @@ export const SyscallEmulated: RunState = { _tag: "SyscallEmulated" }
 export const SeccompEnter: RunState = { _tag: "SeccompEnter" }
 export const SeccompEntered: RunState = { _tag: "SeccompEntered" }
 export const SyscallLeft: RunState = { _tag: "SyscallLeft" }
+export const TrapStop: RunState = { _tag: "TrapStop" }
 export const ExitStop: RunState = { _tag: "ExitStop" }
 export const Exit: RunState = { _tag: "Exit" }
 export const Dead: RunState = { _tag: "Dead" }

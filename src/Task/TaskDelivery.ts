@@ -30,7 +30,7 @@ import * as SignalFrame from "../Signals/SignalFrame.ts"
 import { disabledSignalStack, isEnabled, isOnStack } from "../Signals/SignalStack.ts"
 import { isOrphaned } from "./JobControl.ts"
 import { restartWithHandler } from "./Restart.ts"
-import { App, Exit, type RunState } from "./RunState.ts"
+import { App, Exit, type RunState, TrapStop } from "./RunState.ts"
 import type { Result } from "./Syscall.ts"
 import type { Task } from "./Task.ts"
 import { concealStep, rereadCall, stopAfterHandlerEntry, stopForSignal, stopForTrap } from "./TaskTrace.ts"
@@ -58,7 +58,7 @@ export const deliverPending = Effect.fnUntraced(function* (
   let decided = first
   let next: RunState = App
   while (true) {
-    let taken = decided
+    let taken: Taken | "TrapStop" | undefined = decided
     decided = undefined
     if (taken === undefined) {
       task.clearAttention()
@@ -73,7 +73,8 @@ export const deliverPending = Effect.fnUntraced(function* (
       if (extendedState === undefined && mayEnterHandler(task)) extendedState = yield* task.context.readExtendedState
       taken = yield* group.handlers.mutex.section(() => takeNext(task))
     }
-    if (taken === undefined) break
+    if (taken === "TrapStop") next = TrapStop
+    if (taken === undefined || taken === "TrapStop") break
     if (taken.stopped) {
       next = { _tag: "SignalStop", info: taken.info }
       break
@@ -126,8 +127,8 @@ export const deliverNow = (task: Task): boolean => {
 const ignore = (): void => undefined
 
 /** Begins a stop, if one is due, or takes a signal. Guarded by: signal mutex. */
-const takeNext = (task: Task): Taken | undefined => {
-  if (task.ptrace.traced) return stopForTrap(task) ? undefined : takeSignal(task)
+const takeNext = (task: Task): Taken | "TrapStop" | undefined => {
+  if (task.ptrace.traced) return stopForTrap(task) ? "TrapStop" : takeSignal(task)
   if (task.threadGroup.groupStop === undefined) return takeSignal(task)
   joinGroupStop(task)
   return undefined

@@ -15,6 +15,7 @@ import type { Task } from "./Task.ts"
 import { deliverNow, deliverPending, deliverTraced } from "./TaskDelivery.ts"
 import { exitTask } from "./TaskExit.ts"
 import { forceSignal, killGroup } from "./TaskSignals.ts"
+import { rereadCall } from "./TaskTrace.ts"
 import { finishSyscall, handleSyscall } from "./TaskSyscall.ts"
 import {
   announceExit,
@@ -85,6 +86,9 @@ const step = (task: Task, handler: () => boolean): Effect.Effect<RunState, Platf
       return leftSyscall(task)
     case "SignalStop":
       return Effect.catchTag(deliverTraced(task, task.runState.info), "PlatformFailed", onLostThread(task))
+    case "TrapStop":
+      rereadCall(task)
+      return toApp
     case "Exit":
       return Effect.flatMap(announceExit(task), (next) =>
         next === Exit ? Effect.as(exitTask(task), Dead) : Effect.succeed(next)

@@ -5,7 +5,7 @@ import { CAP_SETGID, CAP_SETUID, FILE_CAPABILITIES } from "../Abi/Capability.ts"
 import { EACCES, EFAULT, EINVAL, EPERM, ESRCH } from "../Abi/Errno.ts"
 import { SECBIT_NO_SETUID_FIXUP } from "../Abi/Prctl.ts"
 import { ProcessGroup, Session } from "../Task/ProcessGroup.ts"
-import { type Result, address, declare, int, pid, size, uint } from "../Task/Syscall.ts"
+import { type Result, address, declare, int, pid, uint } from "../Task/Syscall.ts"
 import { findGroup, idFor } from "../Task/PidLookup.ts"
 import type { Task } from "../Task/Task.ts"
 import { leaveProcessGroup } from "../Task/TaskExit.ts"
@@ -297,7 +297,7 @@ export const sysIdentity = [
   declare("setfsuid", [uint("fsuid")], setfsuid),
   declare("setfsgid", [uint("fsgid")], setfsgid),
   declare("getgroups", [int("size"), address("list")], getgroups),
-  declare("setgroups", [size("size"), address("list")], setgroups),
+  declare("setgroups", [uint("size"), address("list")], setgroups),
   declare("set_tid_address", [address("tidptr")], (task, at) => {
     task.clearChildTid = at
     return task.ownTid

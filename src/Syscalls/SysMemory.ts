@@ -38,6 +38,7 @@ import {
   type Syscall
 } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
+import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 
 /** Residency bytes copied out at a time. */
 const RESIDENT = new Uint8Array(PAGE_SIZE).fill(1)
@@ -51,6 +52,12 @@ const READ_IMPLIES_EXEC = 0x40_0000
 const impliedProtection = ({ personality }: Task, prot: number): number =>
   (personality & READ_IMPLIES_EXEC) !== 0 && (prot & PROT_READ) !== 0 ? prot | PROT_EXEC : prot
 
+/** Linux's own filesystems, of what has no name, execute nothing; a host's file among the standard streams is none of them. */
+const isNeverExecuted = (file: OpenFileDescription): boolean => {
+  const place = file.location()
+  return place === undefined ? typeof file.mappable() === "number" : place.mount.noExecute
+}
+
 const ulongFlags = hex("flags")
 const protection = flags("prot", PROT_NAMES, "PROT_NONE")
 
@@ -59,7 +66,7 @@ export const sysMemory: ReadonlyArray<Syscall> = [
     "mmap",
     [address("addr"), size("length"), protection, longFlags("flags", MAP_NAMES), fd("fd"), hex("offset")],
     (task, at, length, prot, mapFlags, descriptor, offset) => {
-      if (!isPageAligned(offset)) return -EINVAL
+      if (task.registers.uint(Reg.r9) % PAGE_SIZE !== 0) return -EINVAL // a large `offset` is rounded
       const anonymous = (mapFlags & MAP_ANONYMOUS) !== 0
       const file = anonymous ? undefined : task.fds.get(descriptor)
       if (!anonymous && (file === undefined || (file.statusFlags & O_PATH) !== 0)) return -EBADF
@@ -72,7 +79,7 @@ export const sysMemory: ReadonlyArray<Syscall> = [
         flags: mapFlags,
         file,
         offset: anonymous ? 0 : offset,
-        noExecute: file?.location()?.mount.noExecute === true,
+        noExecute: file !== undefined && isNeverExecuted(file),
         by: requester
       })
     },

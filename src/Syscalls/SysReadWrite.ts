@@ -18,6 +18,7 @@ import {
 import { IN_ACCESS } from "../Abi/InotifyFlags.ts"
 import { O_APPEND, O_NONBLOCK } from "../Abi/OpenFlags.ts"
 import { READABLE, WRITABLE } from "../Abi/Poll.ts"
+import { Reg } from "../Abi/Registers.ts"
 import {
   address,
   bufferIn,
@@ -120,6 +121,9 @@ type Transfer = (
   signals?: boolean
 ) => Result
 
+/** Offsets from here on are at most 4 GiB before the last, 2^63 - 1. No file reaches as far. */
+const LAST_OFFSETS = 2 ** 63 - 2 ** 32
+
 /** Finds the file open for reading (`transfer` is `readFile`) or writing. */
 const transferAt = (
   task: Task,
@@ -132,10 +136,14 @@ const transferAt = (
   if (offset !== undefined && offset < 0) return -EINVAL
   const file = fileOf(task, fdNumber)
   if (file === undefined) return -EBADF
-  if (offset !== undefined && file.seek(0, SEEK_CUR) === -ESPIPE) return -ESPIPE
+  if (offset !== undefined && !file.hasOffsets) return -ESPIPE
   if (transfer === readFile ? !file.readable : !file.writable) return -EBADF
-  if (offset !== undefined && offset >= 2 ** 63) return -EINVAL
   const pieces = vector()
+  if (offset !== undefined && offset >= LAST_OFFSETS && typeof pieces !== "number") {
+    // the number is rounded: what is between it and the end is in the register that all these calls have it in
+    if (pieces.length > 2 ** 32 - 1 - task.registers.uint(Reg.r10)) return -EINVAL
+    offset = LAST_OFFSETS
+  }
   if (typeof pieces !== "number" && pieces.length === 0 && pieces.isVector) {
     const seen = file.facing(task)
     return (transfer === readFile ? seen.canRead : seen.canWrite) ? 0 : -EINVAL

@@ -65,7 +65,9 @@ class Sending {
   readonly #socket: UnixSocket
   readonly #vector: UserVector
   readonly #outgoing: Outgoing
-  readonly #to: UnixSocket | undefined
+  /** An address that is not the peer's, and who was found there. */
+  readonly #name: Uint8Array | undefined
+  #to: UnixSocket | undefined
   readonly #flags: number
   #done = 0
   #rightsSent = false
@@ -75,14 +77,14 @@ class Sending {
     socket: UnixSocket,
     vector: UserVector,
     outgoing: Outgoing,
-    to: UnixSocket | undefined,
+    name: Uint8Array | undefined,
     flagBits: number
   ) {
     this.#task = task
     this.#socket = socket
     this.#vector = vector
     this.#outgoing = outgoing
-    this.#to = to
+    this.#name = name
     this.#flags = flagBits
   }
 
@@ -90,9 +92,25 @@ class Sending {
     return this.#done > 0 ? this.#done : otherwise
   }
 
+  /** Where it goes, once that is known. */
+  get target(): UnixSocket | undefined {
+    return this.#to ?? this.#socket.peer
+  }
+
+  /** Finds who has the address, after the bytes are copied: the order of errors is Linux's. */
+  #find(): number {
+    if (this.#name === undefined || this.#to !== undefined) return 0
+    const found = findSocket(this.#task, this.#name, this.#socket)
+    if (typeof found === "number") return found
+    this.#to = found
+    return 0
+  }
+
   /** As `WriteTransfer.attempt`. */
   readonly attempt = (): number => {
     const isStream = this.#socket.type === SOCK_STREAM
+    const refused = this.#socket.refuseWrite(this.#vector.length)
+    if (refused < 0) return this.#fail(refused)
     if (!isStream && this.#vector.length > TRANSFER_SIZE) return -EMSGSIZE
     do {
       const left = this.#vector.length - this.#done
@@ -102,6 +120,8 @@ class Sending {
       const chunk = transferBuffer.subarray(0, Math.min(ordinary, TRANSFER_SIZE))
       const copied = this.#vector.copyIn(this.#done, chunk)
       if (copied < chunk.length) return this.settle(-EFAULT)
+      const lost = this.#find()
+      if (lost < 0) return lost
       const outgoing = { ...this.#outgoing, rights: this.#rightsSent ? [] : this.#outgoing.rights }
       const count = urgent ? this.#socket.sendUrgent(chunk, outgoing) : this.#socket.send(chunk, outgoing, this.#to)
       if (count < 0) return this.#fail(count)
@@ -132,16 +152,16 @@ const sendAll = (
   socket: UnixSocket,
   vector: UserVector,
   outgoing: Outgoing,
-  to: UnixSocket | undefined,
+  name: Uint8Array | undefined,
   flagBits: number
 ): Result => {
-  const sending = new Sending(task, socket, vector, outgoing, to, flagBits)
+  const sending = new Sending(task, socket, vector, outgoing, name, flagBits)
   const result = sending.attempt()
   if (result !== -EAGAIN || isNonBlocking(socket) || (flagBits & MSG_DONTWAIT) !== 0) {
     sending.close()
     return result === -EAGAIN ? sending.settle(-EAGAIN) : result
   }
-  const target = to ?? socket.peer
+  const { target } = sending
   const sources: Array<Source> = [{ queue: socket.waiters, events: WRITABLE }]
   if (target !== undefined) sources.push({ queue: target.room, events: WRITABLE })
   const timeout = socket.writeTimeout
@@ -165,15 +185,13 @@ const destination = (
   socket: UnixSocket,
   pointer: number,
   length: number
-): UnixSocket | undefined | number => {
+): Uint8Array | undefined | number => {
   if (pointer === 0 || length === 0) return undefined
   const where = readAddress(task, pointer, length)
   if (typeof where === "number") return where
   if (socket.type === SOCK_STREAM) return socket.state === "Connected" ? -EISCONN : -EOPNOTSUPP
   if (socket.type !== SOCK_DGRAM) return socket.state === "Connected" ? undefined : -ENOTCONN
-  if (socket.sendsNoMore) return -EPIPE
-  const name = nameOf(where)
-  return typeof name === "number" ? name : findSocket(task, name, socket)
+  return nameOf(where)
 }
 
 export const sendto = declare(

@@ -55,7 +55,7 @@ class End {
   /** -ESPIPE for an offset into what has none, -EFAULT, -EINVAL for a negative one. `known`: what `pointer` leads to, if read. */
   static at(task: Task, file: OpenFileDescription, pointer: number, known?: number): End | number {
     if (pointer === 0) return new End(file, isSeekable(file) ? file.seek(0, SEEK_CUR) : undefined, 0)
-    if (!isSeekable(file)) return -ESPIPE
+    if (!file.hasOffsets) return -ESPIPE
     const position = known ?? task.memory.readU64(pointer)
     if (position < 0) return -EFAULT
     return position > 2 ** 63 ? -EINVAL : new End(file, position, pointer)
@@ -191,29 +191,42 @@ const withoutOffsets = (error: number): number => (error === -ESPIPE ? -EINVAL :
 
 const limited = (count: number): number => Math.min(count, MAX_RW_COUNT)
 
+const sendFile = (
+  task: Task,
+  output: OpenFileDescription | undefined,
+  input: OpenFileDescription | undefined,
+  pointer: number,
+  position: number | undefined,
+  count: number
+): Result => {
+  // everything about the source comes first
+  if (input === undefined || !input.readable) return -EBADF
+  const from = End.at(task, input, pointer, position)
+  if (typeof from === "number") return from
+  if (count >= 2 ** 63) return -EINVAL
+  if (output === undefined || !output.writable) return -EBADF
+  if (output instanceof AnonymousFile) return -EINVAL
+  const stat = input.stat()
+  if (typeof stat !== "number" && isDirectory(stat.mode)) return -EINVAL
+  if ((output.statusFlags & O_APPEND) !== 0) return -EINVAL
+  if (from.position === undefined && !(output instanceof PipeDescription)) return -EINVAL
+  if (input instanceof PipeDescription) return -EINVAL
+  const to = new End(output, isSeekable(output) ? output.seek(0, SEEK_CUR) : undefined, 0)
+  const nonBlocking = isNonBlocking(output)
+  return new Transfer(task, from, to, limited(count), { nonBlocking, all: true }).run()
+}
+
 /** sendfile(2). Blocks. Errors: EBADF; EINVAL for a source without offsets of its own kind or an O_APPEND destination. */
 export const sendfile = declare(
   "sendfile",
   [fd("out_fd"), fd("in_fd"), address("offset"), size("count")],
   (task, outFd, inFd, pointer, count) => {
-    const position = pointer === 0 ? undefined : task.memory.readU64(pointer)
-    if (position !== undefined && position < 0) return -EFAULT
-    const input = fileOf(task, inFd)
-    const output = fileOf(task, outFd)
-    // everything about the source comes first
-    if (input === undefined || !input.readable) return -EBADF
-    const from = End.at(task, input, pointer, position)
-    if (typeof from === "number") return from
-    if (count >= 2 ** 63) return -EINVAL
-    if (output === undefined || !output.writable) return -EBADF
-    if (output instanceof AnonymousFile) return -EINVAL
-    const stat = input.stat()
-    if (typeof stat !== "number" && isDirectory(stat.mode)) return -EINVAL
-    if ((output.statusFlags & O_APPEND) !== 0) return -EINVAL
-    if (from.position === undefined && !(output instanceof PipeDescription)) return -EINVAL
-    const to = new End(output, isSeekable(output) ? output.seek(0, SEEK_CUR) : undefined, 0)
-    const nonBlocking = isNonBlocking(output)
-    return new Transfer(task, from, to, limited(count), { nonBlocking, all: true }).run()
+    const given = new Uint8Array(8)
+    if (pointer !== 0 && task.memory.copyIn(pointer, given) < 0) return -EFAULT
+    const position = pointer === 0 ? undefined : Number(new DataView(given.buffer).getBigUint64(0, true))
+    const result = sendFile(task, fileOf(task, outFd), fileOf(task, inFd), pointer, position, count)
+    if (pointer === 0 || typeof result !== "number" || result > 0) return result
+    return task.memory.copyOut(pointer, given) < 0 ? -EFAULT : result // the position goes back even if nothing was moved
   }
 )
 
@@ -255,14 +268,17 @@ export const splice = declare(
     if ((flagBits & ~0xf) !== 0) return -EINVAL
     const input = fileOf(task, inFd)
     const output = fileOf(task, outFd)
-    if (input === undefined || !input.readable || output === undefined || !output.writable) return -EBADF
+    if (input === undefined || output === undefined) return -EBADF
     const [inPipe, outPipe] = [input, output].map((file) => (file instanceof PipeDescription ? file.pipe : undefined))
     if ((inPipe !== undefined && inPointer !== 0) || (outPipe !== undefined && outPointer !== 0)) return -ESPIPE
+    const positions = [inPointer, outPointer].map((at) => (at === 0 ? undefined : task.memory.readU64(at)))
+    if (positions.some((position) => position !== undefined && position < 0)) return -EFAULT
+    if (!input.readable || !output.writable) return -EBADF
     if ((inPipe === undefined && outPipe === undefined) || inPipe === outPipe) return -EINVAL
     if ((output.statusFlags & O_APPEND) !== 0 && outPipe === undefined) return -EINVAL
     if (length >= 2 ** 63 && (inPipe === undefined || outPipe === undefined)) return -EINVAL
-    const from = End.at(task, input, inPointer)
-    const to = End.at(task, output, outPointer)
+    const from = End.at(task, input, inPointer, positions[0])
+    const to = End.at(task, output, outPointer, positions[1])
     if (typeof from === "number") return from === -ESPIPE ? -EINVAL : from
     if (typeof to === "number") return to === -ESPIPE ? -EINVAL : to
     const stat = input.stat()

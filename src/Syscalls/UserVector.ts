@@ -103,10 +103,10 @@ export const userVector = (
   const word = (at: number): number => view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32
   const segments: Array<Segment> = []
   let total = 0
+  for (let index = 0; index < count; index++) if (raw[index * 16 + 15]! >= 0x80) return -EINVAL // negative
   for (let index = 0; index < count; index++) {
     const base = word(index * 16)
     const full = word(index * 16 + 8)
-    if (raw[index * 16 + 15]! >= 0x80) return -EINVAL // negative
     // a buffer alone is cut to what one call can move before its end is looked at
     if (base + (count === 1 ? Math.min(full, MAX_RW_COUNT) : full) > USER_LIMIT) return -EFAULT
     const length = Math.min(full, MAX_RW_COUNT - total)
@@ -149,6 +149,8 @@ export class WriteTransfer {
   readonly #signals: boolean
   /** Bytes written so far. */
   #done = 0
+  /** The next piece, of what writes them one by one. */
+  #piece = 0
   /** RLIMIT_FSIZE. */
   readonly #sizeLimit: number
 
@@ -182,9 +184,9 @@ export class WriteTransfer {
     const file = this.#file
     const offset = this.#offset
     do {
-      const chunk = transferBuffer.subarray(0, Math.min(this.#vector.length - this.#done, TRANSFER_SIZE))
+      const chunk = transferBuffer.subarray(0, Math.min(this.#left(), TRANSFER_SIZE))
       const copied = this.#copyIn(chunk)
-      if (copied < 0) return this.settle(copied)
+      if (copied < 0) return this.settle(file.refuseWrite() || copied)
       const at = offset === undefined ? undefined : offset + this.#done
       const allowed = file.withinSizeLimit(copied, at, this.#sizeLimit)
       if (allowed < 0) {
@@ -199,15 +201,25 @@ export class WriteTransfer {
         return this.settle(count)
       }
       this.#done += count
+      this.#piece++
       if (count < chunk.length && (count === copied || !file.isStream)) break
     } while (this.#done < this.#vector.length)
     return this.settle(0)
   }
 
+  /** How much one write takes: all, or a piece. */
+  #left(): number {
+    return this.#file.writesPieces
+      ? (this.#vector.segments[this.#piece]?.length ?? 0)
+      : this.#vector.length - this.#done
+  }
+
   /** Streams take whole pages or nothing of a buffer whose end is bad, as Linux copies a page at a time. */
   #copyIn(chunk: Uint8Array): number {
     const copied = this.#vector.copyIn(this.#done, chunk)
-    if (copied < 0 || copied === chunk.length) return copied
+    if (copied === chunk.length) return copied
+    if (this.#file.isSink) return chunk.length
+    if (copied < 0) return copied
     if (this.#file.isMessage) return -EFAULT
     if (!this.#file.isStream) return copied
     const whole = copied - (copied % PAGE_SIZE)

@@ -2,7 +2,7 @@
  * pidfd_open(2): a process as a file. It stays this process's, whoever gets its number later, and becomes readable when
  * the process ends.
  */
-import { ESPIPE } from "../Abi/Errno.ts"
+import { EINVAL, ESPIPE } from "../Abi/Errno.ts"
 import { O_EXCL } from "../Abi/OpenFlags.ts"
 import { POLLHUP, POLLIN, POLLRDNORM } from "../Abi/Poll.ts"
 import { AnonymousFile } from "../Vfs/AnonymousFile.ts"
@@ -28,6 +28,18 @@ export class PidFd extends AnonymousFile {
 
   override lockTarget(): object {
     return this.thread ?? this.group
+  }
+
+  override get hasOffsets(): boolean {
+    return true
+  }
+
+  override readAt(_into: Uint8Array, _offset: number): number {
+    return -EINVAL
+  }
+
+  override writeAt(_from: Uint8Array, _offset: number): number {
+    return -EINVAL
   }
 
   override seek(_offset: number, _whence: number): number {

@@ -37,6 +37,10 @@ export abstract class AnonymousFile extends OpenFileDescription {
     return ANONYMOUS_INODE
   }
 
+  override get hasOffsets(): boolean {
+    return false
+  }
+
   /** Accepted and without effect, as in Linux. */
   override seek(_offset: number, _whence: number): number {
     return 0

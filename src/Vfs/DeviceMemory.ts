@@ -50,6 +50,10 @@ export class NullDevice extends DeviceDescription {
     return this.read(into)
   }
 
+  override get isSink(): boolean {
+    return true
+  }
+
   override write(from: Uint8Array): number {
     return from.length
   }

@@ -39,8 +39,12 @@ export class EventFd extends AnonymousFile {
     return 8
   }
 
+  override get writesPieces(): boolean {
+    return true
+  }
+
   override write(from: Uint8Array): number {
-    if (from.length < 8) return -EINVAL
+    if (from.length !== 8) return -EINVAL
     const amount = new DataView(from.buffer, from.byteOffset).getBigUint64(0, true)
     if (amount === MAX) return -EINVAL
     if (MAX - this.#count <= amount) return -EAGAIN

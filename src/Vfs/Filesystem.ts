@@ -50,6 +50,11 @@ export abstract class Filesystem {
     return (this.flags & MS_RDONLY) !== 0
   }
 
+  /** Whether nothing of it is executed, whatever the mount says. */
+  get noExecute(): boolean {
+    return false
+  }
+
   /** Whether RENAME_WHITEOUT may leave a whiteout, a character device 0:0, behind. */
   get hasWhiteouts(): boolean {
     return false

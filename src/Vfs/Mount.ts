@@ -90,7 +90,7 @@ export class Mount {
   }
 
   get noExecute(): boolean {
-    return (this.flags & MS_NOEXEC) !== 0
+    return (this.flags & MS_NOEXEC) !== 0 || this.filesystem.noExecute
   }
 
   get noSymlinks(): boolean {

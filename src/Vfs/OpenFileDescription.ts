@@ -6,6 +6,7 @@
  * syscall layer waits on `waiters` until `readiness()` changes. Buffers belong to the kernel; guest memory is copied by
  * the syscall layer.
  */
+import { SEEK_CUR } from "../Abi/At.ts"
 import { EINVAL, ENODEV, ENOTDIR, ENOTTY, ENXIO, EOPNOTSUPP, ESPIPE } from "../Abi/Errno.ts"
 import { IN_CLOSE_NOWRITE, IN_CLOSE_WRITE, IN_OPEN } from "../Abi/InotifyFlags.ts"
 import { isRegular } from "../Abi/FileMode.ts"
@@ -111,6 +112,21 @@ export abstract class OpenFileDescription {
     return this.write !== OpenFileDescription.prototype.write
   }
 
+  /** What writing fails with before the bytes are looked at: 0 or -errno. */
+  refuseWrite(): number {
+    return 0
+  }
+
+  /** Whether what is written is not even looked at. */
+  get isSink(): boolean {
+    return false
+  }
+
+  /** Whether each piece of a writev(2) is a write of its own. */
+  get writesPieces(): boolean {
+    return false
+  }
+
   /** pread(2). -ESPIPE for what has no offsets. */
   readAt(_into: Uint8Array, _offset: number): number {
     return -ESPIPE
@@ -119,6 +135,11 @@ export abstract class OpenFileDescription {
   /** pwrite(2). */
   writeAt(_from: Uint8Array, _offset: number): number {
     return -ESPIPE
+  }
+
+  /** Whether pread(2) and its like take it: not quite everything that lseek(2) does. */
+  get hasOffsets(): boolean {
+    return this.seek(0, SEEK_CUR) !== -ESPIPE
   }
 
   /** lseek(2): the new offset, or -errno. */

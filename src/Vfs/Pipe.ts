@@ -6,7 +6,7 @@
  * Atomic: every method. Nothing here blocks; -EAGAIN says that a caller must wait on `waiters`.
  */
 import { EAGAIN, EBUSY, EINVAL, EPERM, EPIPE } from "../Abi/Errno.ts"
-import { O_DIRECT, O_RDONLY, O_WRONLY } from "../Abi/OpenFlags.ts"
+import { O_ACCMODE, O_DIRECT, O_RDONLY, O_WRONLY } from "../Abi/OpenFlags.ts"
 import { POLLERR, POLLHUP, READABLE, WRITABLE } from "../Abi/Poll.ts"
 import { FIONREAD } from "../Abi/Termios.ts"
 import type { UserMemory } from "../Memory/UserMemory.ts"
@@ -316,6 +316,7 @@ export class PipeDescription extends OpenFileDescription {
 
   /** /proc/[pid]/fd/N of an anonymous pipe: any end, at once. */
   override reopen(request: { readonly flags: number }): OpenFileDescription | number {
+    if ((request.flags & O_ACCMODE) === O_ACCMODE) return -EINVAL
     return new PipeDescription(this.pipe, request.flags, this.#identity)
   }
 

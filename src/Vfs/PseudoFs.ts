@@ -52,6 +52,10 @@ export class PseudoFs extends Filesystem {
     this.root = new StaticDirectory(this, { mode: options.rootMode ?? 0o555 })
   }
 
+  override get noExecute(): boolean {
+    return this.name === "proc" || this.name === "sysfs"
+  }
+
   nextIno(): number {
     return ++this.#lastIno
   }

@@ -119,11 +119,6 @@ export class UnixSocket extends OpenFileDescription {
     return this.#peer
   }
 
-  /** shutdown(2) has closed it for sending. */
-  get sendsNoMore(): boolean {
-    return this.#sendShut
-  }
-
   override get signalsReadiness(): boolean {
     return true
   }
@@ -212,10 +207,10 @@ export class UnixSocket extends OpenFileDescription {
    * while that is full.
    */
   connect(listener: UnixSocket, makeEnd: () => UnixSocket, credentials: Ucred): number {
-    if (this.#state === "Connected") return -EISCONN
-    if (this.#state === "Listening") return -EINVAL
     if (listener.#state !== "Listening" || listener.#closed || listener.#receiveShut) return -ECONNREFUSED
     if (listener.#backlog.length > listener.#maxBacklog) return -EAGAIN
+    if (this.#state === "Connected") return -EISCONN
+    if (this.#state === "Listening") return -EINVAL
     const end = makeEnd()
     end.name = listener.name
     end.sendBuffer = listener.sendBuffer
@@ -296,10 +291,20 @@ export class UnixSocket extends OpenFileDescription {
     return this.isMessage ? this.#sendPacket(data, outgoing, to) : this.#sendStream(data, outgoing)
   }
 
+  /** As a send of `length` bytes. */
+  override refuseWrite(length = 0): number {
+    if (!this.isMessage) return this.#state !== "Connected" ? -ENOTCONN : this.#sendShut ? -EPIPE : 0
+    if (this.#error !== 0) return -this.takeError()
+    if (this.type !== SOCK_DGRAM && this.#state !== "Connected") return -ENOTCONN
+    if (length > this.sendBuffer - 32) return -EMSGSIZE
+    return this.#sendShut ? -EPIPE : 0
+  }
+
   #sendStream(data: Uint8Array, outgoing: Outgoing): number {
-    if (this.#state !== "Connected") return -ENOTCONN
+    const refused = this.refuseWrite()
+    if (refused < 0) return refused
     const peer = this.#peer!
-    if (this.#sendShut || peer.#closed || peer.#receiveShut) return -EPIPE
+    if (peer.#closed || peer.#receiveShut) return -EPIPE
     if (data.length === 0) return 0
     const largest = Math.min(MAX_STREAM_CHUNK, (this.sendBuffer >> 1) - 64)
     let done = 0
@@ -322,12 +327,10 @@ export class UnixSocket extends OpenFileDescription {
   }
 
   #sendPacket(data: Uint8Array, outgoing: Outgoing, to: UnixSocket | undefined): number {
-    if (this.#error !== 0) return -this.takeError()
-    if (data.length > this.sendBuffer - 32) return -EMSGSIZE
     const target = this.type === SOCK_DGRAM ? (to ?? this.#peer) : this.#peer
-    if (this.type !== SOCK_DGRAM && this.#state !== "Connected") return -ENOTCONN
+    const refused = this.refuseWrite(data.length)
+    if (refused < 0) return refused
     if (target === undefined) return -ENOTCONN
-    if (this.#sendShut) return -EPIPE
     if (target.#closed) {
       if (this.type !== SOCK_DGRAM) return -EPIPE
       if (target === this.#peer) this.setPeer(undefined)

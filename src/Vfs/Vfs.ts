@@ -299,6 +299,7 @@ export class Vfs {
         const error = walk.followLast(inode)
         if (error < 0) return error
         if (walk.openFile !== undefined) {
+          if ((flags & O_DIRECTORY) !== 0) return -ENOTDIR
           return walk.openFile.reopen({ flags: statusFlagsOf(flags), caller, created: false })
         }
         continue

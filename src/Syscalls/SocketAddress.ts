@@ -44,11 +44,21 @@ export interface Address {
 }
 
 /** Copies an address in. -EINVAL for an impossible length, -EFAULT. */
-export const readAddress = (task: Task, pointer: number, length: number): Address | number => {
+export const copyAddress = (task: Task, pointer: number, length: number): Uint8Array | number => {
   if (length < 0 || length > SOCKADDR_MAX) return -EINVAL
   const raw = new Uint8Array(length)
-  if (task.memory.copyIn(pointer, raw) < 0) return -EFAULT
-  if (length < SUN_PATH_OFFSET) return -EINVAL
+  return task.memory.copyIn(pointer, raw) < 0 ? -EFAULT : raw
+}
+
+/** `copyAddress` and `addressOf`. */
+export const readAddress = (task: Task, pointer: number, length: number): Address | number => {
+  const raw = copyAddress(task, pointer, length)
+  return typeof raw === "number" ? raw : addressOf(raw)
+}
+
+/** -EINVAL for one without a family. */
+export const addressOf = (raw: Uint8Array): Address | number => {
+  if (raw.length < SUN_PATH_OFFSET) return -EINVAL
   return { family: raw[0]! | (raw[1]! << 8), rest: raw.slice(SUN_PATH_OFFSET) }
 }
 

@@ -7,6 +7,7 @@ import { SEEK_CUR } from "../Abi/At.ts"
 import * as F from "../Abi/Fcntl.ts"
 import { S_IFMT, S_IFREG, isDirectory, isRegular } from "../Abi/FileMode.ts"
 import { O_APPEND, O_ASYNC, O_CLOEXEC, O_DIRECT, O_NOATIME, O_NONBLOCK, O_PATH } from "../Abi/OpenFlags.ts"
+import { Reg } from "../Abi/Registers.ts"
 import { RLIMIT_NOFILE } from "../Abi/Resource.ts"
 import { NSIG } from "../Abi/Signal.ts"
 import {
@@ -225,7 +226,7 @@ const fileCommand = (task: Task, fd: number, file: OpenFileDescription, command:
     case F.F_SETFL:
       return setFlags(task, fd, file, argument)
     case F.F_SETPIPE_SZ:
-      return file instanceof PipeDescription ? file.pipe.resize(argument % 2 ** 32) : -EBADF
+      return file instanceof PipeDescription ? file.pipe.resize(task.registers.uint(Reg.rdx)) : -EBADF
     case F.F_GETPIPE_SZ:
       return file instanceof PipeDescription ? file.pipe.capacity : -EBADF
     case F.F_NOTIFY:

@@ -86,6 +86,7 @@ export const unlinkat = declare(
 const makeSymlink = (task: Task, target: number, dirFdNumber: number, path: number): number => {
   const text = pathAt(task, target)
   if (typeof text === "number") return text
+  if (text === "") return -ENOENT // before anything about `path`
   return withPath(task, dirFdNumber, path, (start, name) => Names.symlink(task.system.vfs, task, text, start, name))
 }
 

@@ -139,6 +139,7 @@ const transferAt = (
   if (offset !== undefined && !file.hasOffsets) return -ESPIPE
   if (transfer === readFile ? !file.readable : !file.writable) return -EBADF
   const pieces = vector()
+  if (typeof pieces === "number" && !(transfer === readFile ? file.facing(task).canRead : file.canWrite)) return -EINVAL
   if (offset !== undefined && offset >= LAST_OFFSETS && typeof pieces !== "number") {
     // the number is rounded: what is between it and the end is in the register that all these calls have it in
     if (pieces.length > 2 ** 32 - 1 - task.registers.uint(Reg.r10)) return -EINVAL

@@ -38,6 +38,8 @@ import * as Names from "../Vfs/Names.ts"
 import { UnixSocket } from "../Vfs/SocketUnix.ts"
 import { attemptOrWait, holding, isNonBlocking, waitUntil, withTimeout } from "./Blocking.ts"
 import {
+  addressOf,
+  copyAddress,
   credentialsOf,
   encodeName,
   findSocket,
@@ -209,8 +211,11 @@ export const connect = declare(
   [fd("sockfd"), address("addr"), int("addrlen")],
   (task, fdNumber, pointer, length): Result => {
     const file = socketOf(task, fdNumber)
+    if (file === -EBADF) return file
+    const raw = copyAddress(task, pointer, length)
+    if (typeof raw === "number") return raw
     if (typeof file === "number") return file
-    const where = readAddress(task, pointer, length)
+    const where = addressOf(raw)
     if (typeof where === "number") return where
     const name = nameOf(where)
     if (file.type === SOCK_DGRAM) return connectDatagram(task, file, where.family, name)

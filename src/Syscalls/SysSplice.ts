@@ -251,7 +251,8 @@ export const copy_file_range = declare(
     if (typeof one === "object" && typeof other === "object" && one.dev !== other.dev) return -EXDEV
     if (typeof from === "number" || typeof to === "number") return -EOVERFLOW
     const [start, end] = [from.position ?? 0, to.position ?? 0]
-    if (input.lockTarget() === output.lockTarget() && start < end + length && end < start + length) return -EINVAL
+    const left = typeof one === "object" ? Math.max(0, Math.min(length, one.size - start)) : length
+    if (input.lockTarget() === output.lockTarget() && start < end + left && end < start + left) return -EINVAL
     const allowed = output.withinSizeLimit(length, end, task.threadGroup.limits.soft(RLIMIT_FSIZE))
     if (allowed === -EFBIG) task.raise(SIGXFSZ)
     if (allowed < 0) return allowed

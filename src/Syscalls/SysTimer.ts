@@ -99,10 +99,9 @@ const alarm = (task: Task, seconds: number): Result => {
 // POSIX timers
 // ---------------------------------------------------------------------------------------------------------------------
 
-const readNotification = (task: Task, at: number, id: number): Notification | number => {
-  if (at === 0) return { _tag: "Process", signo: SIGALRM, value: BigInt(id) }
-  const bytes = new Uint8Array(Sigevent.size)
-  if (task.memory.copyIn(at, bytes) < 0) return -EFAULT
+/** `bytes`: a struct sigevent, or none. */
+const notificationOf = (task: Task, bytes: Uint8Array | undefined, id: number): Notification | number => {
+  if (bytes === undefined) return { _tag: "Process", signo: SIGALRM, value: BigInt(id) }
   const { sigev_notify, sigev_signo, sigev_tid, sigev_value } = Sigevent.decode(bytes)
   if (sigev_notify === SIGEV_NONE) return { _tag: "None" }
   if (sigev_signo < 1 || sigev_signo > NSIG) return -EINVAL
@@ -121,12 +120,14 @@ const readNotification = (task: Task, at: number, id: number): Notification | nu
 }
 
 const timer_create = (task: Task, clockId: number, event: number, idAddress: number): Result => {
+  const bytes = event === 0 ? undefined : new Uint8Array(Sigevent.size)
+  if (bytes !== undefined && task.memory.copyIn(event, bytes) < 0) return -EFAULT
   if (isUntimed(clockId)) return -EOPNOTSUPP
   if (!isAlarmClock(clockId) && readClock(task, clockId) === undefined) return -EINVAL
   const { posixTimers } = task.threadGroup
   if (refusesTimer(task)) return -EAGAIN
   const id = posixTimers.allocateId()
-  const notification = readNotification(task, event, id)
+  const notification = notificationOf(task, bytes, id)
   if (typeof notification === "number") return notification
   if (task.memory.writeU32(idAddress, id) < 0) return -EFAULT
   if (isAlarmClock(clockId)) return -EOPNOTSUPP

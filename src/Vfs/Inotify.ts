@@ -222,6 +222,10 @@ export class Inotify extends OpenFileDescription {
   }
 
   /** Accepted and without effect, as in Linux. */
+  override get hasOffsets(): boolean {
+    return false
+  }
+
   override seek(_offset: number, _whence: number): number {
     return 0
   }

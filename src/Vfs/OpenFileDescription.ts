@@ -114,7 +114,7 @@ export abstract class OpenFileDescription {
 
   /** What writing fails with before the bytes are looked at: 0 or -errno. */
   refuseWrite(): number {
-    return 0
+    return this.canWrite ? 0 : -EINVAL
   }
 
   /** Whether what is written is not even looked at. */

@@ -54,6 +54,10 @@ export interface Received {
   readonly rights: ReadonlyArray<OpenFileDescription>
 }
 
+/** net.core.wmem_default. */
+export const DEFAULT_BUFFER = 212_992
+/** net.unix.max_dgram_qlen: a queue longer than this refuses more, except from its own peer. */
+export const MAX_DATAGRAMS = 10
 const PAGE_SIZE = 4096
 /** sizeof(struct sk_buff), rounded as its cache rounds it. */
 const BUFFER_HEAD = 256

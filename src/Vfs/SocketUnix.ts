@@ -25,7 +25,9 @@ import type { UserMemory } from "../Memory/UserMemory.ts"
 import { WaitQueue } from "../Sync/WaitQueue.ts"
 import { OpenFileDescription } from "./OpenFileDescription.ts"
 import {
+  DEFAULT_BUFFER,
   type InFlight,
+  MAX_DATAGRAMS,
   MAX_STREAM_CHUNK,
   type Message,
   messageCharge,
@@ -40,11 +42,6 @@ import { AbstractNames } from "./SocketNames.ts"
 import { UrgentData } from "./SocketUrgent.ts"
 import type { AttributeChanges } from "./Inode.ts"
 import { changedStat, type Stat } from "./Stat.ts"
-
-/** net.core.wmem_default. */
-const DEFAULT_BUFFER = 212_992
-/** net.unix.max_dgram_qlen: a queue longer than this refuses more, except from its own peer. */
-const MAX_DATAGRAMS = 10
 
 export type SocketState = "Unconnected" | "Listening" | "Connected"
 
@@ -293,10 +290,9 @@ export class UnixSocket extends OpenFileDescription {
 
   /** As a send of `length` bytes. */
   override refuseWrite(length = 0): number {
-    if (!this.isMessage) return this.#state !== "Connected" ? -ENOTCONN : this.#sendShut ? -EPIPE : 0
-    if (this.#error !== 0) return -this.takeError()
+    if (this.isMessage && this.#error !== 0) return -this.takeError()
     if (this.type !== SOCK_DGRAM && this.#state !== "Connected") return -ENOTCONN
-    if (length > this.sendBuffer - 32) return -EMSGSIZE
+    if (this.isMessage && length > this.sendBuffer - 32) return -EMSGSIZE
     return this.#sendShut ? -EPIPE : 0
   }
 

@@ -269,10 +269,7 @@ export class Vfs {
 
   // ---- open(2)
 
-  /**
-   * Opens `path`, openat2(2). `flags` are valid (unknown bits removed or refused by the caller); `mode` is for a file
-   * that is created, before the umask.
-   */
+  /** openat2(2). `flags` are valid, the caller has seen to that; `mode` is that of a new file, before the umask. */
   open(
     caller: Caller,
     start: Location,

@@ -31,6 +31,12 @@ static struct timespec short_time(void)
 	return (struct timespec){below(40) ? 0 : (time_t)edge(), below(10) ? (long)below(200000) : (long)edge()};
 }
 
+/* A timer that fires meanwhile, and one of CPU time above all, would be left to chance. */
+static time_t long_enough(long fraction, long second)
+{
+	return fraction > 0 && fraction < second ? 1000 : below(2) ? 0 : 1000;
+}
+
 static int timers[4], timer_count;
 
 static void futexes(void)
@@ -74,7 +80,8 @@ static void futexes(void)
 void clocks(void)
 {
 	struct timespec when = short_time(), left = {0, 0};
-	struct itimerspec setting = {{0, 0}, {(time_t)(below(2) ? 0 : 1000), below(20) ? 0 : (long)edge()}};
+	struct itimerspec setting = {{0, 0}, {0, below(20) ? 0 : (long)edge()}};
+	setting.it_value.tv_sec = long_enough(setting.it_value.tv_nsec, 1000000000);
 	long clock = (long)(below(10) ? below(12) : edge());
 	switch (below(14)) {
 	case 0 ... 4:
@@ -116,7 +123,8 @@ void clocks(void)
 			CALL(timer_delete, timers[--timer_count]);
 		break;
 	case 12: {
-		struct itimerval value = {{0, 0}, {below(2) ? 0 : 1000, below(10) ? 0 : (long)edge()}};
+		struct itimerval value = {{0, 0}, {0, below(10) ? 0 : (long)edge()}};
+		value.it_value.tv_sec = long_enough(value.it_value.tv_usec, 1000000);
 		CALL(setitimer, 1 + below(below(8) ? 2 : 9), P(&value), 0);
 		break;
 	}

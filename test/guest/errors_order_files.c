@@ -70,6 +70,19 @@ int main(void) {
   reopen("/dev/null");
   reopen("/tmp");
 
+  TRY(symlinkat("", memory, "name"));
+  TRY(symlinkat("x", memory, "name"));
+  struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
+  int timer = -1;
+  TRY(syscall(SYS_timer_create, CLOCK_MONOTONIC, -1, &timer));
+  TRY(syscall(SYS_timer_create, 99, -1, &timer));
+  TRY(syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer));
+  INT(timer);
+  event.sigev_signo = 99;
+  TRY(syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer));
+  TRY(syscall(SYS_timer_create, CLOCK_MONOTONIC, NULL, &timer));
+  INT(timer);
+
   gid_t group = 7;
   TRY(syscall(SYS_setgroups, 0x4000000000000000, NULL));
   TRY(syscall(SYS_setgroups, 0x4000000000010001, NULL));

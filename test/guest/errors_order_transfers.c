@@ -1,6 +1,8 @@
 /* Which error comes first when several are due: writes, messages, splice(2) and sendfile(2). Found by generated programs. */
 #include "guest.h"
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -81,6 +83,11 @@ static void connections(void) {
   TRY(connect(pair[0], (struct sockaddr *)&abstract, 4));
   NEED(listen(listener, 1));
   TRY(connect(pair[0], (struct sockaddr *)&abstract, 4));
+  TRY(connect(pipes[0], (struct sockaddr *)&abstract, 1));
+  TRY(connect(pipes[0], (struct sockaddr *)&abstract, 129));
+  TRY(connect(pipes[0], (struct sockaddr *)bad_address, 10));
+  TRY(bind(pipes[0], (struct sockaddr *)bad_address, 129));
+  TRY(connect(99, (struct sockaddr *)bad_address, 129));
   TRY(connect(listener, (struct sockaddr *)&abstract, 4));
 }
 
@@ -128,6 +135,33 @@ static void positions(void) {
   TRY(lseek(event, 0, SEEK_CUR));
 }
 
+/* What has no read(2) or write(2) at all looks at no address. */
+static void unreadable(void) {
+  int poll = NEED(epoll_create1(0)), watch = NEED(inotify_init1(IN_NONBLOCK));
+  char byte;
+  struct iovec bad = {bad_address, 10}, far = {(void *)-1, 10};
+  TRY(read(poll, bad_address, 10));
+  TRY(write(poll, bad_address, 10));
+  TRY(writev(poll, &bad, 1));
+  TRY(readv(poll, &far, 1));
+  TRY(writev(poll, &far, 1));
+  TRY(writev(poll, bad_address, 1));
+  TRY(read(watch, bad_address, 100));
+  TRY(pwrite(watch, &byte, 1, 5));
+  TRY(pread(watch, &byte, 1, 5));
+  TRY(lseek(watch, 0, SEEK_CUR));
+  off_t position = 0, end = 5000;
+  TRY(sendfile(99, watch, &position, 10));
+  TRY(copy_file_range(file, &end, file, NULL, 9000, 0));
+  TRY(copy_file_range(file, &position, file, NULL, 9000, 0));
+  NEED(ftruncate(file, 6000));
+  TRY(copy_file_range(file, &end, file, &position, 9000, 0));
+  TRY(fcntl(pipes[0], F_SETPIPE_SZ, -1));
+  TRY(fcntl(pipes[0], F_SETPIPE_SZ, -2));
+  TRY(syscall(SYS_fcntl, pipes[0], F_SETPIPE_SZ, INT64_MAX));
+  TRY(syscall(SYS_fcntl, pipes[0], F_SETPIPE_SZ, 0x100001000));
+}
+
 int main(void) {
   signal(SIGPIPE, SIG_IGN);
   NEED(pipe2(pipes, O_NONBLOCK));
@@ -140,6 +174,7 @@ int main(void) {
   file = NEED(open("/dev/shm", O_TMPFILE | O_RDWR, 0600));
   directory = NEED(open("/dev", O_RDONLY));
   vectors();
+  unreadable();
   messages();
   connections();
   positions();

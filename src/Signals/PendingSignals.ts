@@ -4,7 +4,7 @@
  *
  * Guarded by: the signal mutex of the owner's `SignalHandlers`.
  */
-import { SIGKILL, SIGRTMIN, type SignalSet, SYNCHRONOUS_SIGNALS, hasSignal, signalBit } from "../Abi/Signal.ts"
+import { SI_USER, SIGKILL, SIGRTMIN, type SignalSet, SYNCHRONOUS_SIGNALS, hasSignal, signalBit } from "../Abi/Signal.ts"
 import type { SigInfo } from "../Abi/SigInfo.ts"
 
 interface Entry {
@@ -44,11 +44,23 @@ export class PendingSignals {
     const candidates = this.#set & wanted
     if (candidates === 0n) return undefined
     const synchronous = candidates & SYNCHRONOUS_SIGNALS
-    const signo = lowestSignal(synchronous === 0n ? candidates : synchronous)
+    const signo =
+      synchronous === 0n ? lowestSignal(candidates) : (this.#firstRaised(synchronous) ?? lowestSignal(synchronous))
     const queue = this.#queues.get(signo)!
     const { info } = queue.shift()!
     if (queue.length === 0) this.#set &= ~signalBit(signo)
     return info
+  }
+
+  /** Of the synchronous signals those that the kernel raised go in the order of their arrival. */
+  #firstRaised(synchronous: SignalSet): number | undefined {
+    if ((synchronous & (synchronous - 1n)) === 0n) return undefined // one alone
+    let first: Entry | undefined
+    for (const [signo, [entry]] of this.#queues) {
+      if (entry === undefined || !hasSignal(synchronous, signo) || entry.info.code <= SI_USER) continue
+      if (first === undefined || entry.arrival < first.arrival) first = entry
+    }
+    return first?.info.signo
   }
 
   /**

@@ -73,9 +73,11 @@ class Sending {
       // the last byte is the urgent one
       const urgent = (this.#flags & MSG_OOB) !== 0 && left === 1
       const ordinary = (this.#flags & MSG_OOB) !== 0 && !urgent ? left - 1 : left
-      const chunk = transferBuffer.subarray(0, Math.min(ordinary, TRANSFER_SIZE))
-      const copied = this.#vector.copyIn(this.#done, chunk)
-      if (copied < chunk.length) return this.settle(-EFAULT)
+      const wanted = transferBuffer.subarray(0, Math.min(ordinary, TRANSFER_SIZE))
+      const copied = this.#vector.copyIn(this.#done, wanted)
+      const good = copied === wanted.length || !isStream ? copied : copied - (copied % this.#socket.copyUnit)
+      if (good < wanted.length && (!isStream || good <= 0)) return this.settle(-EFAULT)
+      const chunk = wanted.subarray(0, good)
       const lost = this.#find()
       if (lost < 0) return lost
       const outgoing = { ...this.#outgoing, rights: this.#rightsSent ? [] : this.#outgoing.rights }

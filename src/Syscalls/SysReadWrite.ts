@@ -176,16 +176,16 @@ export const pwrite64 = declare(
     transferAt(task, fdNumber, writeFile, () => userBuffer(task.memory, buf, count), offset)
 )
 
-export const readv = declare("readv", [fd("fd"), address("iov"), size("iovcnt")], (task, fdNumber, iov, count) =>
+export const readv = declare("readv", [fd("fd"), address("iov"), uint("iovcnt")], (task, fdNumber, iov, count) =>
   transferAt(task, fdNumber, readFile, () => userVector(task.memory, iov, count))
 )
 
-export const writev = declare("writev", [fd("fd"), address("iov"), size("iovcnt")], (task, fdNumber, iov, count) =>
+export const writev = declare("writev", [fd("fd"), address("iov"), uint("iovcnt")], (task, fdNumber, iov, count) =>
   transferAt(task, fdNumber, writeFile, () => userVector(task.memory, iov, count))
 )
 
 // On x86-64 the offset arrives whole in its first half and the second is ignored.
-const POSITION = [fd("fd"), address("iov"), size("iovcnt"), long("offset"), hex("offset_high")] as const
+const POSITION = [fd("fd"), address("iov"), uint("iovcnt"), long("offset"), hex("offset_high")] as const
 
 export const preadv = declare("preadv", POSITION, (task, fdNumber, iov, count, offset) =>
   transferAt(task, fdNumber, readFile, () => userVector(task.memory, iov, count), offset)

@@ -238,9 +238,10 @@ export const copy_file_range = declare(
     const input = fileOf(task, inFd)
     const output = fileOf(task, outFd)
     if (input === undefined || output === undefined) return -EBADF
-    const from = End.at(task, input, inPointer)
-    const to = End.at(task, output, outPointer)
-    if (from === -EFAULT || to === -EFAULT) return -EFAULT
+    const positions = [inPointer, outPointer].map((at) => (at === 0 ? 0 : task.memory.readU64(at)))
+    if (positions.some((position) => position < 0)) return -EFAULT
+    const from = End.at(task, input, inPointer, positions[0])
+    const to = End.at(task, output, outPointer, positions[1])
     if (flagBits !== 0) return -EINVAL
     const stats = [input.stat(), output.stat()]
     const types = stats.map((stat) => (typeof stat === "number" ? 0 : stat.mode & S_IFMT))
@@ -313,7 +314,7 @@ export const tee = declare(
 /** vmsplice(2): memory into a pipe, or a pipe into memory. Copies; pages are never given away. */
 export const vmsplice = declare(
   "vmsplice",
-  [fd("fd"), address("iov"), size("nr_segs"), flags("flags", SPLICE_NAMES)],
+  [fd("fd"), address("iov"), uint("nr_segs"), flags("flags", SPLICE_NAMES)],
   (task, fdNumber, iov, count, flagBits) => {
     if ((flagBits & ~0xf) !== 0) return -EINVAL
     const file = fileOf(task, fdNumber)

@@ -186,7 +186,7 @@ export class WriteTransfer {
     do {
       const chunk = transferBuffer.subarray(0, Math.min(this.#left(), TRANSFER_SIZE))
       const copied = this.#copyIn(chunk)
-      if (copied < 0) return this.settle(file.refuseWrite() || copied)
+      if (copied < 0) return this.settle(file.refuseWrite(this.#left()) || copied)
       const at = offset === undefined ? undefined : offset + this.#done
       const allowed = file.withinSizeLimit(copied, at, this.#sizeLimit)
       if (allowed < 0) {
@@ -214,7 +214,7 @@ export class WriteTransfer {
       : this.#vector.length - this.#done
   }
 
-  /** Streams take whole pages or nothing of a buffer whose end is bad, as Linux copies a page at a time. */
+  /** Streams take whole units or nothing of a buffer whose end is bad, as Linux copies one at a time. */
   #copyIn(chunk: Uint8Array): number {
     const copied = this.#vector.copyIn(this.#done, chunk)
     if (copied === chunk.length) return copied
@@ -222,7 +222,7 @@ export class WriteTransfer {
     if (copied < 0) return copied
     if (this.#file.isMessage) return -EFAULT
     if (!this.#file.isStream) return copied
-    const whole = copied - (copied % PAGE_SIZE)
+    const whole = copied - (copied % this.#file.copyUnit)
     return whole === 0 ? -EFAULT : whole
   }
 }

@@ -43,6 +43,10 @@ export class EventFd extends AnonymousFile {
     return true
   }
 
+  override refuseWrite(length: number): number {
+    return length === 8 ? 0 : -EINVAL
+  }
+
   override write(from: Uint8Array): number {
     if (from.length !== 8) return -EINVAL
     const amount = new DataView(from.buffer, from.byteOffset).getBigUint64(0, true)

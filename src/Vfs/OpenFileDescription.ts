@@ -112,8 +112,13 @@ export abstract class OpenFileDescription {
     return this.write !== OpenFileDescription.prototype.write
   }
 
-  /** What writing fails with before the bytes are looked at: 0 or -errno. */
-  refuseWrite(): number {
+  /** How much a stream copies in at a time: what is left of a unit whose end is bad is not written. */
+  get copyUnit(): number {
+    return 4096
+  }
+
+  /** What writing `length` bytes fails with before they are looked at: 0 or -errno. */
+  refuseWrite(_length: number): number {
     return this.canWrite ? 0 : -EINVAL
   }
 

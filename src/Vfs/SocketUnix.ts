@@ -206,8 +206,7 @@ export class UnixSocket extends OpenFileDescription {
   connect(listener: UnixSocket, makeEnd: () => UnixSocket, credentials: Ucred): number {
     if (listener.#state !== "Listening" || listener.#closed || listener.#receiveShut) return -ECONNREFUSED
     if (listener.#backlog.length > listener.#maxBacklog) return -EAGAIN
-    if (this.#state === "Connected") return -EISCONN
-    if (this.#state === "Listening") return -EINVAL
+    if (this.#state !== "Unconnected") return this.#state === "Connected" ? -EISCONN : -EINVAL
     const end = makeEnd()
     end.name = listener.name
     end.sendBuffer = listener.sendBuffer
@@ -288,8 +287,11 @@ export class UnixSocket extends OpenFileDescription {
     return this.isMessage ? this.#sendPacket(data, outgoing, to) : this.#sendStream(data, outgoing)
   }
 
-  /** As a send of `length` bytes. */
-  override refuseWrite(length = 0): number {
+  override get copyUnit(): number {
+    return Math.min(MAX_STREAM_CHUNK, (this.sendBuffer >> 1) - 64)
+  }
+
+  override refuseWrite(length: number): number {
     if (this.isMessage && this.#error !== 0) return -this.takeError()
     if (this.type !== SOCK_DGRAM && this.#state !== "Connected") return -ENOTCONN
     if (this.isMessage && length > this.sendBuffer - 32) return -EMSGSIZE
@@ -297,15 +299,14 @@ export class UnixSocket extends OpenFileDescription {
   }
 
   #sendStream(data: Uint8Array, outgoing: Outgoing): number {
-    const refused = this.refuseWrite()
+    const refused = this.refuseWrite(data.length)
     if (refused < 0) return refused
     const peer = this.#peer!
     if (peer.#closed || peer.#receiveShut) return -EPIPE
     if (data.length === 0) return 0
-    const largest = Math.min(MAX_STREAM_CHUNK, (this.sendBuffer >> 1) - 64)
     let done = 0
     while (done < data.length && this.#charged < this.sendBuffer) {
-      const chunk = data.slice(done, done + largest)
+      const chunk = data.slice(done, done + this.copyUnit)
       peer.#enqueue(this, chunk, done === 0 ? outgoing : { ...outgoing, rights: [] })
       done += chunk.length
     }

@@ -3,6 +3,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
+#include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -154,12 +155,36 @@ static void unreadable(void) {
   TRY(sendfile(99, watch, &position, 10));
   TRY(copy_file_range(file, &end, file, NULL, 9000, 0));
   TRY(copy_file_range(file, &position, file, NULL, 9000, 0));
+  TRY(copy_file_range(null, NULL, pipes[1], bad_address, 10, 0));
+  TRY(write(event, bad_address, 7));
+  TRY(writev(event, &bad, 1));
+  TRY(syscall(SYS_writev, file, NULL, INT64_MIN));
+  TRY(syscall(SYS_readv, file, NULL, 0x100000000));
   NEED(ftruncate(file, 6000));
   TRY(copy_file_range(file, &end, file, &position, 9000, 0));
   TRY(fcntl(pipes[0], F_SETPIPE_SZ, -1));
   TRY(fcntl(pipes[0], F_SETPIPE_SZ, -2));
   TRY(syscall(SYS_fcntl, pipes[0], F_SETPIPE_SZ, INT64_MAX));
   TRY(syscall(SYS_fcntl, pipes[0], F_SETPIPE_SZ, 0x100001000));
+}
+
+/* A stream takes as many whole units as there are before an address that is bad. */
+static void half_a_buffer(void) {
+  enum { LENGTH = 180224 };
+  char *memory = NEED(mmap(NULL, LENGTH + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  NEED(munmap(memory + LENGTH, 4096));
+  for (int way = 0; way < 4; way++) {
+    int pair[2];
+    NEED(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair));
+    for (int length = 20; length < LENGTH; length += 36544) {
+      char *at = memory + LENGTH - length, drained[LENGTH];
+      struct iovec vector = {at, length + 100};
+      struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
+      say_result("sent", way == 0 ? write(pair[0], at, length + 100) : way == 1 ? send(pair[0], at, length + 100, 0) :
+                 way == 2 ? sendmsg(pair[0], &message, 0) : writev(pair[0], &vector, 1));
+      while (read(pair[1], drained, sizeof drained) > 0) continue;
+    }
+  }
 }
 
 int main(void) {
@@ -175,6 +200,7 @@ int main(void) {
   directory = NEED(open("/dev", O_RDONLY));
   vectors();
   unreadable();
+  half_a_buffer();
   messages();
   connections();
   positions();

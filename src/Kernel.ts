@@ -35,6 +35,7 @@ import { type StartFailed, type StartOptions, makeFirstTask } from "./Task/First
 import { FutexTable } from "./Task/FutexTable.ts"
 import { type MemorySize, memorySize } from "./Task/HostFacts.ts"
 import { type MountFailed, type MountPlan, mountAll } from "./Task/Mounts.ts"
+import type { FilesystemSpace } from "./Vfs/Filesystem.ts"
 import { NamespaceFiles } from "./Task/NamespaceFiles.ts"
 import { firstNamespaces } from "./Task/Namespaces.ts"
 import { ResourceLimits } from "./Task/ResourceLimits.ts"
@@ -78,7 +79,12 @@ export interface KernelOptions {
   readonly runQueue?: RunQueue
   readonly entropy?: Entropy
   /** What the sandbox shows of the machine; the default is what the host has. */
-  readonly machine?: { readonly cpuCount: number; readonly memory: MemorySize }
+  readonly machine?: {
+    readonly cpuCount: number
+    readonly memory: MemorySize
+    /** Of every filesystem that is the host's. */
+    readonly disk: FilesystemSpace
+  }
   readonly observer?: SyscallObserver
   readonly injector?: SyscallInjector
   readonly onEvent?: (event: KernelEvent) => void
@@ -208,6 +214,7 @@ export const make = Effect.fnUntraced(function* (
     hardware: readHardware(),
     cpuCount: machine?.cpuCount ?? processors,
     memorySize: machine === undefined ? memorySize : () => machine.memory,
+    diskSpace: machine?.disk,
     vdso,
     vdsoPage,
     observer: options.observer,

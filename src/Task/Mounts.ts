@@ -111,7 +111,11 @@ export const mountAll = Effect.fnUntraced(function* (
   yield* mountAt(system, caller, "/sys", sysFs)
   yield* mountAt(system, caller, "/dev/shm", new TmpFs({ device: vfs.newDevice(), clock: vfs.clock, heap: vfs.heap }))
   for (const bind of plan.binds) {
-    const source = HostFs.open(bind.source, { writable: !bind.readOnly, volatile: true })
+    const source = HostFs.open(bind.source, {
+      writable: !bind.readOnly,
+      volatile: true,
+      space: system.diskSpace
+    })
     if (typeof source === "number") return yield* new MountFailed({ path: bind.source, errno: -source })
     const mount = yield* mountAt(system, caller, bind.target, source, bind.readOnly)
     // what whoever runs the sandbox has covered stays covered, and read-only if it is
@@ -123,12 +127,12 @@ export const mountAll = Effect.fnUntraced(function* (
 })
 
 const rootFilesystem = Effect.fnUntraced(function* (
-  { vfs }: System,
+  { diskSpace, vfs }: System,
   root: MountPlan["root"]
 ): Effect.fn.Return<Filesystem, MountFailed> {
   if (typeof root === "object")
     return new TmpFs({ device: vfs.newDevice(), clock: vfs.clock, heap: vfs.heap, mode: 0o755 })
-  const lower = HostFs.open(root, { writable: false, volatile: false })
+  const lower = HostFs.open(root, { writable: false, volatile: false, space: diskSpace })
   if (typeof lower === "number") return yield* new MountFailed({ path: root, errno: -lower })
   if (!isDirectory(lower.root.mode)) {
     lower.dispose()

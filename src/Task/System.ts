@@ -16,6 +16,7 @@ import type { Timekeeper } from "../Time/Timekeeper.ts"
 import type { Timers } from "../Time/Timers.ts"
 import type { VdsoPage } from "../Time/VdsoPage.ts"
 import type { AnonymousFiles } from "../Vfs/AnonymousFiles.ts"
+import type { FilesystemSpace } from "../Vfs/Filesystem.ts"
 import type { NamespaceNumbers } from "../Vfs/Namespace.ts"
 import type { Vfs } from "../Vfs/Vfs.ts"
 import type { FutexTable } from "./FutexTable.ts"
@@ -87,6 +88,8 @@ export interface System {
   readonly cpuCount: number
   /** Memory that the sandbox shows, bytes. */
   readonly memorySize: () => MemorySize
+  /** What it shows of the space on the host's filesystems; undefined for what the host says. */
+  readonly diskSpace: FilesystemSpace | undefined
   readonly observer: SyscallObserver | undefined
   readonly injector: SyscallInjector | undefined
   readonly onEvent: (event: KernelEvent) => void

@@ -18,7 +18,11 @@ import { Scheduler } from "./Scheduler.ts"
 import { Turns, type TurnsOptions } from "./Turns.ts"
 
 /** What programs see of the machine. */
-const MACHINE = { cpuCount: 2, memory: { total: 4 * 2 ** 30, free: 2 * 2 ** 30 } }
+const MACHINE = {
+  cpuCount: 2,
+  memory: { total: 4 * 2 ** 30, free: 2 * 2 ** 30 },
+  disk: { blocks: 2 ** 24, blocksFree: 2 ** 23, blocksAvailable: 2 ** 23, files: 2 ** 22, filesFree: 2 ** 21 }
+}
 
 /** 2026-01-01T00:00:00Z, nanoseconds since 1970. */
 export const DEFAULT_START = 1_767_225_600_000_000_000n

@@ -8,17 +8,21 @@ import type { Inode } from "./Inode.ts"
 import type { FileTime } from "./Stat.ts"
 import { type UserNamespace, firstUserNamespace } from "./UserNamespace.ts"
 
-/** What statfs(2) reports. Plain data. */
-export interface FilesystemStatus {
-  /** Magic number of the kind of filesystem. */
-  readonly type: number
-  readonly blockSize: number
+/** How much there is room for. */
+export interface FilesystemSpace {
   /** In blocks. */
   readonly blocks: number
   readonly blocksFree: number
   readonly blocksAvailable: number
   readonly files: number
   readonly filesFree: number
+}
+
+/** What statfs(2) reports. Plain data. */
+export interface FilesystemStatus extends FilesystemSpace {
+  /** Magic number of the kind of filesystem. */
+  readonly type: number
+  readonly blockSize: number
   readonly nameLength: number
 }
 

@@ -10,7 +10,7 @@ import { EACCES, ENOENT, ENOTDIR, EPERM, ESTALE } from "../Abi/Errno.ts"
 import { isRegular, isSpecial } from "../Abi/FileMode.ts"
 import { MS_RDONLY } from "../Abi/MountFlags.ts"
 import { O_DIRECTORY, O_PATH } from "../Abi/OpenFlags.ts"
-import { Filesystem, type FilesystemStatus } from "./Filesystem.ts"
+import { Filesystem, type FilesystemSpace, type FilesystemStatus } from "./Filesystem.ts"
 import * as Host from "./HostCalls.ts"
 import type { HostData } from "./HostData.ts"
 import { HostInode, identityOf } from "./HostInode.ts"
@@ -62,6 +62,8 @@ export interface HostFsOptions {
    * names that were found, or found missing, stay so.
    */
   readonly volatile: boolean
+  /** What to say of its space; the default is what the host says. */
+  readonly space?: FilesystemSpace | undefined
 }
 
 export class HostFs extends Filesystem {
@@ -80,6 +82,7 @@ export class HostFs extends Filesystem {
   readonly openData = new Set<HostData>()
   /** Descriptor of the root directory; -1 once disposed, so that a late call cannot meet a number used anew. */
   #top: number
+  readonly #space: FilesystemSpace | undefined
 
   private constructor(top: number, root: Stat, name: string | undefined, options: HostFsOptions) {
     super()
@@ -87,6 +90,7 @@ export class HostFs extends Filesystem {
     this.writable = options.writable
     if (!options.writable) this.flags = MS_RDONLY
     this.volatile = options.volatile
+    this.#space = options.space
     this.device = root.dev
     const directory = new HostInode(this, undefined, "", root)
     if (name === undefined) this.root = directory
@@ -130,7 +134,8 @@ export class HostFs extends Filesystem {
   }
 
   override status(): FilesystemStatus | number {
-    return Host.statfs(this.#top)
+    const status = Host.statfs(this.#top)
+    return typeof status === "number" || this.#space === undefined ? status : { ...status, ...this.#space }
   }
 
   /** An O_PATH descriptor of a directory, good until the next call; or -errno. */

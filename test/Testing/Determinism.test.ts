@@ -72,6 +72,11 @@ describe.runIf(IS_SANDBOX)("a deterministic run", { timeout: 3_600_000 }, () => 
     })
   }
 
+  it("shows a disk of its own", async () => {
+    const { stdout } = await deterministic(1, ["stat", "-f", "-c", "%b %f %a %c %d", "/"])
+    assert.equal(stdout.trim(), "16777216 8388608 8388608 4194304 2097152")
+  })
+
   it("has its own time, which waiting costs nothing of", async () => {
     const program = ["sh", "-c", "sleep 604800; date -u +%F"]
     const options = ["--virtual-time=2030-01-01T00:00:00Z", "--seed", "1"]

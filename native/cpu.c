@@ -16,3 +16,11 @@ uint32_t sentry_xstate_size(uint64_t features) {
   }
   return end;
 }
+
+/* Size and offset of a component of a standard-format XSAVE image, as the processor says; false if there is none. */
+EXPORT int sentry_xstate_component(uint32_t component, uint32_t *out);
+int sentry_xstate_component(uint32_t component, uint32_t *out) {
+  unsigned flags, unused;
+  __cpuid_count(0xd, component, out[0], out[1], flags, unused);
+  return out[0] != 0;
+}

@@ -32,6 +32,7 @@ import { RunQueue } from "./Sync/RunQueue.ts"
 import { linuxTable } from "./Syscalls/LinuxTable.ts"
 import { copyHint } from "./Task/Syscall.ts"
 import { type StartFailed, type StartOptions, makeFirstTask } from "./Task/FirstTask.ts"
+import { CoreSettings } from "./Task/CoreSettings.ts"
 import { FutexTable } from "./Task/FutexTable.ts"
 import { type MemorySize, memorySize } from "./Task/HostFacts.ts"
 import { type MountFailed, type MountPlan, mountAll } from "./Task/Mounts.ts"
@@ -206,6 +207,7 @@ export const make = Effect.fnUntraced(function* (
     namespaceNumbers: new NamespaceNumbers(),
     namespaceFiles: new NamespaceFiles(vfs),
     syscalls: linuxTable,
+    coreSettings: new CoreSettings(),
     seccompLog: new SeccompLog(),
     filterMemory: new FilterMemory(),
     version: { release: RELEASE, version: VERSION },

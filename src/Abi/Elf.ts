@@ -11,10 +11,12 @@ export const ELFMAG = "\x7fELF"
 
 export const ET_EXEC = 2
 export const ET_DYN = 3
+export const ET_CORE = 4
 export const EM_X86_64 = 62
 
 export const PT_LOAD = 1
 export const PT_INTERP = 3
+export const PT_NOTE = 4
 export const PT_GNU_STACK = 0x6474_e551
 
 export const PF_X = 1

@@ -109,11 +109,6 @@ export const PTRACE_EVENT_STOP = 128
 export const PTRACE_EVENTMSG_SYSCALL_ENTRY = 1n
 export const PTRACE_EVENTMSG_SYSCALL_EXIT = 2n
 
-/** Register sets of PTRACE_GETREGSET. */
-export const NT_PRSTATUS = 1
-export const NT_PRFPREG = 2
-export const NT_X86_XSTATE = 0x202
-
 /** `sizeof(struct user)`, and where its debug registers are. */
 export const USER_SIZE = 928
 export const USER_DEBUGREG = 848

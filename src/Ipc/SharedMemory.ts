@@ -5,7 +5,7 @@
 import { EINVAL, ENOSPC } from "../Abi/Errno.ts"
 import { type Shmid64Ds, SHM_DEST, SHMALL, SHMMAX, SHMMNI } from "../Abi/Ipc.ts"
 import { PAGE_SIZE } from "../Abi/Mman.ts"
-import type { MappedFile } from "../Memory/Vma.ts"
+import type { MappedFile, MappedStat } from "../Memory/Vma.ts"
 import type { Credentials } from "../Vfs/Credentials.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import type { UserNamespace } from "../Vfs/UserNamespace.ts"
@@ -109,8 +109,8 @@ export class Attachment implements MappedFile {
     return this.segment.file.mappable()
   }
 
-  stat(): { readonly dev: number; readonly ino: number; readonly mode: number; readonly size: number } {
-    return { dev: DEVICE, ino: this.segment.id, mode: S_IFREG | this.segment.mode, size: this.segment.size }
+  stat(): MappedStat {
+    return { dev: DEVICE, ino: this.segment.id, mode: S_IFREG | this.segment.mode, nlink: 0, size: this.segment.size }
   }
 
   describe(): string {

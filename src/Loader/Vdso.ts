@@ -7,7 +7,7 @@ import { ENOMEM } from "../Abi/Errno.ts"
 import { PAGE_SIZE, PROT_EXEC, PROT_READ } from "../Abi/Mman.ts"
 import { pageAlign } from "../Memory/AddressLayout.ts"
 import type { MemoryManager } from "../Memory/MemoryManager.ts"
-import { type MappedFile, VMA_DONTDUMP, VMA_MAYWRITE } from "../Memory/Vma.ts"
+import { type MappedFile, type MappedStat, VMA_DONTDUMP, VMA_MAYWRITE } from "../Memory/Vma.ts"
 import { nativeDirectory } from "../Platform/Native.ts"
 import type { SegmentMap } from "./SegmentMap.ts"
 
@@ -27,8 +27,8 @@ class KernelObject implements MappedFile {
     return { fd: this.#fd, offset: 0 }
   }
 
-  stat(): { readonly dev: number; readonly ino: number; readonly mode: number; readonly size: number } {
-    return { dev: 0, ino: 0, mode: 0, size: 0 }
+  stat(): MappedStat {
+    return { dev: 0, ino: 0, mode: 0, nlink: 0, size: 0 }
   }
 
   describe(): string {

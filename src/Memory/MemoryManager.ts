@@ -105,7 +105,7 @@ export class MemoryManager {
   barriers = 0
   /** VMA_LOCKED once mlockall(MCL_FUTURE) was called. */
   futureFlags = 0
-  /** /proc/[pid]/coredump_filter: kept, no core is ever written. */
+  /** /proc/[pid]/coredump_filter: which kinds of memory a core file has. */
   coredumpFilter = DEFAULT_COREDUMP_FILTER
   /** Atomic: prctl(2). */
   policy: MemoryPolicy = defaultPolicy

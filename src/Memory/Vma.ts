@@ -7,13 +7,22 @@ import { STACK_GUARD_GAP } from "./AddressLayout.ts"
 import type { NumaPolicy } from "./NumaPolicy.ts"
 import type { Range } from "./RangeMap.ts"
 
+/** Attributes of a file that matter where it is mapped. */
+export interface MappedStat {
+  readonly dev: number
+  readonly ino: number
+  readonly mode: number
+  readonly nlink: number
+  readonly size: number
+}
+
 /** What memory management needs of an open file description. */
 export interface MappedFile {
   readonly readable: boolean
   readonly writable: boolean
   /** A host file of the sentry's whose byte `offset + x` is byte `x` of this file; or -ENODEV. */
   mappable(): { readonly fd: number; readonly offset: number } | number
-  stat(): { readonly dev: number; readonly ino: number; readonly mode: number; readonly size: number } | number
+  stat(): MappedStat | number
   /** What /proc/[pid]/maps shows. */
   describe(): string
   /** The inode: what two descriptions of one file have in common. */

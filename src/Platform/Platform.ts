@@ -192,6 +192,9 @@ export type MappingChange =
   | { readonly _tag: "Advise"; readonly address: number; readonly length: number; readonly advice: number }
   | { readonly _tag: "Synchronize"; readonly address: number; readonly length: number; readonly flags: number }
 
+/** Told of pages that are in memory, or were put out of it: nobody has written to those that only a file is behind. */
+export type PresentRun = (start: number, end: number, isAnonymous: boolean) => void
+
 /** KiB. */
 export interface ResidentSet {
   readonly current: number
@@ -219,6 +222,11 @@ export interface AddressSpace {
    * all of it counts as written. The caller knows that the memory is writable. Absent where threads can't.
    */
   readonly writeLater?: (address: number, from: Uint8Array) => boolean
+  /**
+   * Looks for pages that are there, between two page addresses, and tells `found` of each run of them: whether a file is
+   * behind them too. Not for long: gives back how far it has looked, or -errno. Absent where the platform can't tell.
+   */
+  readonly presentPages?: (start: number, end: number, found: PresentRun) => number
   /** How much of it is in the host's memory now, and was at most, KiB. */
   readonly residentSet: () => ResidentSet
   /**

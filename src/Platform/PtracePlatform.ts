@@ -24,7 +24,7 @@ import { debugRegistersOf } from "./GuestDebug.ts"
 import { faultAccess } from "./FaultAccess.ts"
 import { exchangeGuest, updateGuest } from "./GuestExchange.ts"
 import { peekGuest, pokeGuest } from "./GuestForce.ts"
-import { clip, readGuest, writeGuest } from "./GuestMemory.ts"
+import { clip, presentPages, readGuest, writeGuest } from "./GuestMemory.ts"
 import { checkChange, encodeChanges } from "./StubCalls.ts"
 import { hostBarrier } from "./HostBarrier.ts"
 import { isCounterSteady } from "./HostCounter.ts"
@@ -39,6 +39,7 @@ import {
   Platform,
   type PlatformContext,
   PlatformFailed,
+  type PresentRun,
   type ResidentSet,
   type ResumeSwitch,
   type SwitchOutcome,
@@ -115,6 +116,9 @@ class PtraceAddressSpace implements AddressSpace {
     const tid = this.#tid()
     return tid === 0 ? 0 : readGuest(tid, address, into, this.#limit)
   }
+
+  readonly presentPages = (start: number, end: number, found: PresentRun): number =>
+    presentPages(this.#tid(), start, Math.min(end, this.#limit), found)
 
   readonly residentSet = (): ResidentSet => residentSet(this.#tid())
 

@@ -6,9 +6,9 @@ import { EFAULT, ENOMEM, ESRCH } from "../Abi/Errno.ts"
 import type { CopyHint } from "./CopyHints.ts"
 import { exchangeGuest, updateGuest } from "./GuestExchange.ts"
 import { peekGuest, pokeGuest } from "./GuestForce.ts"
-import { clip, readGuest, writeGuest } from "./GuestMemory.ts"
+import { clip, presentPages, readGuest, writeGuest } from "./GuestMemory.ts"
 import { residentSet } from "./HostUsage.ts"
-import { type AddressSpace, type MappingChange, PlatformFailed, type ResidentSet } from "./Platform.ts"
+import { type AddressSpace, type MappingChange, PlatformFailed, type PresentRun, type ResidentSet } from "./Platform.ts"
 import { Request, slot, Stop } from "./Slots.ts"
 import { checkChange, encodeChanges } from "./StubCalls.ts"
 import { orderPageSize, records, slotCount, slotSize, systrapBase, systrapOrders, windowSize } from "./SystrapLayout.ts"
@@ -184,6 +184,9 @@ export class SystrapSpace implements AddressSpace, StopListener {
   #end(address: number, length: number): number {
     return this.patch.owns(address, length) ? records.address : systrapBase
   }
+
+  readonly presentPages = (start: number, end: number, found: PresentRun): number =>
+    this.dead ? -ESRCH : presentPages(this.pid, start, Math.min(end, systrapBase), found)
 
   readonly residentSet = (): ResidentSet => residentSet(this.pid)
 

@@ -2,11 +2,9 @@
  * ptrace(2): which request, of whom, in which state. Stops are Task/TaskTrace.ts, registers Ptrace/PtraceRegisters.ts.
  */
 import * as Effect from "effect/Effect"
+import { NT_PRFPREG, NT_PRSTATUS, NT_X86_XSTATE } from "../Abi/ElfCore.ts"
 import { EFAULT, EINVAL, EIO, EPERM, ESRCH } from "../Abi/Errno.ts"
 import {
-  NT_PRFPREG,
-  NT_PRSTATUS,
-  NT_X86_XSTATE,
   PTRACE_ARCH_PRCTL,
   PTRACE_ATTACH,
   PTRACE_CONT,

@@ -28,7 +28,7 @@ export interface ExecCredentials {
   /** Its file's bits count: personality(2) loses what would make addresses predictable. */
   readonly hasSetId: boolean
   /** Whether /proc and ptrace(2) may show it to its own user. */
-  readonly dumpable: number
+  readonly isDumpable: boolean
   /** It gets its parent's death signal no more, prctl(2), PR_SET_PDEATHSIG. */
   readonly forgetsDeathSignal: boolean
 }
@@ -103,7 +103,7 @@ export const credentialsForExec = (identity: ExecIdentity, file: OpenFileDescrip
     },
     secure,
     hasSetId: ids !== undefined,
-    dumpable: differs || wasSplit || !isReadable(file, old) ? 0 : 1,
+    isDumpable: !differs && !wasSplit && isReadable(file, old),
     forgetsDeathSignal: differs || secure
   }
 }

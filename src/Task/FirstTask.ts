@@ -79,7 +79,7 @@ export const makeFirstTask = Effect.fnUntraced(function* (
     const group = makeGroup(system, limits)
     watchCpuLimit(group, system)
     group.hasJobControlParent = program.hasJobControlParent ?? false
-    group.dumpable = identity.dumpable
+    group.dumpable = identity.isDumpable ? 1 : system.coreSettings.suidDumpable
     return makeTask(system, group, context, loaded, fs, program, identity.credentials)
   })
 })

@@ -46,6 +46,7 @@ export type StateName =
   | "D (disk sleep)"
   | "T (stopped)"
   | "t (tracing stop)"
+  | "I (idle)"
   | "X (dead)"
   | "Z (zombie)"
 
@@ -60,6 +61,8 @@ export const stateOf = (task: Task, caller: Caller): StateName => {
       return "t (tracing stop)"
     case "VforkStop":
       return "D (disk sleep)"
+    case "CoreDumpStop":
+      return "I (idle)"
     case undefined:
       // an execve(2) waits for the other threads to go
       if (task.threadGroup.execing === task) return "D (disk sleep)"
@@ -111,7 +114,7 @@ const ticks = (nanos: bigint): bigint => nanos / NANOS_PER_TICK
 // status
 // ---------------------------------------------------------------------------------------------------------------------
 
-const memoryLines = (memory: MemoryManager): string => {
+const memoryLines = (memory: MemoryManager, isDumping: boolean): string => {
   const { data, executable, locked, peakResident, resident, shared, stack, text, total } = sizesOf(memory)
   return [
     sizeLine("VmPeak", total),
@@ -130,7 +133,7 @@ const memoryLines = (memory: MemoryManager): string => {
     sizeLine("VmPTE", Math.ceil(total / PAGE_SIZE / 512) * PAGE_SIZE),
     sizeLine("VmSwap", 0),
     sizeLine("HugetlbPages", 0),
-    `CoreDumping:\t0\nTHP_enabled:\t${memory.policy.hugePagesDisabled === 0 ? 1 : 0}\n` +
+    `CoreDumping:\t${isDumping ? 1 : 0}\nTHP_enabled:\t${memory.policy.hugePagesDisabled === 0 ? 1 : 0}\n` +
       "untag_mask:\t0xffffffffffffffff\n"
   ].join("")
 }
@@ -169,7 +172,7 @@ export const status = (subject: Subject, caller: Caller): string => {
     `Groups:\t${credentials.groups.map((gid) => `${viewer.groupTo(gid)} `).join("") || " "}\n`,
     `NStgid:\t${inEach(group.tgid)}\nNSpid:\t${inEach(task.tid)}\n`,
     `NSpgid:\t${inEach(group.processGroup.id)}\nNSsid:\t${inEach(group.processGroup.session.id)}\nKthread:\t0\n`,
-    memory === undefined ? "" : memoryLines(memory),
+    memory === undefined ? "" : memoryLines(memory, group.coreDump !== undefined),
     `Threads:\t${threads}\n`,
     `SigQ:\t${queuedSignals(task)}/${group.limits.get(RLIMIT_SIGPENDING).rlim_cur}\n`,
     `SigPnd:\t${set64(task.pending.set)}\nShdPnd:\t${set64(group.pending.set)}\n`,

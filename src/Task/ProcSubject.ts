@@ -43,8 +43,11 @@ export class Subject {
   }
 }
 
-/** Whether the thread is on its way out or a zombie: memory, descriptors and directories are no longer its own. */
-export const hasEnded = ({ runState }: Task): boolean => runState._tag === "Exit" || runState._tag === "Dead"
+/**
+ * Whether the thread is on its way out or a zombie: memory, descriptors and directories are no longer its own;
+ * those of a thread that waits for a core file are. */
+export const hasEnded = ({ runState, stops }: Task): boolean =>
+  (runState._tag === "Exit" && stops.internal?._tag !== "CoreDumpStop") || runState._tag === "Dead"
 
 /** Who owns the files about a task. What is not dumpable is root's, so that its own user cannot look either. */
 export const ownerOf = ({ group, task }: Subject): { readonly uid: number; readonly gid: number } =>

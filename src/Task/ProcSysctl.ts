@@ -1,10 +1,11 @@
 /**
- * /proc/sys, proc_sys(5): what the kernel is configured to. Only the names of the system can be changed.
+ * /proc/sys, proc_sys(5): what the kernel is configured to. Only the names of the system and what becomes of core
+ * files can be changed.
  */
 import { AIO_MAX_OPERATIONS } from "../Abi/Aio.ts"
 import { MSG_MAX, MSGSIZE_MAX, QUEUES_MAX } from "../Abi/Mqueue.ts"
 import { CAP_LAST_CAP } from "../Abi/Capability.ts"
-import { EPERM } from "../Abi/Errno.ts"
+import { EINVAL, EPERM } from "../Abi/Errno.ts"
 import { UTS_LENGTH } from "../Abi/Utsname.ts"
 import { MAX_MAP_COUNT, MINIMUM_ADDRESS } from "../Memory/AddressLayout.ts"
 import { AVAILABLE_ACTIONS } from "../Seccomp/SeccompLog.ts"
@@ -46,8 +47,20 @@ interface Directory {
 /** As much of a name as uname(2) has room for. */
 const cut = (name: string): string => name.slice(0, UTS_LENGTH - 1)
 
+/** Takes a decimal, octal or hexadecimal number from `least` to `most`: 0 or -EINVAL. */
+const setNumber = (text: string, least: number, most: number, set: (value: number) => void): number => {
+  const match = /^\s*(-?)(0x[0-9a-f]+|\d+)\s*$/i.exec(text)
+  if (match === null) return -EINVAL
+  const digits = match[2]!
+  const magnitude = /^0\d/.test(digits) ? Number.parseInt(digits, 8) : Number(digits)
+  const value = match[1] === "-" ? -magnitude : magnitude
+  if (!(value >= least && value <= most)) return -EINVAL
+  set(value)
+  return 0
+}
+
 const tree = (system: System): Directory => {
-  const { entropy, seccompLog, version } = system
+  const { coreSettings, entropy, seccompLog, version } = system
   const uts = (caller: Caller): UtsNamespace => namespacesOf(system, caller).uts
   const bootId = makeUuid(entropy)
   return {
@@ -55,8 +68,12 @@ const tree = (system: System): Directory => {
       directory: {
         arch: { constant: "x86_64" },
         cap_last_cap: { constant: CAP_LAST_CAP },
-        core_pattern: "core",
-        core_uses_pid: 0,
+        core_pattern: { read: () => coreSettings.pattern, write: (pattern) => coreSettings.setPattern(pattern) },
+        core_pipe_limit: 0,
+        core_uses_pid: {
+          read: () => coreSettings.usesPid,
+          write: (text) => setNumber(text, -(2 ** 31), 2 ** 31 - 1, (value) => (coreSettings.usesPid = value))
+        },
         domainname: {
           read: (caller) => uts(caller).domainname,
           write: (name, caller) => void (uts(caller).domainname = cut(name))
@@ -143,7 +160,10 @@ const tree = (system: System): Directory => {
         "pipe-user-pages-soft": 16_384,
         protected_hardlinks: 1,
         protected_symlinks: 0,
-        suid_dumpable: 0
+        suid_dumpable: {
+          read: () => coreSettings.suidDumpable,
+          write: (text) => setNumber(text, 0, 2, (value) => (coreSettings.suidDumpable = value))
+        }
       }
     }
   }

@@ -7,6 +7,7 @@
  *      │ ──group-stop, traced──▶ TrapStop ──▶ App
  *      │ ──fault────▶ (signal)  ──▶ App
  *      │
+ *      │ ──killed by a signal that dumps core──▶ CoreDump ──▶ Exit
  *      └──killed, exit──▶ Exit ──▶ (ExitStop) ──▶ Dead
  *
  * A stop (TaskStop.ts) does not change the state: the fiber waits before it executes it. What follows a ptrace-stop is a
@@ -37,6 +38,8 @@ export type RunState =
   | { readonly _tag: "SignalStop"; readonly info: SigInfo }
   /** The tracer has seen a group-stop, or a stop that it asked for: the registers may say something else now. */
   | { readonly _tag: "TrapStop" }
+  /** Write the process's core file, when all other threads are out of the way; then leave. */
+  | { readonly _tag: "CoreDump" }
   /** Leave: release everything, become a zombie, tell the parent. */
   | { readonly _tag: "Exit" }
   /** The tracer has seen that the task is about to leave. */
@@ -54,5 +57,6 @@ export const SeccompEntered: RunState = { _tag: "SeccompEntered" }
 export const SyscallLeft: RunState = { _tag: "SyscallLeft" }
 export const TrapStop: RunState = { _tag: "TrapStop" }
 export const ExitStop: RunState = { _tag: "ExitStop" }
+export const CoreDump: RunState = { _tag: "CoreDump" }
 export const Exit: RunState = { _tag: "Exit" }
 export const Dead: RunState = { _tag: "Dead" }

@@ -19,6 +19,7 @@ import type { AnonymousFiles } from "../Vfs/AnonymousFiles.ts"
 import type { FilesystemSpace } from "../Vfs/Filesystem.ts"
 import type { NamespaceNumbers } from "../Vfs/Namespace.ts"
 import type { Vfs } from "../Vfs/Vfs.ts"
+import type { CoreSettings } from "./CoreSettings.ts"
 import type { FutexTable } from "./FutexTable.ts"
 import type { MemorySize } from "./HostFacts.ts"
 import type { NamespaceFiles } from "./NamespaceFiles.ts"
@@ -74,6 +75,7 @@ export interface System {
   readonly namespaceFiles: NamespaceFiles
   readonly syscalls: SyscallTable
   readonly version: KernelVersion
+  readonly coreSettings: CoreSettings
   readonly seccompLog: SeccompLog
   readonly filterMemory: FilterMemory
   /** CLOCK_MONOTONIC when the sandbox started. */

@@ -50,9 +50,6 @@ import { defaultControls, type TaskControls } from "./TaskControls.ts"
 import { TaskStops } from "./TaskStop.ts"
 import type { GroupStop, ThreadGroup } from "./ThreadGroup.ts"
 
-/** /proc/sys/fs/suid_dumpable: what becomes of a process's dumpable attribute that has changed its ids. */
-const SUID_DUMPABLE = 0
-
 /** Number -1 as system calls have it, 32 bits without a sign. */
 export const NO_CALL = 0xffff_ffff
 
@@ -215,7 +212,7 @@ export class Task {
       old.fsuid === credentials.fsuid &&
       old.fsgid === credentials.fsgid
     if (keepsIds && isNoMore(credentials, old)) return
-    this.threadGroup.dumpable = SUID_DUMPABLE
+    this.threadGroup.dumpable = this.system.coreSettings.suidDumpable
     this.parentDeathSignal = 0
   }
 

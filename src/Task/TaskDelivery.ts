@@ -24,13 +24,14 @@ import {
 } from "../Abi/Signal.ts"
 import { Reg } from "../Abi/Registers.ts"
 import { type SigInfo, kernelSigInfo } from "../Abi/SigInfo.ts"
-import { type ExitStatus, signaled } from "../Abi/Wait.ts"
+import { signaled } from "../Abi/Wait.ts"
 import type { PlatformFailed } from "../Platform/Platform.ts"
 import * as SignalFrame from "../Signals/SignalFrame.ts"
 import { disabledSignalStack, isEnabled, isOnStack } from "../Signals/SignalStack.ts"
+import { killWithCore } from "./CoreDumpStop.ts"
 import { isOrphaned } from "./JobControl.ts"
 import { restartWithHandler } from "./Restart.ts"
-import { App, Exit, type RunState, TrapStop } from "./RunState.ts"
+import { App, CoreDump, Exit, type RunState, TrapStop } from "./RunState.ts"
 import type { Result } from "./Syscall.ts"
 import type { Task } from "./Task.ts"
 import { concealStep, rereadCall, stopAfterHandlerEntry, stopForSignal, stopForTrap } from "./TaskTrace.ts"
@@ -67,7 +68,7 @@ export const deliverPending = Effect.fnUntraced(function* (
         if (fatalSignal?.task === task && fatalSignal.info.signo !== SIGKILL) {
           task.system.observer?.signal(task, fatalSignal.info)
         }
-        return Exit
+        return group.coreDump?.dumper === task ? CoreDump : Exit
       }
       // first of all, as it takes time: what comes after a signal must not come between it and its frame
       if (extendedState === undefined && mayEnterHandler(task)) extendedState = yield* task.context.readExtendedState
@@ -182,7 +183,8 @@ const act = (task: Task, info: SigInfo, mayStop = true): Taken => {
   if (action === "Stop") {
     beginGroupStop(group, signo)
     if (!task.ptrace.traced) joinGroupStop(task)
-  } else killGroup(group, fatalStatus(signo))
+  } else if (action === "Core") killWithCore(task, info)
+  else killGroup(group, signaled(signo, false))
   return ignored
 }
 
@@ -226,9 +228,6 @@ const afterStop = (task: Task, info: SigInfo): SigInfo | undefined => {
   sendToTaskNow(task, delivered)
   return undefined
 }
-
-/** No core is ever written, as on a host with RLIMIT_CORE 0. */
-const fatalStatus = (signo: number): ExitStatus => signaled(signo, false)
 
 /** Puts a frame on the stack, with the extended state that was interrupted; false if there is no room for one. */
 const enterHandler = (task: Task, info: SigInfo, action: SigAction, extendedState: Uint8Array): boolean => {

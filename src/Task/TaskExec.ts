@@ -27,6 +27,7 @@ import { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import { mayAccess } from "../Vfs/Permission.ts"
 import { type ExecCredentials, credentialsForExec } from "./ExecCredentials.ts"
 import { orRefused } from "./HostRefusal.ts"
+import { nextExit } from "./CoreDumpStop.ts"
 import type { System } from "./System.ts"
 import type { Task } from "./Task.ts"
 import { releaseMemory } from "./TaskExit.ts"
@@ -35,7 +36,7 @@ import { followCounterControl } from "./TimestampCounter.ts"
 import { forgetLeader, noteExec } from "./TaskTrace.ts"
 import { enterTime } from "./Namespaces.ts"
 import type { TimeNamespace } from "./TimeNamespace.ts"
-import { type ThreadGroup, addThreadUsage } from "./ThreadGroup.ts"
+import { addThreadUsage } from "./ThreadGroup.ts"
 
 /** The arguments of execveat(2); strings are byte strings. */
 export interface ExecRequest {
@@ -220,22 +221,6 @@ const takeOver = Effect.fnUntraced(function* (task: Task) {
   return true
 })
 
-const nextExit = (group: ThreadGroup): Effect.Effect<void> =>
-  Effect.andThen(
-    Effect.callback<void>((resume) => {
-      const waiter = {
-        events: 1,
-        wake: () => {
-          group.taskExits.remove(waiter)
-          resume(Effect.void)
-        }
-      }
-      group.taskExits.add(waiter)
-      return Effect.sync(() => group.taskExits.remove(waiter))
-    }),
-    Effect.yieldNow
-  )
-
 /** execve(2) by a thread that is not the leader: it takes the leader's id. Guarded by: TaskSet mutex. */
 const becomeLeader = (task: Task): void => {
   if (task.isLeader) return
@@ -288,7 +273,7 @@ const moveTo = Effect.fnUntraced(function* (
   task.signalStack = noSignalStack
   task.robustList = 0
   task.keepCapabilities = false
-  group.dumpable = identity.dumpable
+  group.dumpable = identity.isDumpable ? 1 : task.system.coreSettings.suidDumpable
   task.credentials = identity.credentials
   task.personality = personalityFor(identity, task.personality)
   if (identity.forgetsDeathSignal) task.parentDeathSignal = 0

@@ -13,6 +13,7 @@ import { POLLIN } from "../Abi/Poll.ts"
 import { type ExitStatus, exited, signaled } from "../Abi/Wait.ts"
 import { invariant } from "../Sync/Invariant.ts"
 import { Mutex } from "../Sync/Mutex.ts"
+import { joinCoreDump } from "./CoreDumpStop.ts"
 import { hangUpAfterAdoption, hangUpAfterExit } from "./JobControl.ts"
 import type { PidNamespace } from "./PidNamespace.ts"
 import { releaseRobustList } from "./RobustList.ts"
@@ -42,10 +43,18 @@ const advance = (group: ThreadGroup, to: GroupState): void => {
   group.state = to
 }
 
-/** Everything a task does when it ends. Owner: the task's fiber. */
+/**
+ * Everything a task does when it ends. False if it has to wait first, in a stop, for its process's core file. Owner: the
+ * task's fiber.
+ */
 export const exitTask = Effect.fnUntraced(function* (task: Task) {
   const { system, threadGroup } = task
-  yield* threadGroup.handlers.mutex.section(() => beginExit(task))
+  const begins = yield* threadGroup.handlers.mutex.section(() => {
+    if (joinCoreDump(task)) return false
+    beginExit(task)
+    return true
+  })
+  if (!begins) return false
   const used = taskUsage(task)
   releaseMemory(task)
   task.semaphoreUndo?.leave(threadGroup.tgid)
@@ -62,6 +71,7 @@ export const exitTask = Effect.fnUntraced(function* (task: Task) {
     return leaveGroup(task)
   })
   if (!isOver) yield* endWithNamespace(task)
+  return true
 })
 
 /** The init of a PID namespace ends when everybody else in it is gone. */

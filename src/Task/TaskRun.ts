@@ -7,6 +7,7 @@ import { Reg } from "../Abi/Registers.ts"
 import { SEGV_MAPERR, SIGKILL, SIGSEGV, SIGTRAP, SI_KERNEL } from "../Abi/Signal.ts"
 import { signaled } from "../Abi/Wait.ts"
 import type { FaultOutcome, PlatformFailed, SwitchOutcome } from "../Platform/Platform.ts"
+import { dumpCore } from "./CoreDump.ts"
 import { emulateTimestampCounter } from "./TimestampCounter.ts"
 import { restartWithoutHandler } from "./Restart.ts"
 import { trapAfter } from "./CpuTrap.ts"
@@ -90,15 +91,17 @@ const step = (task: Task, handler: () => boolean): Effect.Effect<RunState, Platf
       rereadCall(task)
       return toApp
     case "Exit":
-      return Effect.flatMap(announceExit(task), (next) =>
-        next === Exit ? Effect.as(exitTask(task), Dead) : Effect.succeed(next)
-      )
+      return Effect.flatMap(announceExit(task), (next) => (next === Exit ? leave(task) : Effect.succeed(next)))
     case "ExitStop":
-      return Effect.as(exitTask(task), Dead)
+      return leave(task)
+    case "CoreDump":
+      return Effect.as(dumpCore(task), Exit)
     case "Dead":
       return Effect.succeed(Dead)
   }
 }
+
+const leave = (task: Task): Effect.Effect<RunState> => Effect.map(exitTask(task), (ended) => (ended ? Dead : Exit))
 
 const toApp: Effect.Effect<RunState> = Effect.succeed(App)
 const toSyscall: Effect.Effect<RunState> = Effect.succeed(Syscall)

@@ -19,16 +19,18 @@ import {
   SYS_SECCOMP,
   SeccompData
 } from "../Abi/Seccomp.ts"
+import type { SigInfo } from "../Abi/SigInfo.ts"
 import { SIGKILL, SIGSYS } from "../Abi/Signal.ts"
 import { sysno } from "../Abi/Sysno.ts"
 import { signaled } from "../Abi/Wait.ts"
 import type { Notification, UserNotifications } from "../Seccomp/UserNotifications.ts"
 import { type SeccompFilter, actionOf } from "../Seccomp/SeccompFilter.ts"
 import { actionName } from "../Seccomp/SeccompLog.ts"
+import { killWithCore } from "./CoreDumpStop.ts"
 import { isRestartCode } from "./Restart.ts"
 import type { Result } from "./Syscall.ts"
 import { NO_CALL, type Task } from "./Task.ts"
-import { forceSignal, hasDeliverableSignal, killGroup, killTask } from "./TaskSignals.ts"
+import { forceSignal, hasDeliverableSignal, killTask } from "./TaskSignals.ts"
 
 /** The calls of strict mode. */
 const STRICT_CALLS: ReadonlySet<number> = new Set([sysno.read, sysno.write, sysno.exit, sysno.rt_sigreturn])
@@ -92,9 +94,9 @@ export const screen = (task: Task, perform: (task: Task) => Result, isTraced = f
     case SECCOMP_RET_USER_NOTIF:
       return ask(task, filter.notifications, perform)
     case SECCOMP_RET_KILL_THREAD:
-      return killThread(task, SIGSYS)
+      return isLastThread(task) ? killProcess(task, data) : killThread(task, SIGSYS)
     default: // SECCOMP_RET_KILL_PROCESS, and whatever else a filter may say
-      return killProcess(task)
+      return killProcess(task, data)
   }
 }
 
@@ -148,24 +150,31 @@ const rollBack = (task: Task): void => {
 
 const trap = (task: Task, data: number): Result => {
   rollBack(task)
-  const signal = forceSignal(task, {
-    _tag: "Sys",
-    signo: SIGSYS,
-    code: SYS_SECCOMP,
-    errno: data,
-    callAddress: task.registers.words[Reg.rip]!,
-    syscall: task.registers.int(Reg.orig_rax),
-    arch: isI386(task) ? AUDIT_ARCH_I386 : AUDIT_ARCH_X86_64
-  })
-  return Effect.as(signal, task.call.nr)
+  return Effect.as(forceSignal(task, sysSigInfo(task, data)), task.call.nr)
 }
 
-const killProcess = (task: Task): Result => {
+const sysSigInfo = (task: Task, data: number): SigInfo => ({
+  _tag: "Sys",
+  signo: SIGSYS,
+  code: SYS_SECCOMP,
+  errno: data,
+  callAddress: task.registers.words[Reg.rip]!,
+  syscall: task.registers.int(Reg.orig_rax),
+  arch: isI386(task) ? AUDIT_ARCH_I386 : AUDIT_ARCH_X86_64
+})
+
+const killProcess = (task: Task, data: number): Result => {
   rollBack(task)
   return task.threadGroup.handlers.mutex.run(() => {
-    killGroup(task.threadGroup, signaled(SIGSYS, false))
+    killWithCore(task, sysSigInfo(task, data))
     return 0
   })
+}
+
+/** Whether the process has no other thread, but perhaps on its way out. */
+const isLastThread = (task: Task): boolean => {
+  for (const other of task.threadGroup.tasks) if (other !== task && !other.exiting) return false
+  return true
 }
 
 /** Ends this thread alone; the process ends as it does if there is no other. */

@@ -71,7 +71,11 @@ export const forceSignal = (task: Task, info: SigInfo): Effect.Effect<void> => {
 
 /** Ends a whole group, exit_group(2) or a fatal signal: the first status counts. */
 export const killGroup = (group: ThreadGroup, status: ExitStatus): void => {
-  if (group.exitStatus !== undefined) return
+  if (group.exitStatus !== undefined) {
+    if (group.coreDump !== undefined && status._tag === "Signaled" && status.signal === SIGKILL)
+      group.coreDump.killed = true
+    return
+  }
   group.exitStatus = status
   group.groupStop = undefined // a stopped process dies without being continued
   group.taskExits.notify(1) // an execve(2) that waits for others to go
@@ -88,8 +92,9 @@ export const killTask = (task: Task): void => {
 
 /** Guarded by: signal mutex of `group.handlers`. */
 const send = (group: ThreadGroup, task: Task | undefined, info: SigInfo, preferred = group.leader): void => {
-  if (group.state !== "Alive" || group.exitStatus !== undefined) return
   const { signo } = info
+  if (group.coreDump !== undefined && signo === SIGKILL) return killGroup(group, signaled(SIGKILL, false))
+  if (group.state !== "Alive" || group.exitStatus !== undefined) return
   if (signo === SIGCONT) continueGroup(group)
   else if (hasSignal(STOP_SIGNALS, signo)) discardEverywhere(group, signalBit(SIGCONT))
   const addressee = task ?? preferred

@@ -16,6 +16,8 @@ export type TaskStop =
   | { readonly _tag: "VforkStop"; readonly childTid: number }
   /** ptrace(2); ends when the tracer says so. What it is about is in the task's `PtraceState`. */
   | { readonly _tag: "PtraceStop" }
+  /** On its way out, until another thread has written the core file that this one is to be in. */
+  | { readonly _tag: "CoreDumpStop" }
 
 /** Owner of `internal`: begun by the task's fiber, ended by anybody. Atomic: all methods. */
 export class TaskStops {

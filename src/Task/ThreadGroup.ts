@@ -31,6 +31,19 @@ export interface GroupStop {
   completed: boolean
 }
 
+/** A process that is about to end, and writes its core file first. Plain data. */
+export interface CoreDump {
+  /** The thread that does it, for the signal that it has taken. */
+  readonly dumper: Task
+  readonly info: SigInfo
+  /** Threads that are not out of the way yet. */
+  readonly missing: Set<Task>
+  /** Those that wait for the end, the last to come first. */
+  readonly waiting: Array<Task>
+  /** SIGKILL came meanwhile: no more is written, and that is what the process ends with. */
+  killed: boolean
+}
+
 /** What was used: the two kinds of CPU time in nanoseconds, memory at most in KiB, page faults, context switches. */
 export interface Usage extends TaskAccounts, Writable<ThreadUsage> {
   peakResidentSet: number
@@ -84,6 +97,8 @@ export class ThreadGroup {
   signalTarget: Task | undefined
   /** The signal that ends the group, and the thread that it found. Guarded by: signal mutex. */
   fatalSignal: { readonly task: Task; readonly info: SigInfo } | undefined
+  /** The core file that is being written. Guarded by: signal mutex. */
+  coreDump: CoreDump | undefined
   /** Guarded by: signal mutex. */
   groupStop: GroupStop | undefined
   /** Continued by SIGCONT and not yet reported by wait. Guarded by: signal mutex. */

@@ -14,6 +14,7 @@ import { ENOSYS } from "../Abi/Errno.ts"
 import { Reg } from "../Abi/Registers.ts"
 import { SIGTRAP, TRAP_BRKPT } from "../Abi/Signal.ts"
 import { waitStatus } from "../Abi/Wait.ts"
+import { joinCoreDump } from "./CoreDumpStop.ts"
 import type { Result } from "./Syscall.ts"
 import {
   App,
@@ -153,6 +154,7 @@ export const announceExit = (task: Task): Effect.Effect<RunState> => {
   const group = task.threadGroup
   const status = BigInt(waitStatus(group.exitStatus ?? task.exitStatus))
   return group.handlers.mutex.section(() => {
+    if (joinCoreDump(task)) return Exit
     // with its last thread a process is on its way out: signals that come now are nothing to it
     if (isLastToLeave(task)) group.exitStatus ??= task.exitStatus
     return stopForExit(task, PTRACE_EVENT_EXIT, status) ? ExitStop : Exit

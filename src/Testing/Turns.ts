@@ -215,7 +215,7 @@ const unmeasured = { current: 0, peak: 0 }
 const serialSpace = (spaces: WeakMap<AddressSpace, AddressSpace>, inner: AddressSpace): AddressSpace => {
   const known = spaces.get(inner)
   if (known !== undefined) return known
-  const { change, compareExchange, read, readForced, updateWord, write, writeForced } = inner
+  const { change, compareExchange, presentPages, read, readForced, updateWord, write, writeForced } = inner
   const space: AddressSpace = {
     change,
     read,
@@ -224,6 +224,7 @@ const serialSpace = (spaces: WeakMap<AddressSpace, AddressSpace>, inner: Address
     readForced,
     residentSet: () => unmeasured,
     ...(compareExchange === undefined ? {} : { compareExchange }),
+    ...(presentPages === undefined ? {} : { presentPages }),
     ...(updateWord === undefined ? {} : { updateWord })
   }
   spaces.set(inner, space)

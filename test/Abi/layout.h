@@ -77,6 +77,28 @@ struct linger {
   int l_linger;
 };
 
+/* elf(5), sys/procfs.h */
+struct elf_prstatus {
+  int si_signo, si_code, si_errno;
+  short pr_cursig;
+  unsigned long pr_sigpend, pr_sighold;
+  int pr_pid, pr_ppid, pr_pgrp, pr_sid;
+  struct timeval pr_utime, pr_stime, pr_cutime, pr_cstime;
+  unsigned long pr_reg[27];
+  int pr_fpvalid;
+};
+struct elf_prpsinfo {
+  char pr_state, pr_sname, pr_zomb, pr_nice;
+  unsigned long pr_flag;
+  unsigned pr_uid, pr_gid;
+  int pr_pid, pr_ppid, pr_pgrp, pr_sid;
+  char pr_fname[16], pr_psargs[80];
+};
+/* Documentation/arch/x86/xstate.rst: NT_X86_XSAVE_LAYOUT */
+struct x86_xfeat_component {
+  unsigned type, size, offset, flags;
+};
+
 /* what every siginfo_t begins with, sigaction(2) */
 struct siginfo_header {
   int si_signo;

@@ -4,6 +4,7 @@
  * `SENTRY_TEST_PLATFORMS=name,…` restricts the list. `SENTRY_TEST_COMMAND` replaces the sandbox by another command
  * prefix; the value `native` compares the host with itself, which shows whether the guests are deterministic.
  */
+import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 
 export const REPOSITORY = fileURLToPath(new URL("../..", import.meta.url))
@@ -43,3 +44,6 @@ export const IS_SANDBOX = replacement === undefined
 
 /** The long tests too: `npm run test:nightly`. */
 export const NIGHTLY = process.env["SENTRY_TEST_NIGHTLY"] === "1"
+
+/** Whether the host, too, writes core files into the working directory: what shows them can be compared. */
+export const DUMPS_CORE = readFileSync("/proc/sys/kernel/core_pattern", "latin1") === "core\n"

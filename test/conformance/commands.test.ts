@@ -7,7 +7,7 @@
 import { accessSync, constants } from "node:fs"
 import { describe, test } from "vitest"
 import { expectSame } from "./Compare.ts"
-import { PLATFORMS } from "./Platforms.ts"
+import { DUMPS_CORE, PLATFORMS } from "./Platforms.ts"
 import { ENVIRONMENT } from "./Run.ts"
 
 /** For commands that walk as many files as the machine happens to have. */
@@ -679,8 +679,66 @@ until grep -q ready out; do sleep 0.1; done
 ${GDB} gdb_attached() { gdb_script "$@"; gdb -q -nx -batch -p $pid -x script 2>&1 | without_numbers; }
 `
 
+/** A program of three threads that leaves a core file, and what gdb says of it. */
+const CORE = `cat > t.c <<'X'
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+struct pair { int a; const char *b; } global = {42, "kept"};
+pthread_barrier_t barrier;
+pthread_t threads[2];
+void *sleeps(void *argument) {
+  int mine = *(int *)argument;
+  pthread_barrier_wait(&barrier);
+  for (;;) pause();
+  return (void *)(long)mine;
+}
+void *spins(void *argument) {
+  volatile int turns = *(int *)argument;
+  pthread_barrier_wait(&barrier);
+  for (;;) turns |= 4;
+}
+int crash(struct pair *where, double x) {
+  int *nowhere = (int *)(long)(where->a - 38);
+  *nowhere = (int)x;
+  return where->a;
+}
+int main(void) {
+  int numbers[2] = {11, 12};
+  pthread_barrier_init(&barrier, 0, 3);
+  pthread_create(&threads[0], 0, sleeps, &numbers[0]);
+  pthread_create(&threads[1], 0, spins, &numbers[1]);
+  pthread_barrier_wait(&barrier);
+  usleep(100000);
+  return crash(&global, 1.5);
+}
+X
+gcc -g -O0 -no-pie -pthread -o t t.c || exit
+${GDB} gdb_core() { gdb_script "$@"; gdb -q -nx -batch -x script ./t core 2>&1 | without_numbers; }
+ulimit -c unlimited; bash -c './t; echo $?' 2>/dev/null
+`
+
 /** gdb reads and runs a good deal before it says anything. */
 const GDB_TIMEOUT = 100_000
+
+const coreReaders: ReadonlyArray<Command> = [
+  {
+    name: "gdb: reads the core file of a program of three threads",
+    needs: ["gdb", "gcc"],
+    timeout: GDB_TIMEOUT,
+    line: `${CORE} gdb_core bt 'info locals' 'print *where' 'print $_siginfo' 'info registers rax rip eflags cs ss ds orig_rax' 'print $xmm0.v2_double[0]' up 'info locals' \
+        'info proc' 'info proc mappings' 'info auxv' 'info files' 'echo threads\\n' 'thread apply all backtrace -frame-arguments scalars' > out
+      sed '/^threads/,$d' out | grep -vE 'New LWP|zero|is load|DSO|^(27|28|33|51) '
+      sed '1,/^threads/d' out | grep -E '(main|sleeps|spins|crash|pause) \\(' | sort`
+  },
+  {
+    name: "the shell and strace say that a program dumped core",
+    needs: ["gcc", "strace"],
+    line: `${CORE} rm core; bash -c 'strace -f -e trace=none -e signal=none -o log ./t; true' 2>/dev/null; sed -E 's/^[0-9]+ //' log | sort | uniq -c; ls core; bash -c './t; true' 2>&1 | sed -E 's/ +[0-9]+ / N /'`
+  }
+]
 
 const debuggers: ReadonlyArray<Command> = [
   {
@@ -719,6 +777,7 @@ const debuggers: ReadonlyArray<Command> = [
     line: `${DEBUGGEE} gdb_session 'break add if a == 3' run 'generate-core-file core.t' kill | grep -v '^warning: Memory read failed'
       gdb -q -nx -batch -ex 'set debuginfod enabled off' -ex bt -ex 'print counter' ./t core.t 2>&1 | grep -E '^#|^.1'`
   },
+  ...(DUMPS_CORE ? coreReaders : []),
   {
     name: "gdb: follows a fork, handles a signal",
     needs: ["gdb", "gcc"],

@@ -7,7 +7,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { signalOf } from "../Testing/Fault.ts"
-import { explain, type Phase, search, type SearchOptions } from "../Testing/Search.ts"
+import { explain, type Phase, search, type SearchOptions, suspicion } from "../Testing/Search.ts"
 import { load, replay } from "../Testing/SavedRun.ts"
 import type { Run } from "../Testing/Run.ts"
 import type { SimulationFailed } from "../Testing/SimulationFailed.ts"
@@ -54,10 +54,8 @@ export const replayCommand = ({ file, strace, straceLog }: ReplayArguments): Pro
       print(run.stdout)
       process.stderr.write(run.stderr)
       const words = describe(plan).map((line) => `  ${line}\n`)
-      const end = run.exit._tag === "Exited" ? `exited with ${run.exit.code}` : run.exit._tag
-      process.stderr.write(
-        `effect-sentry: replayed:\n${words.join("")}ended: ${end}; it was saved because: ${reason}\n`
-      )
+      const end = run.exit._tag === "Exited" ? `exited with ${run.exit.code}` : suspicion(run)
+      process.stderr.write(`effect-sentry: replayed:\n${words.join("")}${end}; saved because: ${reason.trimEnd()}\n`)
       return statusOf(run)
     })
   )

@@ -138,6 +138,12 @@ export class StraceObserver {
     this.#alive.delete(task.tid)
   }
 
+  /** Nobody goes on any more: a line that is not finished says so. */
+  end(): void {
+    this.#interrupt()
+    this.flush()
+  }
+
   /** Writes out what is held back. */
   flush(): void {
     if (this.#held === "") return

@@ -34,9 +34,13 @@ export interface Command {
   readonly args?: ReadonlyArray<string>
   /** What the program gets; nothing of the caller's environment but PATH. */
   readonly env?: Readonly<Record<string, string>>
-  /** Default: /. */
+  /** Default: the working directory; with a `rootfs`, /. */
   readonly cwd?: string
 }
+
+/** The directory that a command starts in. */
+export const directoryOf = ({ cwd }: Command, { rootfs }: Pick<RunOptions, "rootfs">): string =>
+  cwd ?? (rootfs === undefined ? process.cwd() : "/")
 
 /** What is run. */
 export type Subject = Command | Program
@@ -300,7 +304,7 @@ const runScoped = Effect.fnUntraced(function* (
   )
   yield* inside(input)
 
-  const command: Command = typeof subject === "function" ? { command: "/main" } : subject
+  const command: Command = typeof subject === "function" ? { command: "/main", cwd: "/" } : subject
   const env = typeof subject === "function" ? { ...command.env } : { PATH, ...command.env }
   const envp = Object.entries(env).map(([name, value]) => Sandbox.toBytes(`${name}=${value}`))
   determinism.attach(kernel)
@@ -309,7 +313,7 @@ const runScoped = Effect.fnUntraced(function* (
       command: Sandbox.toBytes(command.command),
       args: [...(command.args ?? []), ...(options.args ?? [])].map(Sandbox.toBytes),
       envp,
-      cwd: Sandbox.toBytes(command.cwd ?? "/"),
+      cwd: Sandbox.toBytes(directoryOf(command, options)),
       stdio: [stdin.guest, stdout.guest, stderr.guest]
     })
   )
@@ -339,11 +343,13 @@ const runScoped = Effect.fnUntraced(function* (
   const exit = yield* Effect.raceFirst(Deferred.await(ended), Deferred.await(failed))
   const { total } = turns
   const millis = Number(time.monotonic() / 1_000_000n)
+  // what was only ended by us has not happened
+  const isOver = exit._tag === "Exited" || exit._tag === "Signaled"
+  if (!isOver) recorder.strace.end()
   const linesBefore = recorder.lines
   kernel.kill()
   yield* Fiber.awaitAll(collecting)
-  // what was only ended by us has not happened
-  const lines = exit._tag === "Stuck" || exit._tag === "TimedOut" ? linesBefore : recorder.lines
+  const lines = isOver ? recorder.lines : linesBefore
   recorded.set(plan, strategy.decisions)
   const tree = readTree(kernel, options.keep ?? [])
   return {

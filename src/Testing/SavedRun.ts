@@ -7,7 +7,7 @@ import { join } from "node:path"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { Plan } from "./Plan.ts"
-import { run, type Run, type RunOptions, type Subject } from "./Run.ts"
+import { directoryOf, run, type Run, type RunOptions, type Subject } from "./Run.ts"
 import { SimulationFailed } from "./SimulationFailed.ts"
 
 /** Where failures are saved, relative to the working directory. */
@@ -55,7 +55,7 @@ export const savedRun = (name: string, subject: Subject, options: RunOptions, pl
           command: subject.command,
           args: [...(subject.args ?? []), ...(options.args ?? [])],
           env: subject.env ?? {},
-          cwd: subject.cwd ?? "/"
+          cwd: directoryOf(subject, options)
         }
   return {
     version: 1,
@@ -86,11 +86,17 @@ export const save = (directory: string, saved: SavedRun, place?: string): string
   return file
 }
 
+const whyUnreadable = (cause: unknown): string => {
+  if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return "there is no such file"
+  const [first = ""] = (cause instanceof Error ? cause.message : String(cause)).split("\n", 1)
+  return `no saved run: ${first}`
+}
+
 /** Reads a file. */
 export const load = (file: string): Effect.Effect<SavedRun, SimulationFailed> =>
   Effect.try({
     try: () => Schema.decodeUnknownSync(SavedRun)(JSON.parse(readFileSync(file, "utf8"))),
-    catch: (cause) => new SimulationFailed({ reason: `${file}: ${String(cause).split("\n", 1)[0] ?? ""}` })
+    catch: (cause) => new SimulationFailed({ reason: `${file}: ${whyUnreadable(cause)}` })
   })
 
 /** The plans saved for `name`, those that can be read: examples for a property. */

@@ -71,12 +71,20 @@ export interface Report {
   readonly unreliable: number
 }
 
-/** Something is wrong with a run, or something never held in any. */
-export class Falsified extends Data.TaggedError("Falsified")<{
+interface FalsifiedFields {
   readonly runs: number
   readonly finding: Finding | Failure | undefined
   readonly unseen: ReadonlyArray<string>
-}> {
+}
+
+/** Something is wrong with a run, or something never held in any. */
+export class Falsified extends Data.TaggedError("Falsified")<FalsifiedFields> {
+  constructor(fields: FalsifiedFields) {
+    super(fields)
+    // the message says it all: test runners print whatever else they can enumerate
+    for (const key of ["runs", "finding", "unseen"] as const) Object.defineProperty(this, key, { enumerable: false })
+  }
+
   override get message(): string {
     const { finding, runs, unseen } = this
     return finding === undefined ? `never in ${runs} runs: ${unseen.join(", ")}` : explain(finding)
@@ -108,7 +116,7 @@ export const explain = (finding: Finding | Failure): string => {
   const { file, plan, reason, run } = finding
   const from = Math.max(0, run.lines.length - SHOWN)
   return [
-    reason,
+    reason.trimEnd(),
     ...("seed" in finding ? [`seed ${finding.seed}, run ${finding.path}, made smaller ${finding.shrinks} times`] : []),
     ...reservations(finding),
     "the plan:",

@@ -98,6 +98,7 @@ describe("a search", { timeout: 300_000 }, () => {
       /^an update is lost\nseed 3, run \d+, made smaller \d+ times\nthe plan:\n {2}after step/
     )
     assert.match(error.message, /sched_yield\(\)/)
+    assert.deepStrictEqual(Object.keys(error), ["_tag"]) // what test runners print after the message
     assert.match(error.message, /again: npx effect-sentry replay .*lost-update-[0-9a-f]{8}\.json$/)
     const [file = ""] = readdirSync(directory)
     const saved = JSON.parse(readFileSync(join(directory, file), "utf8"))
@@ -207,6 +208,23 @@ describe.runIf(IS_SANDBOX)("of real programs", { timeout: 300_000 }, () => {
     )
   })
 
+  it("starts in the working directory, or at the root that it was given", async () => {
+    const here = await Effect.runPromise(Sim.run({ command: "/bin/pwd" }))
+    assert.strictEqual(here.stdout, `${process.cwd()}\n`)
+    const there = await Effect.runPromise(Sim.run({ command: "/bin/pwd" }, { rootfs: "/" }))
+    assert.strictEqual(there.stdout, "/\n")
+  })
+
+  it("says of a file that is none why it is not", async () => {
+    const missing = join(directory, "none.json")
+    assert.strictEqual(
+      (await Effect.runPromise(Effect.flip(Sim.replay(missing)))).message,
+      `${missing}: there is no such file`
+    )
+    const other = `${REPOSITORY}package.json`
+    assert.match((await Effect.runPromise(Effect.flip(Sim.replay(other)))).message, /package.json: no saved run: /)
+  })
+
   it("the command line finds a hang, saves it, and replays it", async () => {
     const cwd = join(directory)
     const program = `${REPOSITORY}test/planted/build/missed_wakeup`
@@ -214,8 +232,9 @@ describe.runIf(IS_SANDBOX)("of real programs", { timeout: 300_000 }, () => {
     assert.strictEqual(found.status, 1, found.stderr)
     const file = /again: npx effect-sentry replay (.*)\n/.exec(found.stdout)?.[1] ?? ""
     assert.match(found.stdout, /^everybody waits for ever\n/)
+    assert.match(found.stdout, /<unfinished \.\.\.>\nagain: /)
     const again = await run([...CLI, "replay", "--strace", file], { cwd, timeout: 60_000 })
-    assert.match(again.stderr, /ended: Stuck; it was saved because: everybody waits for ever\n$/)
+    assert.match(again.stderr, /\neverybody waits for ever; saved because: everybody waits for ever\n$/)
     assert.match(again.stderr, /futex\(/)
     assert.strictEqual(again.status, 124)
     // the next search finds it at once: whatever its seed, it tries what is saved first

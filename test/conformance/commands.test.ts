@@ -554,6 +554,51 @@ const terminals: ReadonlyArray<Command> = [
   )
 ]
 
+/** Exceptions that leave the handlers of faults, on the stack of the fault and on another. */
+const THROWING_HANDLERS = `cat > t.cpp <<'X'
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <stdexcept>
+#include <string>
+#include <sys/mman.h>
+#include <unistd.h>
+struct Guard { int *c; ~Guard() { ++*c; } };
+static void thrower(int s, siginfo_t *i, void *) { throw std::runtime_error("signal " + std::to_string(s) + " code " + std::to_string(i->si_code)); }
+static void nested(int s, siginfo_t *, void *) { try { throw s; } catch (int x) { std::printf("inside %d\\n", x); } }
+static int unwound;
+__attribute__((noinline)) static int fault(volatile int *p) { Guard g{&unwound}; return *p + 1; }
+__attribute__((noinline)) static int divide(volatile int a, volatile int b) { Guard g{&unwound}; return a / b; }
+__attribute__((noinline)) static void trap() { Guard g{&unwound}; __asm__ volatile("ud2"); }
+static void install(int s, void (*h)(int, siginfo_t *, void *), int f) { struct sigaction a = {}; a.sa_sigaction = h; a.sa_flags = SA_SIGINFO | f; sigaction(s, &a, nullptr); }
+template <class F> static void attempt(const char *n, F f) { try { f(); std::printf("%s: nothing\\n", n); } catch (const std::exception &e) { std::printf("%s: %s\\n", n, e.what()); } }
+int main() {
+  setvbuf(stdout, nullptr, _IOLBF, 0);
+  static char stack[65536];
+  stack_t alt = {stack, 0, sizeof stack}; sigaltstack(&alt, nullptr);
+  for (int round = 0; round < 2; round++) {
+    int f = SA_NODEFER | (round ? SA_ONSTACK : 0);
+    install(SIGSEGV, thrower, f); install(SIGFPE, thrower, f); install(SIGILL, thrower, f); install(SIGBUS, thrower, f); install(SIGUSR1, nested, f);
+    attempt("null", [] { fault(nullptr); });
+    attempt("divide", [] { divide(1, 0); });
+    attempt("ud2", [] { trap(); });
+    int fd = memfd_create("x", 0); auto m = (volatile int *)mmap(0, 4096, PROT_READ, MAP_SHARED, fd, 0); close(fd);
+    attempt("beyond the file", [=] { fault(m); });
+    int caught = 0;
+    for (int i = 0; i < 1000; i++) try { fault(nullptr); } catch (const std::runtime_error &) { caught++; }
+    std::printf("caught %d\\n", caught);
+    raise(SIGUSR1);
+    std::printf("unwound %d\\n", unwound);
+  }
+  // nothing on the way says that it throws
+  std::set_terminate([] { std::puts("terminate"); std::abort(); });
+  install(SIGUSR2, thrower, 0);
+  raise(SIGUSR2);
+}
+X
+g++ -O1 -fnon-call-exceptions -o t t.cpp && bash -c './t; echo $?' 2>/dev/null`
+
 const programs: ReadonlyArray<Command> = [
   {
     name: "stress-ng, which verifies signals, processes and timers",
@@ -597,6 +642,11 @@ sqlite3 db 'select count(*) from t'; sqlite3 db 'select nonsense'; echo $?`
     name: "two sqlite3 at once",
     needs: ["sqlite3"],
     line: "sqlite3 db 'create table t (x)'; for i in 1 2 3; do sqlite3 -cmd '.timeout 5000' db \"insert into t values ($i)\" & done; wait; sqlite3 db 'select sum(x) from t'"
+  },
+  {
+    name: "C++ exceptions thrown by signal handlers",
+    needs: ["g++"],
+    line: THROWING_HANDLERS
   },
   {
     name: "strace-free dynamic linking",

@@ -76,7 +76,8 @@ class End {
 
   /** Writes as much as RLIMIT_FSIZE allows; -EFBIG and SIGXFSZ if that is nothing. */
   put(task: Task, from: Uint8Array): number {
-    const { file, position } = this
+    const { position } = this
+    const file = this.file.facing(task)
     const allowed = file.withinSizeLimit(from.length, position, task.threadGroup.limits.soft(RLIMIT_FSIZE))
     if (allowed === -EFBIG) task.raise(SIGXFSZ)
     if (allowed < 0) return allowed

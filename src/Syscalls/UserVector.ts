@@ -165,7 +165,7 @@ export class WriteTransfer {
     this.#task = task
     this.#signals = signals
     this.#sizeLimit = task.threadGroup.limits.soft(RLIMIT_FSIZE)
-    this.#file = file
+    this.#file = file.facing(task)
     this.#vector = vector
     this.#offset = offset
   }

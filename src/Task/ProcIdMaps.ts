@@ -75,13 +75,14 @@ const parse = (text: string): ReadonlyArray<IdExtent> | number => {
   return extents
 }
 
-/** Whether `opener` may map these ids of the parent. */
+/** Whether `opener` may map these ids of the parent, and `writer`, who may be another, if that takes a privilege. */
 const isPermitted = (
   kind: MapKind,
   namespace: UserNamespace,
   parent: UserNamespace,
   extents: ReadonlyArray<IdExtent>,
-  opener: Credentials
+  opener: Credentials,
+  writer: Credentials
 ): boolean => {
   const mapsRoot = extents.some(({ outside }) => outside === 0)
   if (kind === USERS && mapsRoot && !mayMapRoot(namespace, parent, opener)) return false
@@ -91,7 +92,8 @@ const isPermitted = (
     if (kind === USERS && id === opener.euid) return true
     if (kind === GROUPS && !namespace.allowsSetgroups && id === opener.egid) return true
   }
-  return kind.capability === undefined || hasCapabilityIn(opener, parent, kind.capability)
+  const { capability } = kind
+  return capability === undefined || [opener, writer].every((by) => hasCapabilityIn(by, parent, capability))
 }
 
 /** The parent's root is more than an id: its files' capabilities count in the namespace. */
@@ -100,7 +102,13 @@ const mayMapRoot = (namespace: UserNamespace, parent: UserNamespace, opener: Cre
     ? namespace.parentCouldSetFileCapabilities
     : hasCapabilityIn(opener, parent, CAP_SETFCAP)
 
-const write = (kind: MapKind, namespace: UserNamespace, text: string, { credentials }: Caller): number => {
+const write = (
+  kind: MapKind,
+  namespace: UserNamespace,
+  text: string,
+  { credentials }: Caller,
+  writer: Caller
+): number => {
   const { parent } = namespace
   const opener = credentials.userNamespace
   if (parent === undefined || (opener !== namespace && opener !== parent)) return -EPERM
@@ -108,7 +116,7 @@ const write = (kind: MapKind, namespace: UserNamespace, text: string, { credenti
   if (kind.capability !== undefined && !hasCapabilityIn(credentials, namespace, CAP_SYS_ADMIN)) return -EPERM
   const extents = parse(text)
   if (typeof extents === "number") return extents
-  if (!isPermitted(kind, namespace, parent, extents, credentials)) return -EPERM
+  if (!isPermitted(kind, namespace, parent, extents, credentials, writer.credentials)) return -EPERM
   const mapped: Array<IdExtent> = []
   for (const { count, inside, outside } of extents) {
     const first = kind.from(parent, outside)
@@ -128,9 +136,9 @@ const mapFile =
       filesystem,
       {
         read: (caller) => (subject.gone ? -EINVAL : show(kind, namespace(), caller)),
-        write: (bytes, caller) => {
+        write: (bytes, caller, writer) => {
           if (subject.gone || bytes.length > MAX_WRITTEN) return -EINVAL
-          const error = write(kind, namespace(), Buffer.from(bytes).toString("latin1"), caller)
+          const error = write(kind, namespace(), Buffer.from(bytes).toString("latin1"), caller, writer)
           return error < 0 ? error : bytes.length
         }
       },

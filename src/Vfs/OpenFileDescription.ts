@@ -88,7 +88,7 @@ export abstract class OpenFileDescription {
     return -ENXIO
   }
 
-  /** What `caller` reads, polls and waits on: the file itself, unless that depends on who looks (signalfd). */
+  /** What `caller` reads, writes, polls and waits on: the file itself, unless that depends on who does (signalfd). */
   facing(_caller: object): OpenFileDescription {
     return this
   }

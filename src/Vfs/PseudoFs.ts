@@ -250,8 +250,8 @@ export interface DynamicEntries {
 export interface GeneratedContent {
   /** The whole content (a byte string or bytes) as `caller`, who opened the file, sees it now; or -errno. */
   readonly read?: (caller: Caller) => string | Uint8Array | number
-  /** One write(2): the count or -errno. */
-  readonly write?: (bytes: Uint8Array, caller: Caller) => number
+  /** One write(2) by `writer` into what `caller` has opened: the count or -errno. */
+  readonly write?: (bytes: Uint8Array, caller: Caller, writer: Caller) => number
   /** Runs before the file is opened: 0 or -errno. */
   readonly check?: (caller: Caller, flags: number) => number
 }
@@ -280,6 +280,8 @@ class GeneratedFileDescription extends OpenFileDescription {
   readonly #inode: GeneratedFile
   readonly #content: GeneratedContent
   readonly #request: OpenRequest
+  /** Who uses it just now. Owner: the system call that has it face its caller. */
+  #user: Caller
   #bytes: Uint8Array | undefined
   #offset = 0
 
@@ -288,6 +290,12 @@ class GeneratedFileDescription extends OpenFileDescription {
     this.#inode = inode
     this.#content = content
     this.#request = { ...request, caller: openerOf(request.caller) }
+    this.#user = this.#request.caller
+  }
+
+  override facing(caller: object): OpenFileDescription {
+    this.#user = caller as Caller // whoever makes system calls is a task
+    return this
   }
 
   override stat(): Stat | number {
@@ -324,13 +332,13 @@ class GeneratedFileDescription extends OpenFileDescription {
   }
 
   override write(from: Uint8Array): number {
-    const count = this.#content.write?.(from, this.#request.caller) ?? -EINVAL
+    const count = this.#content.write?.(from, this.#request.caller, this.#user) ?? -EINVAL
     if (count > 0) this.#offset += count
     return count
   }
 
   override writeAt(from: Uint8Array, _offset: number): number {
-    return this.#content.write?.(from, this.#request.caller) ?? -EINVAL
+    return this.#content.write?.(from, this.#request.caller, this.#user) ?? -EINVAL
   }
 
   override truncate(_length: number): number {

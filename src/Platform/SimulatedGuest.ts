@@ -103,7 +103,7 @@ export class Guest extends SimulatedProcess {
   /** Up to `length` bytes (none at the end), or -errno. */
   *read(fd: number, length: number): Steps<Uint8Array | number> {
     const stack = this.enter()
-    const at = this.push(new Uint8Array(length))
+    const at = this.reserve(length)
     const count = yield* this.call(sysno.read, fd, at, length)
     this.leave(stack)
     return count < 0 ? count : this.take(at, count)

@@ -159,25 +159,16 @@ export class SimulatedMemory implements AddressSpace {
   }
 
   #read(address: number, into: Uint8Array, protection: number): number {
-    return this.#access(address, into.length, protection, false, (bytes, at, count, done) =>
-      copyBytes(bytes, at, into, done, count)
-    )
+    return this.#access(address, into, protection, false)
   }
 
   #write(address: number, from: Uint8Array, protection: number): number {
-    return this.#access(address, from.length, protection, true, (bytes, at, count, done) =>
-      copyBytes(from, done, bytes, at, count)
-    )
+    return this.#access(address, from, protection, true)
   }
 
-  /** Goes through `length` bytes page by page: how many there were before the first that may not be accessed so. */
-  #access(
-    address: number,
-    length: number,
-    protection: number,
-    writes: boolean,
-    move: (bytes: Uint8Array, at: number, count: number, done: number) => void
-  ): number {
+  /** Copies page by page, to memory or from it: how many bytes there were before the first that may not be accessed so. */
+  #access(address: number, buffer: Uint8Array, protection: number, writes: boolean): number {
+    const { length } = buffer
     let done = 0
     while (done < length) {
       const at = address + done
@@ -188,7 +179,8 @@ export class SimulatedMemory implements AddressSpace {
       const count = Math.min(PAGE_SIZE - offset, length - done)
       const bytes = writes ? region.store.write(page) : region.store.read(page)
       if (bytes === undefined) break
-      move(bytes, offset, count, done)
+      if (writes) copyBytes(buffer, done, bytes, offset, count)
+      else copyBytes(bytes, offset, buffer, done, count)
       if (region.shared && region.store.source !== undefined) this.#throughFile(region.store, page, bytes, writes)
       done += count
     }

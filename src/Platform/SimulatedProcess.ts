@@ -156,6 +156,15 @@ export class SimulatedProcess {
     return at
   }
 
+  /** Room on the stack for what the kernel is to write: its address. */
+  protected reserve(length: number): number {
+    const { memory, registers } = this.machine
+    const at = Math.floor((registers.ulong(Reg.rsp) - length) / 16) * 16
+    registers.set(Reg.rsp, at)
+    if (memory.protectionAt(at) === undefined) throw new Error("a simulated program has overflowed its stack")
+    return at
+  }
+
   protected pushString(text: string): number {
     return this.push(Buffer.concat([Buffer.from(text), Uint8Array.of(0)]))
   }

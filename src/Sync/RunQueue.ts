@@ -17,6 +17,8 @@ export type Idle = () => boolean
 
 /** At most this many tasks run before the event loop of the embedding service gets its turn. */
 const BATCH = 2048
+/** So many tasks that have run stay in the queue before they are taken out together, or half of it. */
+const SPENT = 256
 
 export class RunQueue implements Scheduler.Scheduler {
   readonly executionMode = "async"
@@ -100,6 +102,11 @@ export class RunQueue implements Scheduler.Scheduler {
 
   /** Takes the next task out. There is one. */
   #next(): () => void {
+    // a queue that never becomes empty must not keep what has run alive
+    if (this.#head >= SPENT && 2 * this.#head >= this.#queue.length) {
+      this.#queue.splice(0, this.#head)
+      this.#head = 0
+    }
     const first = this.#head++
     if (this.#choose === undefined) return this.#queue[first]!
     const index = first + this.#choose(this.#queue.length - first)

@@ -1,8 +1,15 @@
 /**
  * The run queue by itself: who is told when nothing is left to run.
  */
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import { assert, describe, it } from "vitest"
 import { RunQueue } from "../../src/Sync/RunQueue.ts"
+
+const collectGarbage = (): void => {
+  setFlagsFromString("--expose-gc")
+  runInNewContext("gc")()
+}
 
 /** More turns of the event loop than any of this takes. */
 const settle = async (): Promise<void> => {
@@ -22,6 +29,22 @@ describe("a run queue", () => {
       while (queue.drain());
       assert.isAbove(asked, 0, `after ${count} tasks`)
     }
+  })
+
+  it("that never becomes empty keeps nothing alive that has run", async () => {
+    const queue = new RunQueue()
+    const early: Array<WeakRef<object>> = []
+    const step = (n: number): void => {
+      if (n === 10_000) return
+      const carried = {}
+      if (n < 100) early.push(new WeakRef(carried))
+      queue.schedule(() => step(n + 1 + Object.keys(carried).length))
+      if (n !== 9000) return
+      collectGarbage()
+      assert.strictEqual(early.filter((reference) => reference.deref() !== undefined).length, 0)
+    }
+    queue.schedule(() => step(0))
+    while (queue.drain()) await new Promise((resolve) => setImmediate(resolve))
   })
 
   it("asks again and again who else could run, as long as somebody could", async () => {

@@ -2,6 +2,7 @@
  * A real `Task` over a fake memory and no platform: enough to run system call handlers directly.
  */
 import * as Effect from "effect/Effect"
+import { Registers, argumentRegisters, registersSize } from "../../src/Abi/Registers.ts"
 import { UserMemory } from "../../src/Memory/UserMemory.ts"
 import { RunQueue } from "../../src/Sync/RunQueue.ts"
 import { PidNamespace } from "../../src/Task/PidNamespace.ts"
@@ -59,7 +60,7 @@ export class TestSystem {
       system: this,
       tid,
       threadGroup: { tgid: tid, ownTgid: tid, pidNamespace: firstPidNamespace, limits: new ResourceLimits() },
-      context: { registers: undefined },
+      context: { registers: new Registers(new ArrayBuffer(registersSize), 0) },
       memoryManager: { memory },
       fds,
       fs: undefined,
@@ -76,6 +77,9 @@ export class TestSystem {
   /** Runs one call to its end. */
   call(task: Task, syscall: Syscall, ...args: ReadonlyArray<number | bigint>): Effect.Effect<number> {
     return Effect.suspend(() => {
+      args.forEach((value, index) => {
+        task.registers.words[argumentRegisters[index]!] = BigInt.asUintN(64, BigInt(value))
+      })
       const result: Result = syscall.run(task, ...(args as ReadonlyArray<never>))
       return typeof result === "number" ? Effect.succeed(result) : result
     })

@@ -1,6 +1,6 @@
 /* When a signal leaves a core file, core(5): which signals, limits, names, directories, rights. */
-#include "guest.h"
-#include <sys/prctl.h>
+#include "filters.h"
+#include <pthread.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 
@@ -117,6 +117,21 @@ static void without_room(int unused) { /* the handler's frame can't be written *
   *(volatile int *)16 = 1;
 }
 
+static void *waits(void *unused) {
+  for (;;) pause();
+  return unused;
+}
+static void filter_getppid(unsigned action) {
+  NEED(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+  NEED(INSTALL(0, LOAD(nr), J(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 0, 1), RETURN(action), ALLOW));
+  getppid();
+}
+static void filtered(int what) {
+  pthread_t thread;
+  if (what & 1) pthread_create(&thread, NULL, waits, NULL);
+  filter_getppid(what & 2 ? SECCOMP_RET_KILL_PROCESS : what & 4 ? SECCOMP_RET_TRAP : SECCOMP_RET_KILL_THREAD);
+}
+
 static void traced_end(void) {
   pid_t child = NEED(fork());
   if (child == 0) {
@@ -162,6 +177,11 @@ int main(void) {
   dies("ignored fault", ignored_fault, 0);
   dies("no room for a frame", without_room, 0);
   dies("caught", caught, SIGABRT);
+  for (int what = 0; what < 6; what++) {
+    if (what == 1) continue; /* the other thread lives on */
+    snprintf(name, sizeof name, "filter %d", what);
+    dies(name, filtered, what);
+  }
   dies("file size exceeded", file_limit_exceeded, 0);
   static const int limits[] = {0, 1, 4095, 4096, 65536};
   for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {

@@ -240,10 +240,16 @@ export interface ProcContext {
 export class TaskDirectory extends DynamicDirectory {
   /** The process; undefined for the directory of a thread. */
   readonly process: ThreadGroup | undefined
+  readonly #subject: Subject
 
   constructor(filesystem: PseudoFs, entries: DynamicEntries, subject: Subject) {
     super(filesystem, entries, { owner: () => userOf(subject.task) })
+    this.#subject = subject
     this.process = subject.whole ? subject.group : undefined
+  }
+
+  override get gone(): boolean {
+    return this.#subject.gone
   }
 }
 

@@ -10,27 +10,53 @@ import type { Filesystem } from "./Filesystem.ts"
 import type { Inode } from "./Inode.ts"
 import type { Mount } from "./Mount.ts"
 
-/** Counts dentries held strongly by their parents, and trims when there are too many. One per Vfs. */
+/** Fewer dentries than this are not worth a look at which of them are of something gone. */
+const FEWEST_LOOKED_AT = 1024
+
+/** Keeps count of dentries held strongly by their parents, and trims when there are too many. One per Vfs. */
 export class DentryCache {
   readonly #capacity: number
-  #held: Array<Dentry> = []
+  /** In the order in which they came. Atomic: attached, dropped, forget. */
+  readonly #held = new Set<Dentry>()
+  /** With so many held, those of something gone are dropped: twice as many as were left the last time. */
+  #next = FEWEST_LOOKED_AT
 
   constructor(capacity = 65_536) {
     this.#capacity = capacity
   }
 
+  /** How many there are. */
+  get size(): number {
+    return this.#held.size
+  }
+
   /** `dentry` has just been attached to its parent. Old ones are then held weakly. */
   attached(dentry: Dentry): void {
-    this.#held.push(dentry)
-    if (this.#held.length < this.#capacity) return
-    const old = this.#held.slice(0, this.#capacity >>> 1)
-    this.#held = this.#held.slice(this.#capacity >>> 1)
-    for (const each of old) each.weaken()
+    this.#held.add(dentry)
+    if (this.#held.size < this.#next) return
+    for (const each of this.#held) if (each.inode?.gone === true) each.drop()
+    if (this.#held.size >= this.#capacity) {
+      let surplus = this.#held.size - (this.#capacity >>> 1)
+      for (const old of this.#held) {
+        if (surplus-- === 0) break
+        this.#held.delete(old)
+        old.weaken()
+      }
+    }
+    this.#next = Math.min(this.#capacity, Math.max(FEWEST_LOOKED_AT, 2 * this.#held.size))
+  }
+
+  /** The name of `dentry` is gone: the cache is not what keeps it. */
+  dropped(dentry: Dentry): void {
+    this.#held.delete(dentry)
   }
 
   /** Forgets all of a filesystem that is gone: they would keep what is in its files. */
   forget(filesystem: Filesystem): void {
-    this.#held = this.#held.filter(({ inode, parent }) => (inode ?? parent.inode)?.filesystem !== filesystem)
+    for (const dentry of this.#held) {
+      const { inode, parent } = dentry
+      if ((inode ?? parent.inode)?.filesystem === filesystem) this.#held.delete(dentry)
+    }
   }
 }
 
@@ -95,6 +121,13 @@ export class Dentry {
   drop(): void {
     this.parent.#forget(this)
     this.unlinked = true
+    this.#release()
+  }
+
+  /** Nothing finds it any more, nor what was looked for below it. */
+  #release(): void {
+    this.#cache.dropped(this)
+    for (const held of this.#children?.values() ?? []) if (held instanceof Dentry) held.#release()
   }
 
   /** rename(2): this dentry, with what is below it, gets a new place. A dentry in that place must have been dropped. */

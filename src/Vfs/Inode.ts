@@ -197,6 +197,11 @@ export abstract class Inode {
     return -EOPNOTSUPP
   }
 
+  /** Whether what it stands for has ended, and no name leads here any more although nobody removed it: a process. */
+  get gone(): boolean {
+    return false
+  }
+
   /** The text of a symbolic link. */
   readlink(_caller: Caller): string | number {
     return -EINVAL

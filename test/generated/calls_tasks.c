@@ -71,9 +71,13 @@ static void futexes(void)
 	case 7:
 		CALL(futex, P(word), FUTEX_UNLOCK_PI | private);
 		break;
-	case 8:
-		CALL(futex, P(word), below(below(2) ? 16 : 1024), below(3), P(0), P(other), below(3));
+	case 8: {
+		int operation = (int)below(below(2) ? 16 : 1024);
+		/* nothing but its timeout, a time that has passed, ends that wait */
+		bool waits = (operation & FUTEX_CMD_MASK) == FUTEX_WAIT_REQUEUE_PI;
+		WAIT(futex, P(word), operation, below(3), P(waits ? &timeout : NULL), P(other), below(3));
 		break;
+	}
 	}
 }
 

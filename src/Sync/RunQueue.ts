@@ -59,13 +59,9 @@ export class RunQueue implements Scheduler.Scheduler {
     }
   }
 
-  /**
-   * Runs `task` when everybody else, the event loop's other users too, has had a millisecond: for long work in slices. Where
-   * somebody decides who runs at rest, after everything already queued, as a kernel that waits for a timer would seem to rest.
-   */
+  /** Runs `task` when everybody else, the event loop's other users too, has had a millisecond: for long work in slices. */
   readonly scheduleLater = (task: () => void): void => {
-    if (this.idle !== undefined) this.schedule(task)
-    else setTimeout(() => this.schedule(task), 1)
+    setTimeout(() => this.schedule(task), 1)
   }
 
   /** Whether tasks wait. */

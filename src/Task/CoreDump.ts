@@ -192,8 +192,9 @@ class CoreWriter {
     return false
   }
 
+  /** Where every step is chosen, a core file is one: how often it rested would depend on the host's speed. */
   get #isDue(): boolean {
-    return performance.now() >= this.#sliceEnd
+    return this.#dump.dumper.system.runQueue.idle === undefined && performance.now() >= this.#sliceEnd
   }
 
   #rest(): Effect.Effect<void> {

@@ -40,6 +40,36 @@ const PROGRAMS: Readonly<Record<string, ReadonlyArray<string>>> = {
   ]
 }
 
+const sh = (script: string): ReadonlyArray<string> => ["sh", "-c", script]
+const SOURCES = `${REPOSITORY}test/planted`
+const AUTHOR = "export HOME=/tmp GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b"
+
+/** Only at night. */
+const MORE: typeof PROGRAMS = {
+  perl: [
+    "perl",
+    "-e",
+    'my %h; $h{$_ % 17} += $_ for 1..500; print "$_=$h{$_}\n" for keys %h; if (my $p = fork) { wait; print rand, time } else { exit 3 }'
+  ],
+  awk: [
+    "awk",
+    'BEGIN { srand(); for (i = 0; i < 300; i++) a[i % 7] += rand(); for (k in a) print k, a[k]; "date" | getline d; print d }'
+  ],
+  "bash with background jobs": [
+    "bash",
+    "-c",
+    'for i in 1 2 3 4; do (sleep 0.$((5 - i)); echo job $i $RANDOM) & done; wait; trap "echo caught" USR1; kill -USR1 $$; echo $$ $! $SECONDS'
+  ],
+  git: sh(
+    `${AUTHOR}; mkdir /tmp/r && cd /tmp/r && git init -q . && cp ${SOURCES}/*.c . && git add . && git commit -qm one && ` +
+      "echo >> spin.c && git commit -qam two && git log --oneline && git fsck"
+  ),
+  "tar and xz": sh(`tar -C ${SOURCES} -cf - . | xz -T2 | tee /tmp/x.tar.xz | sha256sum; tar -tJf /tmp/x.tar.xz`),
+  "make -j2": sh(`cp -r ${SOURCES} /tmp/p && cd /tmp/p && rm -rf build && make -j2 build/spin build/deadlock`),
+  gcc: sh(`gcc -O2 -pipe -pthread -S -o - ${SOURCES}/deadlock.c | sha256sum`),
+  "find and sort": sh("find /etc -type f 2>/dev/null | sort -r --parallel=2 -S 1M | sha256sum; df /")
+}
+
 let directory = ""
 beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), "determinism-"))
@@ -57,7 +87,7 @@ const deterministic = async (
 }
 
 describe.runIf(IS_SANDBOX)("a deterministic run", { timeout: 3_600_000 }, () => {
-  for (const [name, program] of Object.entries(PROGRAMS)) {
+  for (const [name, program] of Object.entries(NIGHTLY ? { ...PROGRAMS, ...MORE } : PROGRAMS)) {
     it(`of ${name} is a function of its seed`, async () => {
       const first = await deterministic(1, program)
       assert.include([0, 1], first.status) // lost_update may have lost one

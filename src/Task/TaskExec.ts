@@ -31,7 +31,7 @@ import { nextExit } from "./CoreDumpStop.ts"
 import type { System } from "./System.ts"
 import type { Task } from "./Task.ts"
 import { releaseMemory } from "./TaskExit.ts"
-import { killGroup } from "./TaskSignals.ts"
+import { killGroup, killTask } from "./TaskSignals.ts"
 import { followCounterControl } from "./TimestampCounter.ts"
 import { forgetLeader, noteExec } from "./TaskTrace.ts"
 import { enterTime } from "./Namespaces.ts"
@@ -201,11 +201,7 @@ const takeOver = Effect.fnUntraced(function* (task: Task) {
   const first = yield* group.handlers.mutex.section(() => {
     if (group.execing !== undefined || group.exitStatus !== undefined) return false
     group.execing = task
-    for (const other of group.tasks) {
-      if (other === task) continue
-      other.stops.endInternal()
-      other.interrupt()
-    }
+    for (const other of group.tasks) if (other !== task) killTask(other)
     return true
   })
   if (!first) return false

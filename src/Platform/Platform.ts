@@ -72,9 +72,6 @@ export type SwitchOutcome = SyscallOutcome | FaultOutcome | KilledOutcome
  */
 export type SyscallHandler = () => boolean
 
-/** Told how a switch has ended. */
-export type ResumeSwitch = (outcome: Effect.Effect<SwitchOutcome, PlatformFailed>) => void
-
 /**
  * The debug registers (0 to 7) of a stopped thread, as ptrace(2) shows them. What they catch ends a switch as a fault:
  * SIGTRAP, TRAP_HWBKPT. A new thread has none set.
@@ -118,11 +115,6 @@ export interface PlatformContext {
    * Owner: the task's fiber (through the child fiber that carries the wait).
    */
   readonly switch: (handler: SyscallHandler) => Effect.Effect<SwitchOutcome, PlatformFailed>
-  /**
-   * The same as a plain function, where it is a single suspension: `resume` is called once, now or later. How to interrupt it;
-   * undefined if it is over. Spares each switch a fiber.
-   */
-  readonly startSwitch?: (handler: SyscallHandler, resume: ResumeSwitch) => Effect.Effect<void> | undefined
   /**
    * Of the call that the thread has just made: its number, if it was made as 32-bit programs do (int $0x80, or from a 32-bit
    * segment); orig_rax says -1 then. Absent where no call can be made so.

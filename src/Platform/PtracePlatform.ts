@@ -41,7 +41,6 @@ import {
   PlatformFailed,
   type PresentRun,
   type ResidentSet,
-  type ResumeSwitch,
   type SwitchOutcome,
   type SyscallHandler,
   type ThreadUsage
@@ -164,7 +163,7 @@ class PtraceContext implements PlatformContext, StopListener {
   #answering = false
   /** Owner: the fiber in `switch`. */
   #handler: SyscallHandler = () => false
-  #resume: ResumeSwitch = () => undefined
+  #resume: (outcome: Effect.Effect<SwitchOutcome>) => void = () => undefined
   #onInterrupted: () => void = () => undefined
   readonly #kept = new KeptEvent()
 
@@ -190,22 +189,18 @@ class PtraceContext implements PlatformContext, StopListener {
   }
 
   readonly switch = (handler: SyscallHandler): Effect.Effect<SwitchOutcome, PlatformFailed> =>
-    Effect.callback((resume) => this.startSwitch(handler, resume))
-
-  readonly startSwitch = (handler: SyscallHandler, resume: ResumeSwitch): Effect.Effect<void> | undefined => {
-    const over = this.#state === "dead" || this.#released ? killedOutcome : this.#kept.take(handler)
-    if (over !== undefined) {
-      resume(over)
-      return undefined
-    }
-    this.#state = "running"
-    this.#handler = handler
-    this.#resume = resume
-    this.#host.tracer.addRunning(1)
-    this.#host.tracer.resume(this.slot)
-    this.#host.pump.hold()
-    return this.#interrupt
-  }
+    Effect.callback<SwitchOutcome>((resume) => {
+      if (this.#state === "dead" || this.#released) return resume(killedOutcome)
+      const kept = this.#kept.take(handler)
+      if (kept !== undefined) return resume(kept)
+      this.#state = "running"
+      this.#handler = handler
+      this.#resume = resume
+      this.#host.tracer.addRunning(1)
+      this.#host.tracer.resume(this.slot)
+      this.#host.pump.hold()
+      return this.#interrupt
+    })
 
   /** Stops the thread if it runs; done when it has. */
   readonly #interrupt: Effect.Effect<void> = Effect.callback<void>((resume) => {

@@ -21,7 +21,6 @@ import {
   type DebugRegisters,
   type PlatformContext,
   PlatformFailed,
-  type ResumeSwitch,
   type SwitchOutcome,
   type SyscallHandler,
   type ThreadUsage
@@ -67,7 +66,7 @@ export class SystrapContext implements PlatformContext, Runner, Debtor {
   #onBorn: (() => void) | undefined
   /** Owner: the fiber in `switch`. */
   #handler: SyscallHandler = () => false
-  #resume: ResumeSwitch = () => undefined
+  #resume: (outcome: Effect.Effect<SwitchOutcome>) => void = () => undefined
   #onInterrupted: () => void = () => undefined
   readonly #kept = new KeptEvent()
   readonly #meter: ThreadMeter
@@ -108,26 +107,20 @@ export class SystrapContext implements PlatformContext, Runner, Debtor {
   }
 
   readonly switch = (handler: SyscallHandler): Effect.Effect<SwitchOutcome, PlatformFailed> =>
-    Effect.callback((resume) => this.startSwitch(handler, resume))
-
-  readonly startSwitch = (handler: SyscallHandler, resume: ResumeSwitch): Effect.Effect<void> | undefined => {
-    const over =
-      this.#state === "dead" || this.#released
-        ? killedOutcome
-        : (this.#kept.take(handler) ?? (this.thread.isLoadable() ? undefined : unloadable))
-    if (over !== undefined) {
-      resume(over)
-      return undefined
-    }
-    this.#state = "running"
-    this.#handler = handler
-    this.#resume = resume
-    this.#host.source.add(this)
-    this.thread.reply()
-    this.#host.source.tell()
-    this.#host.pump.hold()
-    return this.#interrupt
-  }
+    Effect.callback<SwitchOutcome>((resume) => {
+      if (this.#state === "dead" || this.#released) return resume(killedOutcome)
+      const kept = this.#kept.take(handler)
+      if (kept !== undefined) return resume(kept)
+      if (!this.thread.isLoadable()) return resume(unloadable)
+      this.#state = "running"
+      this.#handler = handler
+      this.#resume = resume
+      this.#host.source.add(this)
+      this.thread.reply()
+      this.#host.source.tell()
+      this.#host.pump.hold()
+      return this.#interrupt
+    })
 
   /** Stops the thread if it runs; done when it has. */
   readonly #interrupt: Effect.Effect<void> = Effect.callback<void>((resume) => {

@@ -5,9 +5,9 @@
  * call handlers that run on the task's behalf while it is stopped, write the field; others may read it. JavaScript runs
  * one of them at a time.
  *
- * Interrupts: a wait in a system call (Sleep.ts), and a switch to the application where the platform can start one so, is one
- * suspension of the task's fiber, which `interrupt` ends; other switches run as child fibers that it interrupts. To the
- * code that waits, the outcome is a value.
+ * Interrupts: a switch to the application, if it can be interrupted, runs as a child fiber, and `interrupt` interrupts
+ * that. A wait in a system call (Sleep.ts) is one suspension of the task's own fiber, which `interrupt` ends. To the code that
+ * waits, the outcome is a value either way.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -21,13 +21,7 @@ import type { SemaphoreUndo } from "../Ipc/Semaphores.ts"
 import type { MemoryManager, Requester } from "../Memory/MemoryManager.ts"
 import type { NumaPolicy } from "../Memory/NumaPolicy.ts"
 import type { UserMemory } from "../Memory/UserMemory.ts"
-import {
-  type PlatformContext,
-  type PlatformFailed,
-  type SwitchOutcome,
-  type SyscallHandler,
-  unsampled
-} from "../Platform/Platform.ts"
+import { type PlatformContext, unsampled } from "../Platform/Platform.ts"
 import type { Registers } from "../Abi/Registers.ts"
 import type { Seccomp } from "../Seccomp/SeccompFilter.ts"
 import { PtraceState } from "../Ptrace/PtraceState.ts"
@@ -53,7 +47,7 @@ import type { GroupStop, ThreadGroup } from "./ThreadGroup.ts"
 /** Number -1 as system calls have it, 32 bits without a sign. */
 export const NO_CALL = 0xffff_ffff
 
-/** How a switch that may be interrupted ended: undefined if it was. */
+/** How a wait that may be interrupted ended: undefined if it was. */
 const outcomeOf = <A, E>(exit: Exit.Exit<A, E>): Effect.Effect<A | undefined, E> =>
   Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause) ? Effect.undefined : exit
 
@@ -169,8 +163,8 @@ export class Task {
   #asleep = false
   /** The current wait in a system call. Atomic. */
   #sleep: Pick<Sleep<unknown>, "end"> | undefined
-  /** Interrupts the current switch to the application. Owner: task fiber. */
-  #endSwitch: (() => void) | undefined
+  /** The child fiber that carries the current switch to the application. Owner: task fiber. */
+  #wait: Fiber.Fiber<unknown, unknown> | undefined
 
   constructor(options: {
     readonly system: System
@@ -267,55 +261,22 @@ export class Task {
     if (this.#attention) return
     this.#attention = true
     this.#sleep?.end("Signaled")
-    this.#endSwitchSoon()
+    const wait = this.#wait
+    // through the run queue: interrupting runs the waiter's code at once, and we may be inside a critical section
+    if (wait !== undefined) this.system.runQueue.schedule(() => this.#attention && wait.interruptUnsafe())
   }
 
-  /** Through the run queue: interrupting runs the waiter's code at once, and we may be inside a critical section. */
-  #endSwitchSoon(): void {
-    const end = this.#endSwitch
-    if (end !== undefined) this.system.runQueue.schedule(() => this.#attention && end === this.#endSwitch && end())
-  }
-
-  /** Lets the application run until it needs the kernel; undefined if `interrupt` ended that. */
-  switch(handler: SyscallHandler): Effect.Effect<SwitchOutcome | undefined, PlatformFailed> {
-    const { context } = this
-    return context.startSwitch === undefined
-      ? this.#switchAsChild(context.switch(handler))
-      : this.#switchHere(context.startSwitch, handler)
-  }
-
-  #switchHere(
-    start: NonNullable<PlatformContext["startSwitch"]>,
-    handler: SyscallHandler
-  ): Effect.Effect<SwitchOutcome | undefined, PlatformFailed> {
-    return Effect.callback((resume) => {
-      if (this.#attention) return resume(Effect.undefined)
-      const interrupt = start(handler, (outcome) => {
-        this.#endSwitch = undefined
-        resume(outcome)
-      })
-      if (interrupt === undefined) return undefined
-      this.#endSwitch = () => {
-        this.#endSwitch = undefined
-        resume(Effect.as(Effect.uninterruptible(interrupt), undefined))
-      }
-      if (this.#attention) this.#endSwitchSoon() // came while it started
-      return interrupt
-    })
-  }
-
-  #switchAsChild(
-    wait: Effect.Effect<SwitchOutcome, PlatformFailed>
-  ): Effect.Effect<SwitchOutcome | undefined, PlatformFailed> {
+  /** Runs `wait` as a child fiber that `interrupt` ends; undefined when that happened. */
+  interruptible<A, E>(wait: Effect.Effect<A, E>): Effect.Effect<A | undefined, E> {
     return Effect.suspend(() => {
       if (this.#attention) return Effect.undefined
       return Effect.flatMap(Effect.forkChild(wait, { startImmediately: true }), (child) => {
         const exit = child.pollUnsafe()
         if (exit !== undefined) return outcomeOf(exit)
-        this.#endSwitch = () => child.interruptUnsafe()
-        if (this.#attention) this.#endSwitchSoon() // came while it started
+        this.#wait = child
+        if (this.#attention) this.system.runQueue.schedule(() => this.#attention && child.interruptUnsafe()) // came while it started
         return Effect.flatMap(Fiber.await(child), (late) => {
-          this.#endSwitch = undefined
+          this.#wait = undefined
           return outcomeOf(late)
         })
       })

@@ -131,7 +131,7 @@ const switchToApp = (task: Task, handler: () => boolean): Effect.Effect<RunState
   if (task.attention) return toApp
   const now = task.context.switchNow?.(handler)
   if (now !== undefined) return afterSwitch(task, now)
-  return Effect.flatMap(task.switch(handler), (outcome) => {
+  return Effect.flatMap(task.interruptible(task.context.switch(handler)), (outcome) => {
     if (task.ptrace.traced) task.context.addressSpace.keepCode?.()
     return outcome === undefined ? toApp : afterSwitch(task, outcome)
   })

@@ -125,6 +125,14 @@ export interface PlatformContext {
    * nothing done, when others must get their turn first. Spares each switch a fiber.
    */
   readonly switchNow?: (handler: SyscallHandler) => SwitchOutcome | undefined
+  /**
+   * A handler that answers `false` may say that the call waits, by `park`, if `mayPark`: then the switch does not end, the thread
+   * waits in it. `retry` has another handler answer in the first one's place, while the switch lasts; that one may park again.
+   * Absent where a wait is always an end of the switch.
+   */
+  readonly mayPark?: () => boolean
+  readonly park?: () => void
+  readonly retry?: (handler: SyscallHandler) => void
   /** The XSAVE image (standard format, as PTRACE_GETREGSET NT_X86_XSTATE gives it). A fresh copy. */
   readonly readExtendedState: Effect.Effect<Uint8Array, PlatformFailed>
   /** Replaces the XSAVE image; the caller has validated its header. */

@@ -3,6 +3,9 @@
  *
  * Its life, as this side sees it:
  *
+ *                                                     retry
+ *                                                ┌───────────────▶ parked ──fiber interrupted──▶ stopped
+ *                                                ▼     its call waits
  *     born ──first event──▶ stopped ──switch──▶ running ──event──▶ stopped
  *                                                  │ fiber interrupted
  *                                                  ▼
@@ -61,7 +64,9 @@ export class SystrapContext implements PlatformContext, Runner, Debtor {
   readonly debugRegisters: DebugRegisters
   index = 0
   readonly #host: Host
-  #state: "born" | "stopped" | "running" | "interrupting" | "commanded" | "dead" = "born"
+  #state: "born" | "stopped" | "running" | "parked" | "interrupting" | "commanded" | "dead" = "born"
+  /** Its handler has said that the call waits. */
+  #parks = false
   #released = false
   #onBorn: (() => void) | undefined
   /** Owner: the fiber in `switch`. */
@@ -132,6 +137,7 @@ export class SystrapContext implements PlatformContext, Runner, Debtor {
       }
       return
     }
+    if (this.#state === "parked") this.#state = "stopped"
     if (this.#state !== "running") return resume(Effect.void)
     this.#state = "interrupting"
     this.#onInterrupted = () => resume(Effect.void)
@@ -164,18 +170,22 @@ export class SystrapContext implements PlatformContext, Runner, Debtor {
 
   /** Runs the handler, which may have the thread copy. */
   #handle(): boolean {
+    if (--this.#host.untilTimed > 0) return this.#answerBy(this.#handler)
+    return this.#timed()
+  }
+
+  #answerBy(handler: SyscallHandler): boolean {
     this.addressSpace.caller = this.thread
-    const answered = this.#timed()
+    const answered = handler()
     this.addressSpace.caller = undefined
     return answered
   }
 
-  /** Runs the handler; now and then it is timed, for all the calls that are not. */
+  /** Now and then a handler is timed, for all the calls that are not. */
   #timed(): boolean {
-    if (--this.#host.untilTimed > 0) return this.#handler()
     this.#host.untilTimed = TIMED_ONE_IN
     const start = performance.now()
-    const answered = this.#handler()
+    const answered = this.#answerBy(this.#handler)
     this.#answering += Math.min(performance.now() - start, AWAKE) * TIMED_ONE_IN
     return answered
   }
@@ -225,15 +235,36 @@ export class SystrapContext implements PlatformContext, Runner, Debtor {
 
   /** After the handler, which may have interrupted the very fiber that runs this thread. */
   #answer(answered: boolean): boolean {
+    const parks = this.#parks
+    this.#parks = false
     if (this.#isInterrupting()) {
-      if (!answered) this.#kept.keep(syscallOutcome)
+      if (!answered && !parks) this.#kept.keep(syscallOutcome)
       this.#stopped()
       this.#onInterrupted()
       return false
     }
     if (answered) return this.#goOn()
-    this.#finish(syscallOutcome)
+    if (!parks) this.#finish(syscallOutcome)
+    else {
+      this.#stopped()
+      this.#state = "parked"
+    }
     return false
+  }
+
+  readonly mayPark = (): boolean => this.#state === "running"
+
+  readonly park = (): void => {
+    this.#parks = true
+  }
+
+  readonly retry = (handler: SyscallHandler): void => {
+    if (this.#state !== "parked") return
+    this.#state = "running"
+    this.#host.source.add(this)
+    this.#answer(this.#answerBy(handler))
+    this.#host.source.tell()
+    this.#host.pump.hold()
   }
 
   #goOn(): boolean {
@@ -265,9 +296,9 @@ export class SystrapContext implements PlatformContext, Runner, Debtor {
   onKilled(): void {
     const before = this.#state
     if (before === "dead") return
-    if (before !== "stopped") this.#stopped()
+    if (before !== "stopped" && before !== "parked") this.#stopped()
     this.#state = "dead"
-    if (before === "running") this.#resume(killedOutcome)
+    if (before === "running" || before === "parked") this.#resume(killedOutcome)
     else if (before === "interrupting") this.#onInterrupted()
     else if (before === "born" || before === "commanded") this.#onBorn?.()
   }

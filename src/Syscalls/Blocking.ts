@@ -91,71 +91,67 @@ const lookFor =
     return expired === undefined ? -EAGAIN : expired()
   }
 
-/** Waits until `attempt` returns anything but -EAGAIN, trying whenever one of `sources` wakes. Blocks. */
+/** Whether all of `files` are open still, and stay so until `release`; or none is kept. */
+const retain = (files: ReadonlyArray<OpenFileDescription>): boolean => {
+  const closed = files.findIndex((file) => !file.tryRetain())
+  if (closed >= 0) release(files.slice(0, closed))
+  return closed < 0
+}
+
+const release = (files: ReadonlyArray<OpenFileDescription>): void => {
+  for (const file of files) file.release()
+}
+
+/**
+ * Waits until `attempt` returns anything but -EAGAIN, trying whenever one of `sources` wakes; keeps `files` open
+ * meanwhile. -EBADF if one was closed for good between the call's first try and now, as if that had come before the call. Blocks.
+ */
+export const waitHolding = (
+  task: Task,
+  files: ReadonlyArray<OpenFileDescription>,
+  sources: ReadonlyArray<Source>,
+  attempt: () => number,
+  options: WaitOptions = {}
+): Effect.Effect<number> =>
+  task.sleep({
+    begin: () => (retain(files) ? options.begin?.() : -EBADF),
+    subscribe: subscribeTo(sources),
+    look: lookFor(attempt, options),
+    deadline: options.deadline,
+    finally: () => {
+      options.finally?.()
+      release(files)
+    }
+  })
+
+/** The same for what is no file. */
 export const waitUntil = (
   task: Task,
   sources: ReadonlyArray<Source>,
   attempt: () => number,
   options: WaitOptions = {}
-): Effect.Effect<number> => {
-  const { begin, deadline, finally: atEnd } = options
-  return task.sleep({
-    begin,
-    subscribe: subscribeTo(sources),
-    look: lookFor(attempt, options),
-    deadline,
-    finally: atEnd
-  })
-}
+): Effect.Effect<number> => waitHolding(task, [], sources, attempt, options)
 
-/**
- * Keeps `files` open while `wait` runs. -EBADF if one was closed for good between the call's first try and now, as if
- * the close had come before the call.
- */
-export const holding = (
-  files: ReadonlyArray<OpenFileDescription>,
-  wait: Effect.Effect<number>
-): Effect.Effect<number> =>
-  Effect.suspend(() => {
-    const held: Array<OpenFileDescription> = []
-    const letGo = (): void => {
-      for (const file of held) file.release()
-    }
-    for (const file of files) {
-      if (file.tryRetain()) held.push(file)
-      else {
-        letGo()
-        return Effect.succeed(-EBADF)
-      }
-    }
-    return Effect.ensuring(wait, Effect.sync(letGo))
-  })
-
-/** Waits on `file` until `attempt` returns anything but -EAGAIN; keeps it open meanwhile, as `holding` does. Blocks. */
+/** Waits on `file` until `attempt` returns anything but -EAGAIN; keeps it open meanwhile. Blocks. */
 export const waitForFile = (
   task: Task,
   file: OpenFileDescription,
   events: number,
   attempt: () => number,
   options: WaitOptions = {}
+): Effect.Effect<number> => waitHolding(task, [file], [{ queue: file.facing(task).waiters, events }], attempt, options)
+
+/** Keeps `files` open while `wait` runs, which does more than wait; -EBADF as `waitHolding`. */
+export const holding = (
+  files: ReadonlyArray<OpenFileDescription>,
+  wait: Effect.Effect<number>
 ): Effect.Effect<number> =>
-  task.sleep({
-    begin: () => {
-      if (!file.tryRetain()) return -EBADF
-      return options.begin?.()
-    },
-    subscribe: (wake) => {
-      const { waiters } = file.facing(task)
-      const waiter: Waiter = { events, wake }
-      waiters.add(waiter)
-      return () => waiters.remove(waiter)
-    },
-    look: lookFor(attempt, options),
-    deadline: options.deadline,
-    finally: () => {
-      options.finally?.()
-      file.release()
-    }
+  Effect.suspend(() => {
+    if (!retain(files)) return Effect.succeed(-EBADF)
+    return Effect.ensuring(
+      wait,
+      Effect.sync(() => release(files))
+    )
   })
 
 /**

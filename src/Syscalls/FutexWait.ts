@@ -18,6 +18,7 @@ import {
 import { CLOCK_MONOTONIC, CLOCK_REALTIME, Timespec, nanosOfTimespec } from "../Abi/Time.ts"
 import { type FutexKey, FutexWaiter, sameFutex } from "../Task/FutexWaiter.ts"
 import type { Result } from "../Task/Syscall.ts"
+import type { Subscribe } from "../Task/Sleep.ts"
 import type { Task } from "../Task/Task.ts"
 
 /** On which clock a timeout is; "relative": CLOCK_MONOTONIC, from now. */
@@ -35,9 +36,9 @@ export const readDeadline = (task: Task, at: number, clock: TimeoutClock): bigin
   return timekeeper.monotonic() + nanos - (clock === "realtime" ? timekeeper.realtime() : 0n)
 }
 
-/** Sleeps until one of `waiters`, which are enqueued, is woken. */
-const sleep = (task: Task, waiters: ReadonlyArray<FutexWaiter>, deadline: bigint | undefined) =>
-  task.block((wake) => {
+const subscribeTo =
+  (waiters: ReadonlyArray<FutexWaiter>): Subscribe =>
+  (wake) => {
     for (const waiter of waiters) {
       waiter.onWake = wake
       if (waiter.woken) wake() // before we listened
@@ -45,7 +46,11 @@ const sleep = (task: Task, waiters: ReadonlyArray<FutexWaiter>, deadline: bigint
     return () => {
       for (const waiter of waiters) waiter.onWake = undefined
     }
-  }, deadline)
+  }
+
+/** Sleeps until one of `waiters`, which are enqueued, is woken. */
+const sleep = (task: Task, waiters: ReadonlyArray<FutexWaiter>, deadline: bigint | undefined) =>
+  task.block(subscribeTo(waiters), deadline)
 
 /** The futex at `address` if its word still has the value: -EAGAIN if not. */
 const expect = (task: Task, address: number, value: number, isPrivate: boolean): FutexKey | number => {
@@ -69,24 +74,34 @@ export const futexWait = (
   const isPrivate = (operation & FUTEX_PRIVATE_FLAG) !== 0
   const expected = expect(task, address, value, isPrivate)
   if (typeof expected === "number") return expected
-  return Effect.suspend(() => {
-    const key = expect(task, address, value, isPrivate)
-    if (typeof key === "number") return Effect.succeed(key)
-    const { futexes } = task.system
-    const waiter = new FutexWaiter(task, address, bitset)
-    let current = key
-    waiter.onMove = (to) => {
-      current = to
-    }
-    futexes.enqueue(key, waiter)
-    return Effect.map(sleep(task, [waiter], deadline), (wakeup) => {
+  const { futexes } = task.system
+  const waiter = new FutexWaiter(task, address, bitset)
+  let current = expected
+  waiter.onMove = (to) => {
+    current = to
+  }
+  return task.sleep<number>({
+    begin: (atOnce) => {
+      // the handler has just looked; otherwise a change of the word, and the wake-up for it, may have come since
+      const key = atOnce ? expected : expect(task, address, value, isPrivate)
+      if (typeof key === "number") return key
+      current = key
+      futexes.enqueue(key, waiter)
+      return undefined
+    },
+    subscribe: subscribeTo([waiter]),
+    look: (end) => {
       if (waiter.woken) return waiter.result
-      futexes.remove(current, waiter)
-      if (wakeup === "Expired") return -ETIMEDOUT
+      if (end === undefined) return undefined
+      if (end === "Expired") return -ETIMEDOUT
       if (deadline === undefined) return -ERESTARTSYS
       task.restartBlock = { _tag: "Futex", address, value, operation, bitset, deadline }
       return -ERESTART_RESTARTBLOCK
-    })
+    },
+    deadline,
+    finally: () => {
+      if (!waiter.woken) futexes.remove(current, waiter)
+    }
   })
 }
 

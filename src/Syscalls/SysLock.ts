@@ -11,7 +11,7 @@ import { idFor } from "../Task/PidLookup.ts"
 import type { Task } from "../Task/Task.ts"
 import { type LockRange, MAX_OFFSET, type RecordLock } from "../Vfs/FileLocks.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
-import { fileOf, holding, waitUntil } from "./Blocking.ts"
+import { fileOf, holding, waitHolding, waitUntil } from "./Blocking.ts"
 
 const GET = new Set([F.F_GETLK, F.F_OFD_GETLK])
 const WAIT = new Set([F.F_SETLKW, F.F_OFD_SETLKW])
@@ -64,15 +64,15 @@ const wait = (
   attempt: () => number
 ): Result => {
   const { locks } = task.fds
-  const waiting = waitUntil(task, [{ queue: locks.waiters(target), events: 1 }], attempt)
-  if (request.owner === file) return holding([file], waiting)
+  const sources = [{ queue: locks.waiters(target), events: 1 }]
+  if (request.owner === file) return waitHolding(task, [file], sources, attempt)
   return holding(
     [file],
     Effect.suspend(() => {
       const deadlock = locks.beginWait(target, request)
       if (deadlock < 0) return Effect.succeed(deadlock)
       return Effect.ensuring(
-        waiting,
+        waitUntil(task, sources, attempt),
         Effect.sync(() => locks.endWait(request))
       )
     })
@@ -143,7 +143,7 @@ export const flock = declare("flock", [fd("fd"), flags("operation", F.LOCK_NAMES
   const attempt = (): number => locks.flock(target, file, kind === F.LOCK_EX)
   const result = attempt()
   if (result !== -EAGAIN || (operation & F.LOCK_NB) !== 0) return result
-  return holding([file], waitUntil(task, [{ queue: locks.waiters(target), events: 1 }], attempt))
+  return waitHolding(task, [file], [{ queue: locks.waiters(target), events: 1 }], attempt)
 })
 
 export const sysLock: ReadonlyArray<Syscall> = [flock]

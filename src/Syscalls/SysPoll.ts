@@ -20,7 +20,7 @@ import { nanosOfTimespec, nanosOfTimeval, Timespec, timespecOfNanos, Timeval, ti
 import { address, declare, int, type Result, size, struct, type Syscall, uint } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
-import { fileOf, holding, waitUntil } from "./Blocking.ts"
+import { fileOf, waitHolding } from "./Blocking.ts"
 
 const SIGSET_SIZE = 8
 const POLLFD_SIZE = 8
@@ -49,10 +49,8 @@ const scanUntil = (
   if (deadline !== undefined && deadline <= task.system.timekeeper.monotonic()) return 0
   const sources = interests.map(({ file, events }) => ({ queue: file.facing(task).waiters, events }))
   const options = { deadline, expired: () => 0, interrupted: () => interrupted }
-  return holding(
-    interests.map(({ file }) => file),
-    waitUntil(task, sources, () => scan() || -EAGAIN, options)
-  )
+  const files = interests.map(({ file }) => file)
+  return waitHolding(task, files, sources, () => scan() || -EAGAIN, options)
 }
 
 // ---------------------------------------------------------------- poll

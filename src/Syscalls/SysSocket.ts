@@ -36,7 +36,7 @@ import { address, declare, fd, flags, int, oneOf, type Result, type Syscall } fr
 import type { Task } from "../Task/Task.ts"
 import * as Names from "../Vfs/Names.ts"
 import { UnixSocket } from "../Vfs/SocketUnix.ts"
-import { attemptOrWait, holding, isNonBlocking, waitUntil, withTimeout } from "./Blocking.ts"
+import { attemptOrWait, isNonBlocking, waitHolding, withTimeout } from "./Blocking.ts"
 import {
   addressOf,
   copyAddress,
@@ -199,7 +199,7 @@ const connectStream = (task: Task, file: UnixSocket, name: Uint8Array): Result =
   const result = attempt()
   if (result !== -EAGAIN || isNonBlocking(file)) return result
   const options = withTimeout(task, file.writeTimeout)
-  return holding([file], waitUntil(task, [{ queue: listener.room, events: WRITABLE }], attempt, options))
+  return waitHolding(task, [file], [{ queue: listener.room, events: WRITABLE }], attempt, options)
 }
 
 /**

@@ -29,7 +29,7 @@ import type { Task } from "../Task/Task.ts"
 import { AnonymousFile } from "../Vfs/AnonymousFile.ts"
 import type { OpenFileDescription } from "../Vfs/OpenFileDescription.ts"
 import { PipeDescription } from "../Vfs/Pipe.ts"
-import { fileOf, holding, isNonBlocking, waitForFile, waitUntil, withStatusFlags } from "./Blocking.ts"
+import { fileOf, isNonBlocking, waitForFile, waitHolding, withStatusFlags } from "./Blocking.ts"
 import { readFile, writeFile } from "./SysReadWrite.ts"
 import { TRANSFER_SIZE, transferBuffer, userVector } from "./UserVector.ts"
 
@@ -132,7 +132,7 @@ class Transfer {
     ]
     const attempt = (): number => this.#endUnlessBlocked(this.#attempt())
     const options = { interrupted: () => this.#end(-ERESTARTSYS) }
-    return holding([this.#from.file, this.#to.file], waitUntil(this.#task, sources, attempt, options))
+    return waitHolding(this.#task, [this.#from.file, this.#to.file], sources, attempt, options)
   }
 
   #endUnlessBlocked(result: number): number {

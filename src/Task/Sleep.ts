@@ -1,14 +1,19 @@
 /**
  * A wait of a task in a system call: until something is there, a deadline passes, or the task is interrupted.
  *
- *     looks ──nothing there──▶ asleep ──woken, expired, signaled──▶ looks (through the run queue) ──▶ ended
- *                                ▲                                    │ nothing there, and only woken
- *                                └────────────────────────────────────┘
+ *     looks ──nothing there──▶ asleep ──woken, expired──▶ looks (through the run queue) ──▶ a result
+ *                                ▲                          │ nothing there, and only woken
+ *                                └──────────────────────────┘        interrupted, at any time ──▶ a last look
  *
- * Waking only queues another look, so it may be done in the middle of a critical section. The fiber sleeps through looks
- * that find nothing, and is resumed by the one that ends the wait.
+ * Waking only queues another look, so it may be done in the middle of a critical section.
+ *
+ * Who sleeps is the task's fiber (`Task.sleep`: a child fiber that the interrupt interrupts) or, where a call is nothing but
+ * such a wait and the platform can do it, the thread inside the switch that the fiber is in anyway (TaskRun.ts): then a wait
+ * costs no turn of any fiber, and the interrupt of the switch is its interrupt.
  */
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
+import { invariant } from "../Sync/Invariant.ts"
+import type { Result } from "./Syscall.ts"
 import type { Task } from "./Task.ts"
 
 /** How a wait ended. A completed operation wins over an expired deadline, and both over a signal. */
@@ -17,10 +22,13 @@ export type Wakeup = "Ready" | "Expired" | "Signaled"
 /** Registers `wake` where a wait is to be ended, and gives back how to undo that. */
 export type Subscribe = (wake: () => void) => () => void
 
-/** What is waited for. Nothing in it suspends. */
+/** What is waited for, once. Nothing in it suspends. */
 export interface Wait<A> {
-  /** Runs first; a result ends the wait before anything else has been done. */
-  readonly begin?: (() => A | undefined) | undefined
+  /**
+   * Runs first; a result ends the wait before anything else has been done. `atOnce`: the kernel has done nothing else since the
+   * handler looked.
+   */
+  readonly begin?: ((atOnce: boolean) => A | undefined) | undefined
   readonly subscribe: Subscribe
   /**
    * The result, or undefined to go on waiting. Asked after `subscribe`, so that no wake-up before that is lost; after each
@@ -33,80 +41,96 @@ export interface Wait<A> {
   readonly finally?: (() => void) | undefined
 }
 
+/** An Effect that does nothing but wait, and for what. */
+export interface Waiting<A> extends Effect.Effect<A> {
+  readonly wait: Wait<A>
+}
+
+/** What the rest of a call waits for, if it does only that. */
+export const waitOf = (rest: Exclude<Result, number>): Wait<number> | undefined =>
+  "wait" in rest ? (rest as Waiting<number>).wait : undefined // no other Effect has a member of that name
+
 /** Atomic: every method. */
 export class Sleep<A> {
   readonly #task: Task
   readonly #wait: Wait<A>
-  readonly #resume: (result: Effect.Effect<A>) => void
-  #ended = false
-  /** A look is under way or queued. */
-  #looks = true
-  /** How it ends if the next look finds nothing. */
-  #end: "Expired" | "Signaled" | undefined
+  readonly #onDue: () => void
+  #state: "new" | "asleep" | "looking" | "ended" = "new"
+  #expired = false
   #unsubscribe: (() => void) | undefined
   #cancelTimer: (() => void) | undefined
 
-  constructor(task: Task, wait: Wait<A>, resume: (result: Effect.Effect<A>) => void) {
+  /** `onDue` is called through the run queue when it is time for `look`. */
+  constructor(task: Task, wait: Wait<A>, onDue: () => void) {
     this.#task = task
     this.#wait = wait
-    this.#resume = resume
+    this.#onDue = onDue
   }
 
-  /** Starts to wait: how to give up, unless it is over already. */
-  begin(): Effect.Effect<void> | undefined {
+  /** Nothing has woken it. */
+  get isAsleep(): boolean {
+    return this.#state === "asleep"
+  }
+
+  /** Starts to wait; the result if it is over already. */
+  begin(atOnce: boolean): A | undefined {
     const { begin, deadline, subscribe } = this.#wait
-    const refusal = begin?.()
+    const refusal = begin?.(atOnce)
     if (refusal !== undefined) {
-      this.#ended = true
-      this.#task.onSleepEnd()
-      this.#resume(Effect.succeed(refusal))
-      return undefined
+      this.#state = "ended"
+      return refusal
     }
-    if (this.#task.attention) this.#end = "Signaled"
-    else this.#unsubscribe = subscribe(this.#wake)
-    this.#look()
-    if (this.#ended) return undefined
-    if (deadline !== undefined) this.#cancelTimer = this.#task.system.timers.at(deadline, () => this.end("Expired"))
-    return Effect.sync(() => this.#stop())
-  }
-
-  /** Ends the wait so, if there is still nothing there. */
-  end(how: "Expired" | "Signaled"): void {
-    this.#end ??= how
-    this.#wake()
-  }
-
-  readonly #wake = (): void => {
-    if (this.#ended || this.#looks) return
-    this.#looks = true
-    this.#task.onSleep(false)
-    this.#task.system.runQueue.schedule(this.#look)
-  }
-
-  readonly #look = (): void => {
-    if (this.#ended) return
-    this.#looks = false
-    let result: A | undefined
-    try {
-      result = this.#wait.look(this.#end)
-    } catch (defect) {
-      this.#stop()
-      return this.#resume(Effect.die(defect))
+    this.#state = "looking"
+    this.#unsubscribe = subscribe(this.#wake)
+    const result = this.look()
+    if (result === undefined && deadline !== undefined) {
+      this.#cancelTimer = this.#task.system.timers.at(deadline, () => {
+        this.#expired = true
+        this.#wake()
+      })
     }
-    if (result === undefined) {
-      if (!this.#looks) this.#task.onSleep(true)
-      return
-    }
-    this.#stop()
-    this.#resume(Effect.succeed(result))
+    return result
   }
 
-  #stop(): void {
-    if (this.#ended) return
-    this.#ended = true
-    this.#task.onSleepEnd()
+  /** The result, or undefined if it waits on. */
+  look(): A | undefined {
+    const result = this.#wait.look(this.#expired ? "Expired" : undefined)
+    if (result !== undefined) this.close()
+    else {
+      this.#state = "asleep"
+      this.#task.onSleep(this)
+    }
+    return result
+  }
+
+  /** Ends the wait: the result of a last look. */
+  interrupt(): A {
+    if (this.#state === "new") {
+      const refusal = this.#wait.begin?.(false)
+      if (refusal !== undefined) return refusal
+      this.#state = "looking"
+    }
+    const result = this.#wait.look("Signaled")
+    this.close()
+    invariant(result !== undefined, "a wait that is interrupted has a result")
+    return result
+  }
+
+  /** Gives everything back. Does nothing if it has ended, or not begun. */
+  close(): void {
+    if (this.#state === "ended" || this.#state === "new") return
+    this.#state = "ended"
+    this.#task.onSleepEnd(this)
     this.#unsubscribe?.()
     this.#cancelTimer?.()
     this.#wait.finally?.()
+  }
+
+  readonly #wake = (): void => {
+    if (this.#state !== "asleep") return
+    this.#state = "looking"
+    this.#task.system.runQueue.schedule(() => {
+      if (this.#state === "looking") this.#onDue()
+    })
   }
 }

@@ -35,7 +35,7 @@ import type { RestartBlock } from "./Restart.ts"
 import type { Namespaces } from "./Namespaces.ts"
 import { App, type RunState } from "./RunState.ts"
 import { type Scheduling, defaultScheduling } from "./Scheduling.ts"
-import { Sleep, type Subscribe, type Wait, type Wakeup } from "./Sleep.ts"
+import { Sleep, type Subscribe, type Wait, type Waiting, type Wakeup } from "./Sleep.ts"
 import type { Result } from "./Syscall.ts"
 import type { System } from "./System.ts"
 import { hasDeliverableSignal, retarget, sendToTask } from "./TaskSignals.ts"
@@ -88,6 +88,8 @@ export class Task {
   // Progress. Owner: task fiber.
   runState: RunState = App
   readonly call: Call = { nr: -1, isI386: false, effect: undefined, intercepted: false, traceData: undefined }
+  /** The call waits inside the switch. Owner: task fiber, and the handler of the switch. */
+  parked: Sleep<number> | undefined
   /** The ERESTART* code of the call that was interrupted, positive; 0 if none. Consumed by the next delivery. */
   restart = 0
   /** What restart_syscall(2) goes on with. */
@@ -159,11 +161,9 @@ export class Task {
    * `interrupt`, cleared by the fiber when it looks. Atomic.
    */
   #attention = false
-  /** Waits in `sleep`, and nothing has woken it yet. Atomic. */
-  #asleep = false
   /** The current wait in a system call. Atomic. */
-  #sleep: Pick<Sleep<unknown>, "end"> | undefined
-  /** The child fiber that carries the current switch to the application. Owner: task fiber. */
+  #sleep: Sleep<unknown> | undefined
+  /** The child fiber that carries the current wait. Owner: task fiber. */
   #wait: Fiber.Fiber<unknown, unknown> | undefined
 
   constructor(options: {
@@ -248,7 +248,7 @@ export class Task {
 
   /** Whether it sleeps in a system call until something happens, rather than being busy with it. */
   get isSleeping(): boolean {
-    return this.#asleep && !this.#attention
+    return this.#sleep?.isAsleep === true && !this.#attention
   }
 
   /** The fiber is about to look at everything that may want its attention. */
@@ -260,7 +260,6 @@ export class Task {
   interrupt(): void {
     if (this.#attention) return
     this.#attention = true
-    this.#sleep?.end("Signaled")
     const wait = this.#wait
     // through the run queue: interrupting runs the waiter's code at once, and we may be inside a critical section
     if (wait !== undefined) this.system.runQueue.schedule(() => this.#attention && wait.interruptUnsafe())
@@ -299,24 +298,43 @@ export class Task {
     })
   }
 
-  /** Waits interruptibly for what `wait` says. One suspension of the task's fiber, and none if there is nothing to wait for. */
-  sleep<A>(wait: Wait<A>): Effect.Effect<A> {
-    return Effect.callback<A>((resume) => {
-      const sleep = new Sleep(this, wait, resume)
-      this.#sleep = sleep
-      return sleep.begin()
+  /** Waits interruptibly for what `wait` says, which can be run once. */
+  sleep<A>(wait: Wait<A>): Waiting<A> {
+    return Object.assign(
+      Effect.suspend(() => this.#sleepAsChild(wait)),
+      { wait }
+    )
+  }
+
+  #sleepAsChild<A>(wait: Wait<A>): Effect.Effect<A> {
+    let resume: (result: Effect.Effect<A>) => void = () => undefined
+    const sleep = new Sleep(this, wait, () => {
+      try {
+        const result = sleep.look()
+        if (result !== undefined) resume(Effect.succeed(result))
+      } catch (defect) {
+        resume(Effect.die(defect))
+      }
     })
+    const sleeping = Effect.callback<A>((onEnd) => {
+      resume = onEnd
+      const result = sleep.begin(false)
+      if (result !== undefined) onEnd(Effect.succeed(result))
+    })
+    return this.interruptible(sleeping).pipe(
+      Effect.map((result) => result ?? sleep.interrupt()),
+      Effect.ensuring(Effect.sync(() => sleep.close()))
+    )
   }
 
-  /** Told by `Sleep`: whether it really sleeps, or looks whether it still has to. */
-  onSleep(sleeps: boolean): void {
-    this.#asleep = sleeps
-    if (sleeps) this.accounts.waits++
+  /** Told by `Sleep`: that it found nothing, and sleeps. */
+  onSleep(sleep: Sleep<unknown>): void {
+    this.#sleep = sleep
+    this.accounts.waits++
   }
 
-  onSleepEnd(): void {
-    this.#asleep = false
-    this.#sleep = undefined
+  onSleepEnd(sleep: Sleep<unknown>): void {
+    if (this.#sleep === sleep) this.#sleep = undefined
   }
 
   /** Replaces the signal mask; a signal that this unblocks is delivered before the application goes on. */

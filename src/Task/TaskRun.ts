@@ -13,6 +13,7 @@ import { restartWithoutHandler } from "./Restart.ts"
 import { trapAfter } from "./CpuTrap.ts"
 import { App, Dead, Exit, type RunState, SeccompEnter, Syscall, SyscallEnter } from "./RunState.ts"
 import type { Task } from "./Task.ts"
+import { Sleep, waitOf } from "./Sleep.ts"
 import { deliverNow, deliverPending, deliverTraced } from "./TaskDelivery.ts"
 import { exitTask } from "./TaskExit.ts"
 import { forceSignal, killGroup } from "./TaskSignals.ts"
@@ -31,7 +32,7 @@ import {
 
 /** The whole life of a task. Ends when it is dead. */
 export const run = Effect.fnUntraced(function* (task: Task): Effect.fn.Return<void, PlatformFailed> {
-  const handler = (): boolean => answer(task)
+  const handler = (): boolean => guarded(task, answer)
   while (task.runState !== Dead) {
     if (task.stops.stopped) yield* task.stops.wait
     task.runState = yield* step(task, handler)
@@ -39,13 +40,52 @@ export const run = Effect.fnUntraced(function* (task: Task): Effect.fn.Return<vo
 })
 
 /** A defect in a handler ends this sandbox with a report: the fiber dies of it, not the pump, which others share. */
-const answer = (task: Task): boolean => {
+const guarded = (task: Task, answers: (task: Task) => boolean): boolean => {
   try {
-    return handleSyscall(task) || goesOnAtOnce(task)
+    return answers(task)
   } catch (defect) {
+    task.parked?.close()
+    task.parked = undefined
     task.call.effect = Effect.die(defect)
     return false
   }
+}
+
+const answer = (task: Task): boolean => handleSyscall(task) || (!parks(task) && goesOnAtOnce(task))
+
+/** Whether what is left of the call is but a wait, which goes on inside the switch. */
+const parks = (task: Task): boolean => {
+  const { call, context } = task
+  if (call.effect === undefined || task.attention || task.ptrace.afterCall.length > 0) return false
+  const wait = waitOf(call.effect)
+  if (wait === undefined || context.mayPark?.() !== true) return false
+  call.effect = undefined
+  const parked = new Sleep(task, wait, () => context.retry?.(() => guarded(task, answerParked)))
+  const result = parked.begin(true)
+  if (result !== undefined) finishSyscall(task, result)
+  else {
+    task.parked = parked
+    context.park?.()
+  }
+  return result === undefined
+}
+
+/** What a parked call waits for may have come. */
+const answerParked = (task: Task): boolean => {
+  const result = task.parked?.look()
+  if (result === undefined) {
+    task.context.park?.()
+    return false
+  }
+  endParked(task, result)
+  return goesOnAtOnce(task)
+}
+
+/** The result of a parked call, which somebody may want to look at who hadn't wanted to when it began. */
+const endParked = (task: Task, result: number): void => {
+  task.parked = undefined
+  if (task.interceptsCalls || task.ptrace.afterCall.length > 0) task.call.effect = Effect.succeed(result)
+  else finishSyscall(task, result)
 }
 
 /** Whether the application may go on after all, once the signals that a finished call has brought about are delivered. */
@@ -133,7 +173,9 @@ const switchToApp = (task: Task, handler: () => boolean): Effect.Effect<RunState
   if (now !== undefined) return afterSwitch(task, now)
   return Effect.flatMap(task.interruptible(task.context.switch(handler)), (outcome) => {
     if (task.ptrace.traced) task.context.addressSpace.keepCode?.()
-    return outcome === undefined ? toApp : afterSwitch(task, outcome)
+    if (task.parked !== undefined) endParked(task, task.parked.interrupt())
+    if (outcome !== undefined) return afterSwitch(task, outcome)
+    return task.call.effect === undefined ? toApp : toSyscall
   })
 }
 

@@ -6,6 +6,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/futex.h>
 #include <linux/seccomp.h>
 #include <sched.h>
@@ -55,10 +56,16 @@ EXPORT void sentry_systrap_unmap(uint64_t address)
 	munmap((void *)address, REGION_SIZE);
 }
 
-/* Wakes the guest thread that sleeps on the word at `address`. */
+/* Wakes the worker, which sleeps on the word at `address`. */
 EXPORT void sentry_systrap_wake(uint64_t address)
 {
 	syscall(SYS_futex, address, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+/* Wakes the guest threads that sleep on the bell at `address` and have that bit. */
+EXPORT void sentry_systrap_ring(uint64_t address, uint32_t bit)
+{
+	syscall(SYS_futex, address, FUTEX_WAKE_BITSET, INT_MAX, NULL, NULL, bit);
 }
 
 /* How long the sentry wants to run at a time where guests do, ns: whoever wants less has its turn sooner. */

@@ -52,7 +52,7 @@
 /* In the worker's slot, which is the first: the sequence number it has done, and the last result. */
 #define SYSTRAP_DONE 216
 #define SYSTRAP_RESULT 240
-#define SYSTRAP_FILTER_LENGTH 27
+#define SYSTRAP_FILTER_LENGTH 33
 /* Just past the only two `syscall` instructions from where a guest thread's system calls get through. */
 #define SYSTRAP_IP_RETURN (SYSTRAP_CODE + 0x0c9)
 #define SYSTRAP_IP_CALL (SYSTRAP_CODE + 0x120)
@@ -84,6 +84,13 @@
 
 /* In the order page, which guests can only read: what the sentry tells all guest threads. */
 #define SYSTRAP_NOTICE (STUB_ORDERS + 0xf00)
+/*
+ * Behind the notice, in the same page: the bells, words that count. Guest threads that sleep do so on one of them, each for
+ * a bit of its own, so that it can be rung for them by whoever can read the page: by the sentry or, without an interrupt
+ * from one CPU to another, by the guest thread that is about to leave them its CPU, of whatever process.
+ */
+#define SYSTRAP_BELLS 0x10 /* where they begin, from the notice */
+#define SYSTRAP_BELL_WORDS 60
 #define SYSTRAP_YIELDS 4 /* how often to give way to the sentry before sleeping, where it has no other CPU */
 #define SYSTRAP_HURRY 19 /* a look for the answer counts for so many more while somebody else wants the CPU */
 
@@ -125,7 +132,7 @@ enum { SYSTRAP_FAST_CALL = 0x80, SYSTRAP_FRAMED };
 struct systrap_slot {
 	struct user_regs_struct regs;
 	_Atomic uint32_t state;
-	_Atomic uint32_t sleeping; /* the guest thread waits by futex */
+	_Atomic uint32_t sleeping; /* the guest thread waits for its bell, or is about to */
 	uint32_t signal;           /* what stopped it */
 	int32_t code;
 	uint32_t nr; /* SIGSYS: the system call */
@@ -145,6 +152,11 @@ struct systrap_slot {
 	uint32_t in_length;
 	uint32_t out_length;
 	uint64_t out_address;
+	/* Its bell: where the word is, from the notice, and the bit. And one that it is to ring before it sleeps; 0: none. */
+	uint32_t bell;
+	uint32_t bell_bit;
+	_Atomic uint32_t ring;
+	uint32_t ring_bit;
 };
 
 _Static_assert(sizeof(struct systrap_slot) <= SYSTRAP_STACK_OFFSET, "the stack begins behind it");

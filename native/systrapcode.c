@@ -9,6 +9,7 @@
  *
  * The extended state is in the signal frame, above the handler's stack, where the sentry can read and write it.
  */
+#include <limits.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/futex.h>
@@ -27,7 +28,7 @@
 /* Instruction `at` goes on at `yes` or `no`. */
 #define IF(at, value, yes, no) \
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(value), (yes) - (at)-1, (no) - (at)-1)
-enum { TRAP = 25, ALLOW };
+enum { TRAP = 31, ALLOW };
 
 /* What a guest thread may really do. The place it comes from is no protection: guests can jump there. What is allowed
  * from there is harmless by itself. */
@@ -44,7 +45,7 @@ __attribute__((used)) const struct sock_filter systrap_filter[] = {
 	IF(9, SYS_rt_sigreturn, ALLOW, 10),
 	IF(10, SYS_exit, ALLOW, 11),
 	IF(11, SYS_futex, 19, 12),
-	IF(12, SYS_write, 13, 21),
+	IF(12, SYS_write, 13, 27),
 	LOAD(args[0]),
 	IF(14, SYSTRAP_FD_WAKE, 15, TRAP),
 	HIGH(args[2]),
@@ -52,19 +53,27 @@ __attribute__((used)) const struct sock_filter systrap_filter[] = {
 	LOAD(args[2]),
 	IF(18, 1, ALLOW, TRAP),
 	LOAD(args[1]),
-	IF(20, FUTEX_WAIT, ALLOW, TRAP),
-	IF(21, SYS_prctl, 22, 24),
+	IF(20, FUTEX_WAIT_BITSET, ALLOW, 21),
+	IF(21, FUTEX_WAKE_BITSET, 22, TRAP), /* of bells only: elsewhere a process of the host's may wait */
+	HIGH(args[0]),
+	IF(23, SYSTRAP_NOTICE >> 32, 24, TRAP),
 	LOAD(args[0]),
-	IF(23, PR_SET_TSC, ALLOW, TRAP),
-	IF(24, SYS_sched_yield, ALLOW, TRAP),
+	BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xffffff00),
+	IF(26, SYSTRAP_NOTICE, ALLOW, TRAP),
+	IF(27, SYS_prctl, 28, 30),
+	LOAD(args[0]),
+	IF(29, PR_SET_TSC, ALLOW, TRAP),
+	IF(30, SYS_sched_yield, ALLOW, TRAP),
 	RETURN(SECCOMP_RET_TRAP),
 	RETURN(SECCOMP_RET_ALLOW),
 };
 _Static_assert(sizeof systrap_filter / sizeof *systrap_filter == SYSTRAP_FILTER_LENGTH, "systrapentry.S counts on it");
 
-long systrap_call(long nr, long a, long b, long c, long d);
+long systrap_call(long nr, long a, long b, long c, long d, long f); /* what a system call has as its sixth argument comes last */
 
 #define NOTICE ((const struct systrap_notice *)SYSTRAP_NOTICE)
+/* A bell; what is in the slot can be of the guest's making, and then it is still in that page. */
+#define BELL(offset) (SYSTRAP_NOTICE + (long)(uint8_t)(offset))
 
 /*
  * Waits for our turn: awake at first, because a CPU that has nothing to do takes long to wake, and because the answer
@@ -89,13 +98,22 @@ static void await_turn(struct systrap_slot *s)
 	}
 	if (atomic_load_explicit(&NOTICE->spin, memory_order_relaxed) == 0)
 		for (int left = SYSTRAP_YIELDS; left > 0; left--) {
-			systrap_call(SYS_sched_yield, 0, 0, 0, 0);
+			systrap_call(SYS_sched_yield, 0, 0, 0, 0, 0);
 			if (atomic_load(&s->state) == SYSTRAP_RUN)
 				return;
 		}
-	atomic_store(&s->sleeping, 1); /* seq_cst, before state is read; the sentry does the reverse */
-	while ((state = atomic_load(&s->state)) != SYSTRAP_RUN)
-		systrap_call(SYS_futex, (long)&s->state, FUTEX_WAIT, state, 0);
+	atomic_store(&s->sleeping, 1); /* seq_cst, before ring and state are read; the sentry does the reverse */
+	if (atomic_load(&s->ring) != 0) {
+		systrap_call(SYS_futex, BELL(s->ring), FUTEX_WAKE_BITSET, INT_MAX, 0, s->ring_bit);
+		atomic_store(&s->ring, 0);
+	}
+	for (;;) {
+		uint32_t count = *(const volatile uint32_t *)BELL(s->bell); /* before the state: who changes that counts then */
+
+		if (atomic_load(&s->state) == SYSTRAP_RUN)
+			break;
+		systrap_call(SYS_futex, BELL(s->bell), FUTEX_WAIT_BITSET, count, 0, s->bell_bit);
+	}
 	atomic_store_explicit(&s->sleeping, 0, memory_order_relaxed);
 }
 
@@ -103,7 +121,7 @@ static void publish(struct systrap_slot *s)
 {
 	atomic_store(&s->state, SYSTRAP_EVENT); /* seq_cst, before sleeping is read; the sentry does the reverse */
 	if (atomic_load_explicit(&NOTICE->sleeping, memory_order_relaxed))
-		systrap_call(SYS_write, SYSTRAP_FD_WAKE, (long)s, 1, 0);
+		systrap_call(SYS_write, SYSTRAP_FD_WAKE, (long)s, 1, 0, 0);
 }
 
 /* Registers that are the same in both structures. */
@@ -185,13 +203,13 @@ publish:
 	publish(s);
 	await_turn(s);
 	if (s->command == SYSTRAP_COUNTER) {
-		systrap_call(SYS_prctl, PR_SET_TSC, s->code, 0, 0);
+		systrap_call(SYS_prctl, PR_SET_TSC, s->code, 0, 0, 0);
 		s->command = SYSTRAP_GO;
 		s->signal = SYSTRAP_FRAMED;
 		goto publish;
 	}
 	if (s->command == SYSTRAP_EXIT)
-		systrap_call(SYS_exit, 0, 0, 0, 0);
+		systrap_call(SYS_exit, 0, 0, 0, 0, 0);
 #define RESTORE(name, index) g[index] = (greg_t)s->regs.name;
 	GENERAL(RESTORE)
 	__builtin_ia32_wrfsbase64(s->regs.fs_base);

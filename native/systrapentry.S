@@ -31,7 +31,7 @@ _start:
 	ud2
 
 	.org SYSTRAP_AT_CALL
-systrap_call:					/* (nr, a, b, c, d) */
+systrap_call:					/* (nr, a, b, c, d, f): f is where it is to be */
 	mov %rdi, %rax
 	mov %rsi, %rdi
 	mov %rdx, %rsi
@@ -295,15 +295,30 @@ systrap_fast_published:
 	dec %r14d
 	jnz 13b
 12:	mov $1, %eax
-	xchg %eax, 220(%r11)			/* before the state is read; the sentry does the reverse */
-	lea 7f(%rip), %r15
-7:	rdgsbase %r11
-	mov 216(%r11), %edx
-	test %edx, %edx
-	jz 8f
-	lea 216(%r11), %rdi
-	xor %esi, %esi
+	xchg %eax, 220(%r11)			/* before ring and state are read; the sentry does the reverse */
 	xor %r10d, %r10d
+	movzbl 320(%r11), %edi			/* "ring": futex(bell, FUTEX_WAKE_BITSET, INT_MAX, , , bit) */
+	test %edi, %edi
+	jz 15f
+	add %r8, %rdi
+	mov $10, %esi
+	mov $0x7fffffff, %edx
+	mov 324(%r11), %r9d
+	lea 14f(%rip), %r15
+	mov $202, %eax
+	jmp call
+14:	rdgsbase %r11
+	movl $0, 320(%r11)
+15:	lea 7f(%rip), %r15
+7:	rdgsbase %r11
+	movzbl 312(%r11), %edi			/* futex(bell, FUTEX_WAIT_BITSET, its count, NULL, , bit) */
+	add %r8, %rdi
+	mov (%rdi), %edx			/* before the state: who changes that counts then */
+	mov 216(%r11), %eax
+	test %eax, %eax
+	jz 8f
+	mov $9, %esi
+	mov 316(%r11), %r9d
 	mov $202, %eax
 	jmp call
 6:	mov %r11, %rsi				/* write(wake, slot, 1) */

@@ -84,7 +84,7 @@ export class SystrapContext implements PlatformContext, Runner, Debtor {
   constructor(addressSpace: SystrapSpace, slot: number, tid: number) {
     this.#host = addressSpace.host
     this.addressSpace = addressSpace
-    this.thread = new SystrapThread(addressSpace.region, slot, addressSpace.writeNow)
+    this.thread = new SystrapThread(addressSpace.region, slot, addressSpace.host.bells, addressSpace.writeNow)
     this.registers = this.thread.registers
     this.tid = tid
     const { host, service } = addressSpace
@@ -121,7 +121,7 @@ export class SystrapContext implements PlatformContext, Runner, Debtor {
       this.#handler = handler
       this.#resume = resume
       this.#host.source.add(this)
-      this.thread.reply()
+      this.thread.reply(this.#host.source.hasSuccession)
       this.#host.source.tell()
       this.#host.pump.hold()
       return this.#interrupt
@@ -269,7 +269,7 @@ export class SystrapContext implements PlatformContext, Runner, Debtor {
 
   #goOn(): boolean {
     if (this.thread.isLoadable()) {
-      this.thread.reply()
+      this.thread.reply(this.#host.source.hasSuccession)
       return true
     }
     this.#finish(unloadable)
@@ -285,6 +285,7 @@ export class SystrapContext implements PlatformContext, Runner, Debtor {
     this.#state = "stopped"
     this.#host.source.remove(this) // first, or the thread would take itself for somebody else who wants the CPU
     this.thread.taken()
+    this.#host.source.tell() // whom it is to wake wants the CPU, too
   }
 
   #finish(outcome: Effect.Effect<SwitchOutcome>): void {

@@ -20,6 +20,7 @@ import { AfterBatch, SharedPump } from "./Pump.ts"
 import { Request } from "./Slots.ts"
 import { orderPageSize, stackEnd, systrapBase } from "./SystrapLayout.ts"
 import { FXSAVE, newThread, SOFTWARE, type SystrapContext } from "./SystrapContext.ts"
+import { SystrapBells } from "./SystrapBells.ts"
 import { SystrapPatience } from "./SystrapPatience.ts"
 import { SystrapPlacement } from "./SystrapPlacement.ts"
 import { SystrapSource } from "./SystrapSource.ts"
@@ -59,7 +60,8 @@ const open = Effect.fnUntraced(function* (options: Options, counter: "native" | 
   const handle = started.started
   const tracer = new Tracer(handle)
   const orderPage = view(handle.ordersAddress, orderPageSize)
-  const source = new SystrapSource(tracer, orderPage, processors, processors > 1 ? GUEST_SPIN : 0, afterBatch)
+  const bells = new SystrapBells(orderPage, handle.ordersAddress)
+  const source = new SystrapSource(tracer, orderPage, bells, processors, processors > 1 ? GUEST_SPIN : 0, afterBatch)
   const pump = sharedPump.add(source, handle.wakeFd, afterBatch)
   const parted = partNative(cpu, 0) === 1
   const spaces = new Set<SystrapSpace>()
@@ -86,6 +88,7 @@ const open = Effect.fnUntraced(function* (options: Options, counter: "native" | 
   const host: Host = {
     tracer,
     source,
+    bells,
     pump,
     patience: new SystrapPatience(),
     placement,

@@ -112,11 +112,6 @@ export class SystrapRegion {
   wakeWorker(): void {
     wakeNative(this.#address + slotCount * slotSize + orders.sequence)
   }
-
-  /** Wakes the thread that sleeps on the state word of the slot. */
-  wake(index: number): void {
-    wakeNative(this.#address + index * slotSize + field.state)
-  }
 }
 
 /** Where the guest has the slot. */

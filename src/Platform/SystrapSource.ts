@@ -6,6 +6,7 @@
  * from the tracer.
  */
 import type { EventSource, KernelWork } from "./Pump.ts"
+import type { SystrapBells } from "./SystrapBells.ts"
 import { notice } from "./SystrapLayout.ts"
 import type { Tracer } from "./Tracer.ts"
 
@@ -26,6 +27,9 @@ export class SystrapSource implements EventSource {
   readonly #tracer: Tracer
   readonly #notice: Int32Array
   readonly #running: Array<Runner> = []
+  readonly #bells: SystrapBells
+  /** Whether we wait for guests elsewhere than where they run. */
+  readonly #hasOwnCpu: boolean
   /** What the tracer has to do. */
   #requests = 0
   /** CPUs that guests and we have together. */
@@ -38,8 +42,17 @@ export class SystrapSource implements EventSource {
   /** Told when a second guest thread runs. */
   onSeveral: () => void = () => undefined
 
-  constructor(tracer: Tracer, orderPage: ArrayBuffer, cpus: number, spin: number, work: KernelWork) {
+  constructor(
+    tracer: Tracer,
+    orderPage: ArrayBuffer,
+    bells: SystrapBells,
+    cpus: number,
+    spin: number,
+    work: KernelWork
+  ) {
     this.#tracer = tracer
+    this.#bells = bells
+    this.#hasOwnCpu = spin > 0
     this.#work = work
     this.#notice = new Int32Array(orderPage)
     this.#cpus = cpus
@@ -55,9 +68,17 @@ export class SystrapSource implements EventSource {
    * asleep before takes long to come back.
    */
   tell(): void {
-    const want = this.#running.length + this.#requests
+    const want = this.#running.length - this.#bells.owed + this.#requests
     const spare = this.#spread && !this.crowded() ? this.#cpus - 1 : 0
     this.#notice[notice.wanted >> 2] = want > spare ? want - spare : 0
+  }
+
+  /**
+   * Whether a thread that is added, or has just been, and sleeps may wait for its CPU until another leaves it: one
+   * runs there that isn't itself to be woken yet.
+   */
+  get hasSuccession(): boolean {
+    return this.#hasOwnCpu && !this.#spread && this.#running.length > this.#bells.owed + 1
   }
 
   /** How many guest threads run, or are about to. */
@@ -97,10 +118,12 @@ export class SystrapSource implements EventSource {
     let left = handled > 0 ? 1 : linger
     while (left > 0 && handled < limit) {
       left--
+      if (this.#bells.looked(false)) this.tell()
       for (let i = 0; i < running.length; i++) {
         const runner = running[i]!
         if (!runner.hasEvent()) continue
         handled++
+        if (this.#bells.looked(true)) this.tell()
         // whoever has been woken comes before the next event of the thread that did it
         if (runner.onEvent() && !this.#work.waits()) left = linger
         else linger = left = 1
@@ -115,6 +138,7 @@ export class SystrapSource implements EventSource {
   }
 
   ready(): boolean {
+    if (this.#bells.looked(false)) this.tell()
     const running = this.#running
     for (let i = 0; i < running.length; i++) if (running[i]!.hasEvent()) return true
     return this.#tracer.ready()
@@ -129,6 +153,8 @@ export class SystrapSource implements EventSource {
   }
 
   arm(): boolean {
+    this.#bells.settle()
+    this.tell()
     Atomics.store(this.#notice, notice.sleeping >> 2, 1) // before the state words are read; guests do the reverse
     if (this.#tracer.arm() && !this.ready()) return true
     this.disarm()

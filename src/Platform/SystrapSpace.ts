@@ -14,6 +14,7 @@ import { checkChange, encodeChanges } from "./StubCalls.ts"
 import { orderPageSize, records, slotCount, slotSize, systrapBase, systrapOrders, windowSize } from "./SystrapLayout.ts"
 import { SystrapPatch } from "./SystrapPatch.ts"
 import { SystrapRegion } from "./SystrapRegion.ts"
+import type { SystrapBells } from "./SystrapBells.ts"
 import type { SystrapPatience } from "./SystrapPatience.ts"
 import type { SystrapPlacement } from "./SystrapPlacement.ts"
 import type { SystrapSource } from "./SystrapSource.ts"
@@ -40,6 +41,7 @@ export interface Inhabitant {
 /** What one platform's contexts share. */
 export interface Host extends TracerHost {
   readonly source: SystrapSource
+  readonly bells: SystrapBells
   readonly patience: SystrapPatience
   readonly placement: SystrapPlacement
   readonly spaces: Set<SystrapSpace>

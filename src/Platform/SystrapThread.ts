@@ -9,6 +9,7 @@ import { AUDIT_ARCH_I386 } from "../Abi/Seccomp.ts"
 import { BUS_ADRERR, SEGV_ACCERR, SEGV_MAPERR, SIGBUS, SIGSEGV, SIGSYS, SIGURG } from "../Abi/Signal.ts"
 import type { Access, FaultOutcome } from "./Platform.ts"
 import { Command, copies, FAST_CALL, field, FRAMED, State, windowSize } from "./SystrapLayout.ts"
+import type { Bell, Sleeper, SystrapBells } from "./SystrapBells.ts"
 import { slotAddress, type SystrapRegion } from "./SystrapRegion.ts"
 
 /** What an event is. "stray": a signal that somebody outside sent; the thread has nothing to say. */
@@ -26,6 +27,8 @@ const IN_ADDRESS = field.in_address >> 2
 const IN_LENGTH = field.in_length >> 2
 const OUT_LENGTH = field.out_length >> 2
 const OUT_ADDRESS = field.out_address >> 2
+const RING = field.ring >> 2
+const RING_BIT = field.ring_bit >> 2
 
 /** Registers that user code may have; with others the processor would fault while the stub loads them. */
 const USER_CS = 0x33
@@ -41,11 +44,14 @@ const GS = Reg.gs_base * 2
 const ARITHMETIC = 0x8d5
 const PLAIN_FLAGS = 0x202
 
-export class SystrapThread {
+export class SystrapThread implements Sleeper {
   readonly region: SystrapRegion
   /** Of the slot, in the region. */
   readonly slot: number
   readonly registers: Registers
+  readonly bell: Bell
+  due = 0
+  readonly #bells: SystrapBells
   readonly #words: Int32Array
   readonly #bytes: Uint8Array
   readonly #shared: Uint32Array
@@ -66,8 +72,15 @@ export class SystrapThread {
   readonly #write: (address: number, from: Uint8Array) => void
 
   /** `write` copies to its address space. */
-  constructor(region: SystrapRegion, slot: number, write: (address: number, from: Uint8Array) => void) {
+  constructor(
+    region: SystrapRegion,
+    slot: number,
+    bells: SystrapBells,
+    write: (address: number, from: Uint8Array) => void
+  ) {
     this.region = region
+    this.#bells = bells
+    this.bell = bells.give()
     this.#write = write
     this.slot = slot
     const memory = region.memory(slot)
@@ -77,6 +90,8 @@ export class SystrapThread {
     this.#words = new Int32Array(memory)
     this.#bytes = new Uint8Array(memory)
     this.#shared = new Uint32Array(memory, 0, registersSize / 4)
+    this.#words[field.bell >> 2] = this.bell.offset
+    this.#words[field.bell_bit >> 2] = this.bell.bit
   }
 
   hasEvent(): boolean {
@@ -193,8 +208,8 @@ export class SystrapThread {
     return (this.#windowBytes ??= new Uint8Array(this.region.window(this.slot)))
   }
 
-  /** The thread's turn, with these registers. */
-  reply(): void {
+  /** The thread's turn, with these registers. `soon`: if it sleeps, another that runs where it will may wake it. */
+  reply(soon: boolean): void {
     const { halves } = this.registers
     if (this.fast && !this.#isPlainReturn()) return this.requestFrame()
     if (!this.fast) this.settle()
@@ -205,7 +220,7 @@ export class SystrapThread {
       shared[GS + 1] = this.#slotHigh
     }
     this.fast = false
-    this.#pass()
+    this.#pass(soon)
   }
 
   /** Whether a patched site can return so: as from a system call, with nothing changed that only a frame can carry. */
@@ -237,15 +252,26 @@ export class SystrapThread {
     this.#pass()
   }
 
-  #pass(): void {
+  #pass(soon = false): void {
     Atomics.store(this.#words, STATE, State.run) // before sleeping is read; the thread does the reverse
-    if (this.#words[SLEEPING] !== 0) this.region.wake(this.slot)
+    if (!this.isAsleep()) return
+    if (soon) this.#bells.owe(this)
+    else this.#bells.ring(this)
   }
 
-  /** Marks the event as seen, so that it isn't found again. */
+  isAsleep(): boolean {
+    return this.#words[SLEEPING] !== 0
+  }
+
+  /** Marks the event as seen, so that it isn't found again. The thread is going to sleep, and first rings a bell that is owed. */
   taken(): void {
     this.settle()
-    Atomics.store(this.#words, STATE, State.taken)
+    const words = this.#words
+    if (this.isAsleep()) this.#bells.settle()
+    const bell = this.#bells.take()
+    if (bell !== undefined) words[RING_BIT] = bell.bit
+    Atomics.store(words, RING, bell?.offset ?? 0)
+    Atomics.store(words, STATE, State.taken)
   }
 
   /** Has the thread end itself. */

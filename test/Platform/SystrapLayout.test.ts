@@ -5,6 +5,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import {
+  bells,
   copies,
   fastEntry,
   field,
@@ -54,7 +55,10 @@ it("SystrapLayout.ts says what native/systrap.h says", () => {
     "SYSTRAP_CODE + SYSTRAP_AT_ANY": fastEntry.any,
     SYSTRAP_NOTICE: STUB_ORDERS + notice.sleeping,
     "SYSTRAP_NOTICE + offsetof(struct systrap_notice, spin)": STUB_ORDERS + notice.spin,
-    "SYSTRAP_NOTICE + offsetof(struct systrap_notice, wanted)": STUB_ORDERS + notice.wanted
+    "SYSTRAP_NOTICE + offsetof(struct systrap_notice, wanted)": STUB_ORDERS + notice.wanted,
+    "SYSTRAP_NOTICE + 0": STUB_ORDERS + bells.notice,
+    SYSTRAP_BELLS: bells.first,
+    SYSTRAP_BELL_WORDS: bells.words
   }).map(([name, value]) => `_Static_assert(${name} == ${value}, "${name}");`)
   const file = join(directory, "layout.c")
   writeFileSync(file, [`#include "systrap.h"`, ...offsets, ...numbers, "int main(void) { return 0; }"].join("\n"))

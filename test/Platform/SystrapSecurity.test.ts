@@ -15,6 +15,8 @@ const AT_RETURN = STUB + 0xc0
 const AT_SYSCALL = STUB + 0x11e
 const AT_CALL = STUB + 0x100
 const WAKE_FD = 7
+/** Where the notice and the bells begin. */
+const BELLS = 0x7fff_ffff_df00
 
 const sleep = (ms: number) => Effect.promise(() => new Promise((done) => setTimeout(done, ms)))
 const jmpR12 = [0x41, 0xff, 0xe4]
@@ -68,23 +70,28 @@ describeLayer(layer)("the fast platform's guests", (it) => {
     })
   )
 
-  it.effect("can't wake anybody by futex, nor write anything but the wake-up byte", () =>
-    Effect.gen(function* () {
-      const refused = [
-        [202, DATA, 1, 1],
-        [202, DATA, 9, 0],
-        [1, 0, DATA, 1],
-        [1, WAKE_FD, DATA, 2],
-        [1, WAKE_FD, DATA, 0x1_0000_0001]
-      ] as const
-      for (const [nr, rdi, rsi, rdx] of refused) {
-        const context = yield* aimed(AT_SYSCALL, asm.setEax(nr), jmpR12)
-        context.registers.set(Reg.rdi, rdi)
-        context.registers.set(Reg.rsi, rsi)
-        context.registers.set(Reg.rdx, rdx)
-        assert.strictEqual((yield* run(context))._tag, "Syscall")
-      }
-    })
+  it.effect(
+    "can't wake anybody by futex who sleeps on anything but a bell, nor write anything but the wake-up byte",
+    () =>
+      Effect.gen(function* () {
+        const refused = [
+          [202, DATA, 1, 1], // FUTEX_WAKE
+          [202, DATA, 10, 1], // FUTEX_WAKE_BITSET
+          [202, BELLS + 0x100, 10, 1],
+          [202, BELLS, 1, 1],
+          [202, BELLS, 3, 1], // FUTEX_REQUEUE
+          [1, 0, DATA, 1],
+          [1, WAKE_FD, DATA, 2],
+          [1, WAKE_FD, DATA, 0x1_0000_0001]
+        ] as const
+        for (const [nr, rdi, rsi, rdx] of refused) {
+          const context = yield* aimed(AT_SYSCALL, asm.setEax(nr), jmpR12)
+          context.registers.set(Reg.rdi, rdi)
+          context.registers.set(Reg.rsi, rsi)
+          context.registers.set(Reg.rdx, rdx)
+          assert.strictEqual((yield* run(context))._tag, "Syscall")
+        }
+      })
   )
 
   it.effect("don't change the stub: it can neither be written nor mapped over", () =>

@@ -13,6 +13,12 @@ const ringNative = bind<[address: bigint, bit: number], void>(
   "void sentry_systrap_ring(uint64_t address, uint32_t bit)"
 )
 
+/** Wakes who sleeps on a bell, where the order page is at `address` in our own memory. */
+export const ringAt =
+  (address: bigint) =>
+  ({ bit, offset }: Bell): void =>
+    ringNative(address + BigInt(bells.notice + offset), bit)
+
 export interface Bell {
   /** Of its word, in bytes from the notice on. */
   readonly offset: number
@@ -36,8 +42,7 @@ const EVENT = 25
 
 export class SystrapBells {
   readonly #words: Int32Array
-  /** Where they are in our own memory. */
-  readonly #address: bigint
+  readonly #wake: (bell: Bell) => void
   /** Whose bell is owed, and who has been promised by a thread that it would ring. Those who are due first come first. */
   readonly #owed: Array<Sleeper> = []
   readonly #promised: Array<Sleeper> = []
@@ -45,10 +50,9 @@ export class SystrapBells {
   #now = 0
   #given = 0
 
-  /** `orderPage` is at `address` here. */
-  constructor(orderPage: ArrayBuffer, address: bigint) {
+  constructor(orderPage: ArrayBuffer, wake: (bell: Bell) => void) {
     this.#words = new Int32Array(orderPage)
-    this.#address = address
+    this.#wake = wake
   }
 
   /** For a new thread. Where there are more than words and bits, several have the same, and are woken for each other. */
@@ -108,9 +112,5 @@ export class SystrapBells {
   /** A thread that is about to sleep on it sees that it has changed. */
   #count(bell: Bell): void {
     Atomics.add(this.#words, (bells.notice + bell.offset) >> 2, 1)
-  }
-
-  #wake(bell: Bell): void {
-    ringNative(this.#address + BigInt(bells.notice + bell.offset), bell.bit)
   }
 }

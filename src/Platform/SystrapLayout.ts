@@ -82,5 +82,5 @@ export const fastEntry = { known: 0x7fff_ffff_0360, any: 0x7fff_ffff_0320 } as c
 /** `struct systrap_notice`, in the order page. */
 export const notice = { sleeping: 0xf00, spin: 0xf04, wanted: 0xf08 } as const
 /** Where the bells are: in the order page the notice, from that on the first, and how many words of 32 bells there are. */
-export const bells = { notice: 0xf00, first: 0x10, words: 60 } as const
+export const bells = { notice: notice.sleeping, first: 0x10, words: 60 } as const
 export const orderPageSize = 4096

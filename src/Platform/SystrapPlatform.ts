@@ -20,7 +20,7 @@ import { AfterBatch, SharedPump } from "./Pump.ts"
 import { Request } from "./Slots.ts"
 import { orderPageSize, stackEnd, systrapBase } from "./SystrapLayout.ts"
 import { FXSAVE, newThread, SOFTWARE, type SystrapContext } from "./SystrapContext.ts"
-import { SystrapBells } from "./SystrapBells.ts"
+import { ringAt, SystrapBells } from "./SystrapBells.ts"
 import { SystrapPatience } from "./SystrapPatience.ts"
 import { SystrapPlacement } from "./SystrapPlacement.ts"
 import { SystrapSource } from "./SystrapSource.ts"
@@ -60,7 +60,7 @@ const open = Effect.fnUntraced(function* (options: Options, counter: "native" | 
   const handle = started.started
   const tracer = new Tracer(handle)
   const orderPage = view(handle.ordersAddress, orderPageSize)
-  const bells = new SystrapBells(orderPage, handle.ordersAddress)
+  const bells = new SystrapBells(orderPage, ringAt(handle.ordersAddress))
   const source = new SystrapSource(tracer, orderPage, bells, processors, processors > 1 ? GUEST_SPIN : 0, afterBatch)
   const pump = sharedPump.add(source, handle.wakeFd, afterBatch)
   const parted = partNative(cpu, 0) === 1

@@ -56,7 +56,6 @@ it("SystrapLayout.ts says what native/systrap.h says", () => {
     SYSTRAP_NOTICE: STUB_ORDERS + notice.sleeping,
     "SYSTRAP_NOTICE + offsetof(struct systrap_notice, spin)": STUB_ORDERS + notice.spin,
     "SYSTRAP_NOTICE + offsetof(struct systrap_notice, wanted)": STUB_ORDERS + notice.wanted,
-    "SYSTRAP_NOTICE + 0": STUB_ORDERS + bells.notice,
     SYSTRAP_BELLS: bells.first,
     SYSTRAP_BELL_WORDS: bells.words
   }).map(([name, value]) => `_Static_assert(${name} == ${value}, "${name}");`)

@@ -121,8 +121,8 @@ export interface PlatformContext {
    */
   readonly i386Call?: () => number | undefined
   /**
-   * `switch` where the platform runs guests on the kernel's own thread, so that nothing can interrupt one; undefined, and
-   * nothing done, when others must get their turn first. Spares each switch a fiber.
+   * `switch` where the platform runs guests on the kernel's own thread, so that nothing can interrupt one; undefined when others
+   * must get their turn first, or the call waits: then `switch` goes on with it. Spares each switch a fiber.
    */
   readonly switchNow?: (handler: SyscallHandler) => SwitchOutcome | undefined
   /**

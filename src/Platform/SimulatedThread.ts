@@ -101,6 +101,11 @@ export class SimulatedThread implements PlatformContext, Machine {
   #calls = 0
   /** Calls before others get their turn: at the very beginning they do. */
   #left = 0
+  /** The last call waits. */
+  #parks = false
+  /** Ends the wait of the switch for that call: with an outcome, or by going on with it. */
+  #resume: ((rest: Effect.Effect<SwitchOutcome | undefined>) => void) | undefined
+  #handler: SyscallHandler = () => false
 
   constructor(host: Host, memory: SimulatedMemory) {
     this.#host = host
@@ -118,11 +123,50 @@ export class SimulatedThread implements PlatformContext, Machine {
 
   readonly switch = (handler: SyscallHandler): Effect.Effect<SwitchOutcome> =>
     Effect.suspend(() => {
+      if (this.#parks) return this.#wait(handler)
       const outcome = this.switchNow(handler)
       if (outcome !== undefined) return Effect.succeed(outcome)
+      if (this.#parks) return this.#wait(handler)
       this.#left = this.#host.slice
       return Effect.andThen(Effect.yieldNow, this.switch(handler))
     })
+
+  #wait(handler: SyscallHandler): Effect.Effect<SwitchOutcome> {
+    const waited = Effect.callback<SwitchOutcome | undefined>((resume) => {
+      this.#resume = resume
+      return Effect.sync(() => {
+        this.#resume = undefined
+      })
+    })
+    return Effect.flatMap(waited, (outcome) => (outcome === undefined ? this.switch(handler) : Effect.succeed(outcome)))
+  }
+
+  readonly mayPark = (): boolean => true
+
+  readonly park = (): void => {
+    this.#parks = true
+  }
+
+  readonly retry = (handler: SyscallHandler): void => {
+    const resume = this.#resume
+    if (resume === undefined) return
+    const rest = this.#goOn(handler)
+    if (this.#parks) return
+    this.#resume = undefined
+    resume(rest)
+  }
+
+  /** Has its call answered, and if it is, runs on: others have had their turn. */
+  #goOn(handler: SyscallHandler): Effect.Effect<SwitchOutcome | undefined> {
+    this.#parks = false
+    try {
+      if (!handler()) return Effect.succeed(syscallOutcome)
+      this.#left = this.#host.slice
+      return Effect.succeed(this.switchNow(this.#handler))
+    } catch (defect) {
+      return Effect.die(defect)
+    }
+  }
 
   readonly extendedStateNow = (): Uint8Array => this.#extendedState.slice()
 
@@ -170,13 +214,15 @@ export class SimulatedThread implements PlatformContext, Machine {
   readonly release = Effect.void
 
   readonly switchNow = (handler: SyscallHandler): SwitchOutcome | undefined => {
+    this.#parks = false
+    this.#handler = handler
     for (; this.#left > 0; this.#left--) {
       const fault = this.#advance()
       if (fault !== undefined) return fault
       this.#calls++
       if (!handler()) {
         this.#left--
-        return syscallOutcome
+        return this.#parks ? undefined : syscallOutcome
       }
     }
     return undefined

@@ -5,6 +5,9 @@
 /** Bytes of a page, and the mask of the bits within one. */
 export const PAGE_SIZE = 4096
 
+/** Where user space ends: the lower half of the canonical addresses, minus a guard page. */
+export const TASK_SIZE = 2 ** 47 - 4096
+
 export const PROT_NONE = 0
 export const PROT_READ = 0x1
 export const PROT_WRITE = 0x2

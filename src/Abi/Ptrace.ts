@@ -109,6 +109,15 @@ export const PTRACE_EVENT_STOP = 128
 export const PTRACE_EVENTMSG_SYSCALL_ENTRY = 1n
 export const PTRACE_EVENTMSG_SYSCALL_EXIT = 2n
 
+/** `struct ptrace_rseq_configuration`. */
+export const RseqConfiguration = Struct.make("ptrace_rseq_configuration", {
+  rseq_abi_pointer: Struct.ulong,
+  rseq_abi_size: Struct.u32,
+  signature: Struct.u32,
+  flags: Struct.u32,
+  pad: Struct.u32
+})
+
 /** `sizeof(struct user)`, and where its debug registers are. */
 export const USER_SIZE = 928
 export const USER_DEBUGREG = 848

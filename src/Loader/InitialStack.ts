@@ -8,6 +8,7 @@
  */
 import * as Aux from "../Abi/AuxVector.ts"
 import { PAGE_SIZE } from "../Abi/Mman.ts"
+import { RSEQ_ALIGN, RSEQ_FEATURE_SIZE } from "../Abi/Rseq.ts"
 import type { Entropy } from "../Time/Entropy.ts"
 import type { Credentials } from "../Vfs/Credentials.ts"
 
@@ -102,6 +103,8 @@ export const buildStack = (request: StackRequest): InitialStack => {
     [Aux.AT_HWCAP2, hardware.hwcap2],
     [Aux.AT_EXECFN, pathAt],
     [Aux.AT_PLATFORM, platformAt],
+    [Aux.AT_RSEQ_FEATURE_SIZE, RSEQ_FEATURE_SIZE],
+    [Aux.AT_RSEQ_ALIGN, RSEQ_ALIGN],
     [Aux.AT_NULL, 0]
   ]
 

@@ -15,6 +15,7 @@ import { PAGE_SIZE, PROT_EXEC, PROT_WRITE } from "../Abi/Mman.ts"
 import { RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK, RLIMIT_STACK } from "../Abi/Resource.ts"
 import type { AddressSpace, MappingChange, PlatformFailed } from "../Platform/Platform.ts"
 import { Mutex } from "../Sync/Mutex.ts"
+import type { VirtualCpus } from "../Sync/VirtualCpus.ts"
 import {
   type AddressLayout,
   MAX_MAP_COUNT,
@@ -103,6 +104,8 @@ export class MemoryManager {
   brkEnd: number
   /** The commands of membarrier(2) that it is registered for. Owner: Syscalls/SysMembarrier. */
   barriers = 0
+  /** The CPUs that its threads with rseq(2) occupy. Owner: Task/TaskRseq. */
+  cpus: VirtualCpus | undefined = undefined
   /** VMA_LOCKED once mlockall(MCL_FUTURE) was called. */
   futureFlags = 0
   /** /proc/[pid]/coredump_filter: which kinds of memory a core file has. */

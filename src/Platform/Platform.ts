@@ -281,6 +281,8 @@ export class Platform extends Context.Service<
      * for the former). Absent where no machine code runs.
      */
     readonly counter?: "native" | "trapped"
+    /** One thread runs at a time, from one event to the next. */
+    readonly serial?: boolean
     /** Programs that only this platform can run. */
     readonly binaryFormat?: BinaryFormat
   }

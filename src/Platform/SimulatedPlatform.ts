@@ -10,6 +10,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { ELFMAG, EM_X86_64, ET_EXEC, Elf64Ehdr, Elf64Phdr, PF_R, PF_X, PT_LOAD } from "../Abi/Elf.ts"
+import { TASK_SIZE } from "../Abi/Mman.ts"
 import { type BinaryFormat, Platform } from "./Platform.ts"
 import type { Program } from "./SimulatedProcess.ts"
 import { SimulatedMemory } from "./SimulatedMemory.ts"
@@ -19,9 +20,6 @@ import { CodeTable, extendedState, type Host, SimulatedThread, TEXT, TEXT_SIZE }
 const MARK = "\x7fSIM"
 /** What a file's beginning has room for. */
 const NAME_MAX = 200
-
-/** The user half of x86-64's canonical addresses, minus the guard page. */
-const TASK_SIZE = 2 ** 47 - 4096
 
 export interface SimulatedOptions {
   /** By name. */

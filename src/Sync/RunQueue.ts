@@ -84,9 +84,10 @@ export class RunQueue implements Scheduler.Scheduler {
       }
     } finally {
       this.#draining = false
-      // what has run is let go, also if there is always something else in the queue
-      if (this.#head > 0) this.#queue = this.#queue.slice(this.#head)
-      this.#head = 0
+      if (this.#head === this.#queue.length) {
+        this.#queue = []
+        this.#head = 0
+      }
       if (!rests && !this.#armed) {
         this.#armed = true
         setImmediate(this.#onImmediate)

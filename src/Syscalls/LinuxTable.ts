@@ -38,6 +38,7 @@ import { sysProcess } from "./SysProcess.ts"
 import { sysProcessVm } from "./SysProcessVm.ts"
 import { sysPtrace } from "./SysPtrace.ts"
 import { sysReadWrite } from "./SysReadWrite.ts"
+import { sysRseq } from "./SysRseq.ts"
 import { sysScheduler } from "./SysScheduler.ts"
 import { sysSeccomp } from "./SysSeccomp.ts"
 import { sysSignal } from "./SysSignal.ts"
@@ -89,6 +90,7 @@ const families: ReadonlyArray<ReadonlyArray<Syscall>> = [
   sysProcessVm,
   sysPtrace,
   sysReadWrite,
+  sysRseq,
   sysScheduler,
   sysSeccomp,
   sysSignal,

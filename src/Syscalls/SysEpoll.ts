@@ -11,6 +11,7 @@ import {
   EPOLL_CTL_NAMES,
   EPOLL_EVENT_SIZE
 } from "../Abi/EpollFlags.ts"
+import { TASK_SIZE } from "../Abi/Mman.ts"
 import { POLLIN } from "../Abi/Poll.ts"
 import { nanosOfTimespec, Timespec } from "../Abi/Time.ts"
 import { address, declare, fd, flags, int, oneOf, type Result, size, struct, type Syscall } from "../Task/Syscall.ts"
@@ -23,7 +24,6 @@ import { withMaskAt } from "./SysPoll.ts"
 const MAX_EVENTS = Math.floor(0x7fff_ffff / EPOLL_EVENT_SIZE)
 /** Events reported by one call at most, so that one call's buffer stays small; the rest stays ready. */
 const MAX_AT_ONCE = 4096
-const USER_LIMIT = 2 ** 47 - 4096
 
 const create = (task: Task, closeOnExec: boolean): number => {
   const stat = task.system.anonymous.attributes("anon_inode", task.credentials)
@@ -85,7 +85,7 @@ const wait = (task: Task, epollFd: number, pointer: number, max: number, timeout
   const file = fileOf(task, epollFd)
   if (file === undefined) return -EBADF
   if (max <= 0 || max > MAX_EVENTS) return -EINVAL
-  if (pointer + max * EPOLL_EVENT_SIZE > USER_LIMIT) return -EFAULT
+  if (pointer + max * EPOLL_EVENT_SIZE > TASK_SIZE) return -EFAULT
   const epoll = asEpoll(file)
   if (typeof epoll === "number") return epoll
   const attempt = (): number => {

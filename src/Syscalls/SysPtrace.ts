@@ -16,6 +16,7 @@ import {
   PTRACE_GETSIGINFO,
   PTRACE_GETSIGMASK,
   PTRACE_GET_RSEQ_CONFIGURATION,
+  RseqConfiguration,
   PTRACE_GET_SYSCALL_INFO,
   PTRACE_INTERRUPT,
   PTRACE_KILL,
@@ -191,9 +192,6 @@ const setFpregs = (task: Task, target: Task, data: number, size = FPREGS_SIZE): 
     return replaceExtendedState(target, withFpregs(image, whole))
   })
 }
-
-/** `struct ptrace_rseq_configuration`. */
-const RSEQ_CONFIGURATION_SIZE = 24
 
 /** `struct iovec`. */
 const IOVEC_SIZE = 16
@@ -389,9 +387,14 @@ const requestOfStopped = (task: Task, target: Task, request: number, address: nu
     case PTRACE_SECCOMP_GET_METADATA:
       return getMetadata(task, target, address, data)
     case PTRACE_GET_RSEQ_CONFIGURATION: {
-      // nobody has registered any: rseq(2) is refused
-      const size = Math.min(address, RSEQ_CONFIGURATION_SIZE)
-      return task.memory.copyOut(data, new Uint8Array(size)) < 0 ? -EFAULT : RSEQ_CONFIGURATION_SIZE
+      const bytes = RseqConfiguration.encode({
+        rseq_abi_pointer: target.rseq?.address ?? 0,
+        rseq_abi_size: target.rseq?.length ?? 0,
+        signature: target.rseq?.signature ?? 0,
+        flags: 0,
+        pad: 0
+      })
+      return task.memory.copyOut(data, bytes.subarray(0, Math.min(address, bytes.length))) < 0 ? -EFAULT : bytes.length
     }
     default:
       return -EIO

@@ -24,9 +24,10 @@ import {
 } from "../Abi/Sched.ts"
 import { Timespec, timespecOfNanos } from "../Abi/Time.ts"
 import { PAGE_SIZE } from "../Abi/Mman.ts"
-import { affinityOf, allowsNice, clampNice, isRealTime } from "../Task/Scheduling.ts"
+import { affinityOf, allowsNice, clampNice, cpuOf, isRealTime } from "../Task/Scheduling.ts"
 import { type Result, address, declare, oneOf, pid, struct, uint } from "../Task/Syscall.ts"
 import { findTaskOrSelf } from "../Task/PidLookup.ts"
+import { doneOutside } from "../Task/TaskRseq.ts"
 import type { Task } from "../Task/Task.ts"
 import { hasCapability, hasCapabilityIn } from "../Vfs/Credentials.ts"
 
@@ -237,17 +238,17 @@ const sched_setaffinity = (task: Task, id: number, length: number, at: number): 
   mask &= (1n << BigInt(cpuCount)) - 1n
   if (mask === 0n) return -EINVAL
   target.scheduling = { ...target.scheduling, affinity: mask }
-  if (cpuOf(target) !== 0) task.system.vdsoPage?.forgetCpu()
-  return 0
+  const { rseq } = target
+  if (rseq === undefined) {
+    if (cpuOf(target) !== 0) task.system.vdsoPage?.forgetCpu()
+    return 0
+  }
+  rseq.cpus.reconsider()
+  return target === task && !rseq.mayUse(rseq.cpu) ? doneOutside : 0
 }
 
-/** The CPU a task runs on, as it is told: the lowest it may use. */
-const cpuOf = (task: Task): number => {
-  let mask = affinityOf(task.scheduling, task.system.cpuCount)
-  let cpu = 0
-  for (; (mask & 1n) === 0n; mask >>= 1n) cpu++
-  return cpu
-}
+/** Others may have the caller's CPU, if it occupies one (Task/TaskRseq.ts). */
+const sched_yield = ({ rseq }: Task): Result => (rseq?.cpus.contested === true ? doneOutside : 0)
 
 const getcpu = (task: Task, cpu: number, node: number): Result => {
   if (cpu !== 0 && task.memory.writeU32(cpu, cpuOf(task)) < 0) return -EFAULT
@@ -257,7 +258,7 @@ const getcpu = (task: Task, cpu: number, node: number): Result => {
 const KEPT = { ignored: "kept and reported; the host schedules guest threads as its own" }
 
 export const sysScheduler = [
-  declare("sched_yield", [], () => 0),
+  declare("sched_yield", [], sched_yield),
   declare("sched_setscheduler", [pid("pid"), oneOf("policy", SCHED_NAMES), address("param")], sched_setscheduler, KEPT),
   declare("sched_getscheduler", [pid("pid")], sched_getscheduler),
   declare("sched_setparam", [pid("pid"), address("param")], sched_setparam, KEPT),
@@ -275,6 +276,7 @@ export const sysScheduler = [
   ),
   declare("sched_getaffinity", [pid("pid"), uint("cpusetsize"), struct("mask", "cpu_set", "out")], sched_getaffinity),
   declare("getcpu", [address("cpu"), address("node")], getcpu, {
-    partial: "names a CPU of the affinity mask, not the one the host chose"
+    partial:
+      "names the CPU that the thread occupies by rseq(2), else one of its affinity mask; not the one the host chose"
   })
 ]

@@ -30,7 +30,7 @@ import { type Subject, hasEnded, mayInspect } from "./ProcSubject.ts"
 import { bitmap, bitmapList, escape, set64, sizeLine } from "./ProcText.ts"
 import { namespacesOf } from "./Namespaces.ts"
 import type { PidNamespace } from "./PidNamespace.ts"
-import { affinityOf, isRealTime } from "./Scheduling.ts"
+import { affinityOf, cpuOf, isRealTime } from "./Scheduling.ts"
 import type { Task } from "./Task.ts"
 import { type Usage, groupUsage, taskUsage } from "./ThreadGroup.ts"
 import { queuedSignals } from "./UserLimits.ts"
@@ -262,7 +262,7 @@ export const stat = (subject: Subject, caller: Caller, terminal: ControllingTerm
     0, // nswap
     0, // cnswap
     task.isLeader ? group.exitSignal : -1,
-    0, // processor
+    cpuOf(task), // processor
     scheduling.priority,
     scheduling.policy,
     0, // delayacct_blkio_ticks

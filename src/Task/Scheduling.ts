@@ -48,6 +48,15 @@ export const inheritScheduling = (parent: Task, child: Task): void => {
 /** The CPUs a task may run on, among the `count` there are. */
 export const affinityOf = ({ affinity }: Scheduling, count: number): bigint => affinity ?? (1n << BigInt(count)) - 1n
 
+/** The CPU a task runs on, as it is told: the one that it occupies (TaskRseq.ts) where somebody counts on it, else the lowest it may use. */
+export const cpuOf = ({ rseq, scheduling, system }: Task): number => {
+  if (rseq?.shown !== undefined && rseq.shown >= 0) return rseq.shown
+  let mask = affinityOf(scheduling, system.cpuCount)
+  let cpu = 0
+  for (; (mask & 1n) === 0n; mask >>= 1n) cpu++
+  return cpu
+}
+
 export const clampNice = (nice: number): number => Math.min(MAX_NICE, Math.max(MIN_NICE, nice))
 
 /** Whether RLIMIT_NICE of `target` allows `nice`. */

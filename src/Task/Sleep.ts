@@ -39,6 +39,8 @@ export interface Wait<A> {
   readonly deadline?: bigint | undefined
   /** Runs once if `begin` had no result, however the wait ends: also if the fiber is interrupted. */
   readonly finally?: (() => void) | undefined
+  /** It is only the processor that is waited for: the task counts as one that runs. */
+  readonly isRunnable?: boolean | undefined
 }
 
 /** An Effect that does nothing but wait, and for what. */
@@ -98,7 +100,7 @@ export class Sleep<A> {
     if (result !== undefined) this.close()
     else {
       this.#state = "asleep"
-      this.#task.onSleep(this)
+      if (this.#wait.isRunnable !== true) this.#task.onSleep(this)
     }
     return result
   }

@@ -33,6 +33,7 @@ import type { FsContext } from "../Vfs/FsContext.ts"
 import { type CpuTrap, noTrap } from "./CpuTrap.ts"
 import type { RestartBlock } from "./Restart.ts"
 import type { Namespaces } from "./Namespaces.ts"
+import type { Rseq } from "./TaskRseq.ts"
 import { App, type RunState } from "./RunState.ts"
 import { type Scheduling, defaultScheduling } from "./Scheduling.ts"
 import { Sleep, type Subscribe, type Wait, type Waiting, type Wakeup } from "./Sleep.ts"
@@ -134,6 +135,8 @@ export class Task {
   clearChildTid = 0
   /** set_robust_list(2): head address. Owner: task fiber. */
   robustList = 0
+  /** rseq(2). Owner: task fiber. */
+  rseq: Rseq | undefined = undefined
   /** What the end of the process undoes of semop(2); shared by CLONE_SYSVSEM. Owner: task fiber. */
   semaphoreUndo: SemaphoreUndo | undefined
   /** The parent that waits for this vfork(2) child to give the memory back. Owner: task fiber. */
@@ -161,6 +164,8 @@ export class Task {
    * `interrupt`, cleared by the fiber when it looks. Atomic.
    */
   #attention = false
+  /** Others want the CPU that it occupies (TaskRseq.ts): set only while it does. Atomic. */
+  #expelled = false
   /** The current wait in a system call. Atomic. */
   #sleep: Sleep<unknown> | undefined
   /** The child fiber that carries the current wait. Owner: task fiber. */
@@ -256,24 +261,45 @@ export class Task {
     this.#attention = false
   }
 
+  /** Ends the switch to the application, to go on with it when others have had their turn. Atomic. */
+  expel(): void {
+    if (this.#expelled) return
+    this.#expelled = true
+    this.#endWaitSoon()
+  }
+
+  /** It is out of the application. */
+  clearExpelled(): void {
+    this.#expelled = false
+  }
+
+  /** Whether a switch to the application is to end. */
+  get #isWanted(): boolean {
+    return this.#attention || this.#expelled
+  }
+
   /** Makes the task look up from whatever it does: the current wait, if any, ends as interrupted. Atomic. */
   interrupt(): void {
     if (this.#attention) return
     this.#attention = true
-    const wait = this.#wait
-    // through the run queue: interrupting runs the waiter's code at once, and we may be inside a critical section
-    if (wait !== undefined) this.system.runQueue.schedule(() => this.#attention && wait.interruptUnsafe())
+    this.#endWaitSoon()
   }
 
-  /** Runs `wait` as a child fiber that `interrupt` ends; undefined when that happened. */
+  /** Through the run queue: interrupting runs the waiter's code at once, and we may be inside a critical section. */
+  #endWaitSoon(): void {
+    const wait = this.#wait
+    if (wait !== undefined) this.system.runQueue.schedule(() => this.#isWanted && wait.interruptUnsafe())
+  }
+
+  /** Runs `wait` as a child fiber that `interrupt` ends, or `expel`; undefined when that happened. */
   interruptible<A, E>(wait: Effect.Effect<A, E>): Effect.Effect<A | undefined, E> {
     return Effect.suspend(() => {
-      if (this.#attention) return Effect.undefined
+      if (this.#isWanted) return Effect.undefined
       return Effect.flatMap(Effect.forkChild(wait, { startImmediately: true }), (child) => {
         const exit = child.pollUnsafe()
         if (exit !== undefined) return outcomeOf(exit)
         this.#wait = child
-        if (this.#attention) this.system.runQueue.schedule(() => this.#attention && child.interruptUnsafe()) // came while it started
+        if (this.#isWanted) this.#endWaitSoon() // came while it started
         return Effect.flatMap(Fiber.await(child), (late) => {
           this.#wait = undefined
           return outcomeOf(late)

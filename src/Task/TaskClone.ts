@@ -259,6 +259,7 @@ const prepareChild = (parent: Task, child: Task, request: CloneRequest): void =>
   child.controls = parent.controls
   child.numaPolicy = parent.numaPolicy
   inheritScheduling(parent, child)
+  if ((flags & CLONE_VM) === 0) child.rseq = parent.rseq?.copyFor(child)
   child.personality = parent.personality
   if ((flags & CLONE_SYSVSEM) !== 0) {
     parent.semaphoreUndo ??= new SemaphoreUndo()

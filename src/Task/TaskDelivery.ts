@@ -33,6 +33,7 @@ import { isOrphaned } from "./JobControl.ts"
 import { restartWithHandler } from "./Restart.ts"
 import { App, CoreDump, Exit, type RunState, TrapStop } from "./RunState.ts"
 import type { Result } from "./Syscall.ts"
+import { abortSection } from "./TaskRseq.ts"
 import type { Task } from "./Task.ts"
 import { concealStep, rereadCall, stopAfterHandlerEntry, stopForSignal, stopForTrap } from "./TaskTrace.ts"
 import {
@@ -229,7 +230,7 @@ const afterStop = (task: Task, info: SigInfo): SigInfo | undefined => {
   return undefined
 }
 
-/** Puts a frame on the stack, with the extended state that was interrupted; false if there is no room for one. */
+/** Puts a frame on the stack, with the extended state that was interrupted; false if there is no room for one, or an area of rseq(2) is no good. */
 const enterHandler = (task: Task, info: SigInfo, action: SigAction, extendedState: Uint8Array): boolean => {
   const { frameState } = task.system
   const { registers, signalStack } = task
@@ -243,6 +244,7 @@ const enterHandler = (task: Task, info: SigInfo, action: SigAction, extendedStat
     restartWithHandler(registers, task.call.nr, task.restart, action.sa_flags)
     task.restart = 0
   }
+  if (task.rseq !== undefined && !abortSection(task, task.rseq)) return false
   const stackPointer = registers.ulong(Reg.rsp)
   const alternate =
     (action.sa_flags & SA_ONSTACK) !== 0 && isEnabled(signalStack) && !isOnStack(signalStack, stackPointer)

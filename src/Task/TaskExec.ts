@@ -29,6 +29,7 @@ import { type ExecCredentials, credentialsForExec } from "./ExecCredentials.ts"
 import { orRefused } from "./HostRefusal.ts"
 import { nextExit } from "./CoreDumpStop.ts"
 import type { System } from "./System.ts"
+import { forgetRseq } from "./TaskRseq.ts"
 import type { Task } from "./Task.ts"
 import { releaseMemory } from "./TaskExit.ts"
 import { killGroup, killTask } from "./TaskSignals.ts"
@@ -243,6 +244,7 @@ const moveTo = Effect.fnUntraced(function* (
   const old = task.context
   program.memoryManager.coredumpFilter = task.memoryManager.coredumpFilter
   program.memoryManager.policy = inheritedPolicy(task.memoryManager.policy)
+  forgetRseq(task)
   releaseMemory(task)
   task.context = context
   task.memoryManager = program.memoryManager

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import { ESRCH } from "../Abi/Errno.ts"
 import { Reg } from "../Abi/Registers.ts"
 import { SEGV_MAPERR, SIGKILL, SIGSEGV, SIGTRAP, SI_KERNEL } from "../Abi/Signal.ts"
+import { kernelSigInfo } from "../Abi/SigInfo.ts"
 import { signaled } from "../Abi/Wait.ts"
 import type { FaultOutcome, PlatformFailed, SwitchOutcome } from "../Platform/Platform.ts"
 import { dumpCore } from "./CoreDump.ts"
@@ -12,6 +13,7 @@ import { emulateTimestampCounter } from "./TimestampCounter.ts"
 import { restartWithoutHandler } from "./Restart.ts"
 import { trapAfter } from "./CpuTrap.ts"
 import { App, Dead, Exit, type RunState, SeccompEnter, Syscall, SyscallEnter } from "./RunState.ts"
+import { type Rseq, awaitCpu, leaveCpu, settleArea } from "./TaskRseq.ts"
 import type { Task } from "./Task.ts"
 import { Sleep, waitOf } from "./Sleep.ts"
 import { deliverNow, deliverPending, deliverTraced } from "./TaskDelivery.ts"
@@ -34,7 +36,10 @@ import {
 export const run = Effect.fnUntraced(function* (task: Task): Effect.fn.Return<void, PlatformFailed> {
   const handler = (): boolean => guarded(task, answer)
   while (task.runState !== Dead) {
-    if (task.stops.stopped) yield* task.stops.wait
+    if (task.stops.stopped) {
+      yield* task.stops.wait
+      if (task.rseq !== undefined) task.rseq.disturbed = true // as one that has slept
+    }
     task.runState = yield* step(task, handler)
   }
 })
@@ -65,6 +70,7 @@ const parks = (task: Task): boolean => {
   if (result !== undefined) finishSyscall(task, result)
   else {
     task.parked = parked
+    if (task.rseq !== undefined) leaveCpu(task, task.rseq, true)
     context.park?.()
   }
   return result === undefined
@@ -78,7 +84,13 @@ const answerParked = (task: Task): boolean => {
     return false
   }
   endParked(task, result)
-  return goesOnAtOnce(task)
+  return hasCpu(task) && goesOnAtOnce(task)
+}
+
+/** Whether a thread that has given its CPU up may run again at once. */
+const hasCpu = (task: Task): boolean => {
+  const { rseq } = task
+  return rseq === undefined || (rseq.cpus.take(rseq) && settleArea(task, rseq))
 }
 
 /** The result of a parked call, which somebody may want to look at who hadn't wanted to when it began. */
@@ -169,9 +181,29 @@ const runApp = (task: Task, handler: () => boolean): Effect.Effect<RunState, Pla
 const switchToApp = (task: Task, handler: () => boolean): Effect.Effect<RunState, PlatformFailed> => {
   settleCall(task)
   if (task.attention) return toApp
+  const { rseq } = task
+  if (rseq === undefined) return switchAtOnce(task, handler)
+  if (rseq.cpus.take(rseq)) return switchOnCpu(task, rseq, handler)
+  return Effect.flatMap(awaitCpu(task, rseq), (occupies) => (occupies ? switchOnCpu(task, rseq, handler) : toApp))
+}
+
+/** Runs a thread that occupies a CPU. */
+const switchOnCpu = (task: Task, rseq: Rseq, handler: () => boolean): Effect.Effect<RunState, PlatformFailed> => {
+  // it came while the thread waited
+  const next = task.attention ? toApp : undefined
+  if (next === undefined && settleArea(task, rseq)) return switchAtOnce(task, handler)
+  leaveCpu(task, rseq, true)
+  return next ?? Effect.as(forceSignal(task, kernelSigInfo(SIGSEGV)), App)
+}
+
+const switchAtOnce = (task: Task, handler: () => boolean): Effect.Effect<RunState, PlatformFailed> => {
   const now = task.context.switchNow?.(handler)
-  if (now !== undefined) return afterSwitch(task, now)
+  if (now !== undefined) {
+    if (task.rseq !== undefined) leaveCpu(task, task.rseq, now._tag === "Syscall")
+    return afterSwitch(task, now)
+  }
   return Effect.flatMap(task.interruptible(task.context.switch(handler)), (outcome) => {
+    if (task.rseq !== undefined) leaveCpu(task, task.rseq, outcome?._tag === "Syscall")
     if (task.ptrace.traced) task.context.addressSpace.keepCode?.()
     if (task.parked !== undefined) endParked(task, task.parked.interrupt())
     if (outcome !== undefined) return afterSwitch(task, outcome)

@@ -109,7 +109,7 @@ export class Turns {
         this.#watchForSpins()
         const spaces = new WeakMap<AddressSpace, AddressSpace>()
         const serial = (context: PlatformContext) => new SerialThread(this, spaces, context)
-        return Platform.of({ ...inner, makeContext: Effect.map(inner.makeContext, serial) })
+        return Platform.of({ ...inner, serial: true, makeContext: Effect.map(inner.makeContext, serial) })
       })
     ).pipe(Layer.provide(platform))
   }

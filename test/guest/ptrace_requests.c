@@ -2,6 +2,7 @@
  * its owner cannot read. */
 #include "filters.h"
 #include "ptrace.h"
+#include <sys/rseq.h>
 #include <linux/audit.h>
 #include <sys/mman.h>
 
@@ -210,10 +211,13 @@ static void rseq_place(void) {
   unsigned char configuration[32];
   memset(configuration, 0x5a, sizeof configuration);
   INT(trace(GET_RSEQ, pid, sizeof configuration, (unsigned long)configuration));
-  for (int i = 0; i < 32; i += 8) say("%016lx", *(long *)(configuration + i));
+  long library = (long)__builtin_thread_pointer() + __rseq_offset; /* the child's is where ours is */
+  IS(*(long *)configuration == library);
+  for (int i = 8; i < 32; i += 8) say("%016lx", *(long *)(configuration + i));
   memset(configuration, 0x5a, sizeof configuration);
   INT(trace(GET_RSEQ, pid, 3, (unsigned long)configuration));
-  say("%016lx", *(long *)configuration);
+  IS(memcmp(configuration, &library, 3) == 0);
+  say("%02x", configuration[3]);
   INT(trace(GET_RSEQ, pid, 0, 8));
   TRY(trace(GET_RSEQ, pid, 24, 8));
   trace(PTRACE_CONT, pid, 0, 0);
@@ -252,14 +256,29 @@ static void reading_hidden(void) {
   await_stop("end", pid);
 }
 
-int main(int argc, char **argv) {
-  if (argc == 1) { /* the sandbox has no rseq: the host is to have none either */
-    setenv("GLIBC_TUNABLES", "glibc.pthread.rseq=0", 1);
-    execl("/proc/self/exe", argv[0], "without", NULL);
+/* A thread without an area. */
+static void no_rseq_place(void) {
+  pid_t pid = NEED(fork());
+  if (pid == 0) {
+    syscall(SYS_rseq, (char *)__builtin_thread_pointer() + __rseq_offset, 32, 1, 0x53053053);
+    trace(PTRACE_TRACEME, 0, 0, 0);
+    raise(SIGSTOP);
+    _exit(0);
   }
+  await_stop("start", pid);
+  long configuration[3];
+  memset(configuration, 0x5a, sizeof configuration);
+  INT(trace(GET_RSEQ, pid, sizeof configuration, (unsigned long)configuration));
+  for (int i = 0; i < 3; i++) say("%016lx", configuration[i]);
+  trace(PTRACE_CONT, pid, 0, 0);
+  await_stop("end", pid);
+}
+
+int main(void) {
   filters();
   changing();
   rseq_place();
+  no_rseq_place();
   reading_hidden();
   return 0;
 }

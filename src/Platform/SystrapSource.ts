@@ -30,6 +30,8 @@ export class SystrapSource implements EventSource {
   readonly #bells: SystrapBells
   /** Whether we wait for guests elsewhere than where they run. */
   readonly #hasOwnCpu: boolean
+  /** The pump sleeps. */
+  #sleeps = false
   /** What the tracer has to do. */
   #requests = 0
   /** CPUs that guests and we have together. */
@@ -75,10 +77,10 @@ export class SystrapSource implements EventSource {
 
   /**
    * Whether a thread that is added, or has just been, and sleeps may wait for its CPU until another leaves it: one
-   * runs there that isn't itself to be woken yet.
+   * runs there that isn't itself to be woken yet. Not while the pump sleeps, and looks for nobody.
    */
   get hasSuccession(): boolean {
-    return this.#hasOwnCpu && !this.#spread && this.#running.length > this.#bells.owed + 1
+    return this.#hasOwnCpu && !this.#spread && !this.#sleeps && this.#running.length > this.#bells.owed + 1
   }
 
   /** How many guest threads run, or are about to. */
@@ -153,6 +155,7 @@ export class SystrapSource implements EventSource {
   }
 
   arm(): boolean {
+    this.#sleeps = true
     this.#bells.settle()
     this.tell()
     Atomics.store(this.#notice, notice.sleeping >> 2, 1) // before the state words are read; guests do the reverse
@@ -162,6 +165,7 @@ export class SystrapSource implements EventSource {
   }
 
   disarm(): void {
+    this.#sleeps = false
     Atomics.store(this.#notice, notice.sleeping >> 2, 0)
     this.#tracer.disarm()
   }

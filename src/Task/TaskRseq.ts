@@ -168,7 +168,7 @@ export const settleArea = (task: Task, rseq: Rseq): boolean => {
   if (rseq.shown === cpu) return true
   rseq.shown = cpu
   if (cpu > 0) task.system.vdsoPage?.forgetCpu()
-  return writeCpu(task, rseq.address, cpu) === 0
+  return writeCpu(task, rseq.address, cpu) === 0 || isWritable(task, rseq.address)
 }
 
 /**
@@ -180,8 +180,8 @@ export const abortSection = (task: Task, rseq: Rseq): boolean => {
   const field = rseq.address + offsets.rseq_cs
   const pointer = memory.readU64(field)
   // Linux writes the area whatever it says
-  if (pointer < 0 || !isWritable(task, rseq.address)) return false
-  if (pointer === 0) return true
+  if (!isWritable(task, rseq.address)) return false
+  if (pointer <= 0) return true // below 0: the host has taken the memory away with the thread, as the switch will tell
   rseq.cpus.insist()
   const section = pointer < TASK_SIZE ? readSection(task, pointer) : undefined
   if (section === undefined || !isSound(task, section, rseq.signature)) return false

@@ -23,7 +23,10 @@ const C_TYPES: Readonly<Record<string, string>> = {
 /** `struct.field` → the C field, or undefined for padding that C leaves without a name. */
 const C_FIELDS: Readonly<Record<string, string | undefined>> = {
   "sigevent.sigev_tid": "_sigev_un._tid",
-  "statx.stx_subvol": undefined // newer than the headers of Debian 12, where it is spare
+  // newer than the headers of Debian 12
+  "rseq.node_id": undefined,
+  "rseq.mm_cid": undefined,
+  "statx.stx_subvol": undefined // it is spare there
 }
 
 interface AnyStruct {

@@ -24,6 +24,7 @@
 #include <linux/mqueue.h>
 #include <linux/ptrace.h>
 #include <linux/resource.h>
+#include <linux/rseq.h>
 #include <linux/sched.h>
 #include <linux/sched/types.h>
 #include <linux/seccomp.h>

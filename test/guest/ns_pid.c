@@ -156,6 +156,8 @@ static void catch(int signo) {
 
 /* Init gets only what it catches; from outside SIGKILL and SIGSTOP too. */
 static void immunity(void) {
+  int said[2];
+  NEED(pipe(said));
   pid_t child = NEED(clone_into(CLONE_NEWPID));
   if (child == 0) {
     TRY(kill(1, SIGTERM));
@@ -189,6 +191,7 @@ static void immunity(void) {
     /* from outside: SIGTERM does nothing, SIGUSR2 is caught and says 0 */
     caught = 0;
     while (!caught) sched_yield();
+    await(said);
     say("from outside: %d code %d pid %d", caught == SIGUSR2, last.si_code, last.si_pid);
     tell(ready);
     for (;;) pause();
@@ -197,6 +200,7 @@ static void immunity(void) {
   TRY(kill(child, SIGTERM));
   TRY(kill(child, SIGHUP));
   TRY(kill(child, SIGUSR2));
+  tell(said);
   await(ready);
   int status;
   TRY(kill(child, SIGSTOP));

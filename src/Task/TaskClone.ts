@@ -107,8 +107,9 @@ export const clone = Effect.fnUntraced(function* (
   if (typeof memory === "number") return memory
   const { context, memoryManager } = memory
   const child = yield* Mutex.sectionAll([taskSet.mutex, parent.threadGroup.handlers.mutex], () => {
-    // one that came meanwhile, for the whole process group: it must find the child there, or no child yet
-    if (hasDeliverableSignal(parent)) return -ERESTARTNOINTR
+    // one that came meanwhile, for the whole process group: it must find the child there, or no child yet; and whoever ends
+    // the process must not miss a thread
+    if (parent.killed || hasDeliverableSignal(parent)) return -ERESTARTNOINTR
     const refused = refusesIds(parent, namespaces.pidForChildren, request.wantedIds)
     if (refused < 0) return refused
     const tid = taskSet.allocateId(namespaces.pidForChildren, request.wantedIds)

@@ -34,7 +34,7 @@ export const lock = (
       if (manager.locked + size - already > limit) return -ENOMEM
       const result = change(manager, start, start + size, locked)
       // Linux then reads every page in, unless on demand, and cannot where nobody may look
-      const populates = (flags & MLOCK_ONFAULT) === 0
+      const populates = size > 0 && (flags & MLOCK_ONFAULT) === 0
       const hidden = populates && manager.areas.overlapping(start, start + size).some((vma) => vma.protection === 0)
       return result === 0 && hidden ? -ENOMEM : result
     })

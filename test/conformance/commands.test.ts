@@ -795,7 +795,7 @@ const debuggers: ReadonlyArray<Command> = [
     name: "strace -f of a pipeline",
     needs: ["strace"],
     line: `strace -ff -qq -e trace=execve,pipe2,dup2,exit_group,kill -o log sh -c 'echo one two | tr a-z A-Z | wc -w; (exit 3); kill -TERM $$'; echo $?
-      cat log.* | sed -E 's/0x[0-9a-f]+/ADDR/g; s/si_pid=[0-9]+/si_pid=N/; s/kill\\([0-9]+/kill(N/; s/[0-9]+ vars/N vars/; s/ +/ /g' | sort`
+      cat log.* | sed -E 's/0x[0-9a-f]+/ADDR/g; s/si_pid=[0-9]+/si_pid=N/; s/si_(u|s)time=[^,}]*/si_\\1time=T/g; s/kill\\([0-9]+/kill(N/; s/[0-9]+ vars/N vars/; s/ +/ /g' | sort`
   },
   {
     name: "strace of a fault that it injects",

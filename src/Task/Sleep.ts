@@ -96,12 +96,10 @@ export class Sleep<A> {
 
   /** The result, or undefined if it waits on. */
   look(): A | undefined {
+    this.#state = "asleep" // what a look brings about may wake it
     const result = this.#wait.look(this.#expired ? "Expired" : undefined)
     if (result !== undefined) this.close()
-    else {
-      this.#state = "asleep"
-      if (this.#wait.isRunnable !== true) this.#task.onSleep(this)
-    }
+    else if (this.#wait.isRunnable !== true) this.#task.onSleep(this)
     return result
   }
 

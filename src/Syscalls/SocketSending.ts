@@ -11,7 +11,7 @@ import type { Result } from "../Task/Syscall.ts"
 import type { Task } from "../Task/Task.ts"
 import type { Outgoing } from "../Vfs/SocketMessage.ts"
 import type { UnixSocket } from "../Vfs/SocketUnix.ts"
-import { holding, isNonBlocking, type Source, waitUntil, withTimeout } from "./Blocking.ts"
+import { isNonBlocking, type Source, waitHolding, withTimeout } from "./Blocking.ts"
 import { findSocket } from "./SocketAddress.ts"
 import { TRANSFER_SIZE, transferBuffer, type UserVector } from "./UserVector.ts"
 
@@ -123,13 +123,13 @@ export const sendAll = (
   const sources: Array<Source> = [{ queue: socket.waiters, events: WRITABLE }]
   if (target !== undefined) sources.push({ queue: target.room, events: WRITABLE })
   const timeout = socket.writeTimeout
-  const waiting = waitUntil(task, sources, sending.attempt, {
+  const waiting = waitHolding(task, [socket], sources, sending.attempt, {
     ...withTimeout(task, timeout),
     interrupted: () => sending.settle(timeout === undefined ? -ERESTARTSYS : -EINTR),
     expired: () => sending.settle(-EAGAIN)
   })
   return Effect.ensuring(
-    holding([socket], waiting),
+    waiting,
     Effect.sync(() => sending.close())
   )
 }

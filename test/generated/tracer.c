@@ -106,20 +106,28 @@ static long now_ms(void)
 	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
+/* The beginning of a file of /proc/pid; empty if there is none. */
+static void read_proc(int pid, const char *name, char *text, size_t size)
+{
+	char path[64];
+	text[0] = 0;
+	snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	int length = read(fd, text, size - 1);
+	close(fd);
+	text[length < 0 ? 0 : length] = 0;
+}
+
 /* The letter in /proc/pid/stat; 0 if there is none. */
 static char state_of(int pid)
 {
-	char path[64], text[512];
+	char text[512];
 	if (pid <= 0)
 		return 0;
-	snprintf(path, sizeof path, "/proc/%d/stat", pid);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	int length = read(fd, text, sizeof text - 1);
-	close(fd);
-	text[length < 0 ? 0 : length] = 0;
-	char *end = length <= 0 ? NULL : strrchr(text, ')');
+	read_proc(pid, "stat", text, sizeof text);
+	char *end = strrchr(text, ')');
 	return end == NULL || end[2] == 'X' ? 0 : end[2];
 }
 
@@ -317,14 +325,8 @@ static int free_actor(void)
 /* A number in /proc/pid/status; 0 if there is none. */
 static int status_of(int pid, const char *name)
 {
-	char path[64], text[4096];
-	snprintf(path, sizeof path, "/proc/%d/status", pid);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	int length = read(fd, text, sizeof text - 1);
-	close(fd);
-	text[length < 0 ? 0 : length] = 0;
+	char text[4096];
+	read_proc(pid, "status", text, sizeof text);
 	char *at = strstr(text, name);
 	return at == NULL ? 0 : atoi(at + strlen(name));
 }

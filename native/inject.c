@@ -138,6 +138,14 @@ void inject_exit(const struct tracer *t, pid_t tid)
 		ptrace(PTRACE_CONT, tid, 0, 0);
 }
 
+/* Whether a tracee has not been waited for to its end: somebody may have killed it before the one that made it has stopped. */
+static bool is_unreaped(pid_t tid)
+{
+	siginfo_t info;
+
+	return waitid(P_PID, (id_t)tid, &info, WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL | __WNOTHREAD) == 0;
+}
+
 /* A clone of stopped thread `from`, itself stopped before its first instruction. */
 int inject_thread(struct tracer *t, pid_t from, uint64_t clone_flags, pid_t *tid)
 {
@@ -147,6 +155,8 @@ int inject_thread(struct tracer *t, pid_t from, uint64_t clone_flags, pid_t *tid
 	if (result < 0)
 		return (int)result;
 	*tid = (pid_t)result;
+	if (!is_unreaped(*tid))
+		return -ESRCH;
 	return await_stop(t, *tid, SIGSTOP); /* attached automatically, as the options say */
 }
 

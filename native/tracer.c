@@ -404,12 +404,13 @@ static void run_commands(struct tracer *t)
 				resume(t, entry);
 		} else if ((entry & ~ENTRY_BLOCK) < BLOCK_COUNT) {
 			struct block *b = &c->blocks[entry & ~ENTRY_BLOCK];
+			bool quiet = b->quiet; /* once it is done, JS may fill it anew */
 
 			b->result = request(t, b);
 			if (t->closing)
 				return; /* done when it is done */
 			atomic_store(&b->done, 1);
-			if (!b->quiet)
+			if (!quiet)
 				tracer_publish(t, entry);
 		}
 	}

@@ -1,4 +1,5 @@
 /** One guest memory on a host that runs it as a stub process: which threads it has, and copying in and out. */
+import { ESRCH } from "../Abi/Errno.ts"
 import { bind } from "./Native.ts"
 import type { PresentRun } from "./Platform.ts"
 
@@ -29,6 +30,11 @@ export const writeGuest = (tid: number, address: number, from: Uint8Array, limit
   const size = clip(address, from.length, limit)
   return size === 0 ? 0 : Math.max(0, writeNative(tid, address, from, size))
 }
+
+const one = new Uint8Array(1)
+
+/** Whether a process has no memory any more. `inside`: some address of its stub's. */
+export const isGone = (pid: number, inside: number): boolean => readNative(pid, inside, one, 1) === -ESRCH
 
 /** Runs of pages that one look finds at most, each a start, an end and whether it is anonymous. */
 const ROOM = 256

@@ -24,7 +24,7 @@ import { debugRegistersOf } from "./GuestDebug.ts"
 import { faultAccess } from "./FaultAccess.ts"
 import { exchangeGuest, updateGuest } from "./GuestExchange.ts"
 import { peekGuest, pokeGuest } from "./GuestForce.ts"
-import { clip, presentPages, readGuest, writeGuest } from "./GuestMemory.ts"
+import { clip, isGone, presentPages, readGuest, writeGuest } from "./GuestMemory.ts"
 import { checkChange, encodeChanges } from "./StubCalls.ts"
 import { hostBarrier } from "./HostBarrier.ts"
 import { isCounterSteady } from "./HostCounter.ts"
@@ -118,6 +118,11 @@ class PtraceAddressSpace implements AddressSpace {
 
   readonly presentPages = (start: number, end: number, found: PresentRun): number =>
     presentPages(this.#tid(), start, Math.min(end, this.#limit), found)
+
+  readonly isGone = (): boolean => {
+    const tid = this.#tid()
+    return tid === 0 || isGone(tid, this.#limit)
+  }
 
   readonly residentSet = (): ResidentSet => residentSet(this.#tid())
 

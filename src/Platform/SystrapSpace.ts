@@ -6,7 +6,7 @@ import { EFAULT, ENOMEM, ESRCH } from "../Abi/Errno.ts"
 import type { CopyHint } from "./CopyHints.ts"
 import { exchangeGuest, updateGuest } from "./GuestExchange.ts"
 import { peekGuest, pokeGuest } from "./GuestForce.ts"
-import { clip, presentPages, readGuest, writeGuest } from "./GuestMemory.ts"
+import { clip, isGone, presentPages, readGuest, writeGuest } from "./GuestMemory.ts"
 import { residentSet } from "./HostUsage.ts"
 import { type AddressSpace, type MappingChange, PlatformFailed, type PresentRun, type ResidentSet } from "./Platform.ts"
 import { Request, slot, Stop } from "./Slots.ts"
@@ -189,6 +189,8 @@ export class SystrapSpace implements AddressSpace, StopListener {
 
   readonly presentPages = (start: number, end: number, found: PresentRun): number =>
     this.dead ? -ESRCH : presentPages(this.pid, start, Math.min(end, systrapBase), found)
+
+  readonly isGone = (): boolean => this.dead || isGone(this.pid, this.host.tracer.stubBase)
 
   readonly residentSet = (): ResidentSet => residentSet(this.pid)
 

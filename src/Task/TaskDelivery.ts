@@ -23,7 +23,7 @@ import {
   signalBit
 } from "../Abi/Signal.ts"
 import { Reg } from "../Abi/Registers.ts"
-import { type SigInfo, kernelSigInfo } from "../Abi/SigInfo.ts"
+import type { SigInfo } from "../Abi/SigInfo.ts"
 import { signaled } from "../Abi/Wait.ts"
 import type { PlatformFailed } from "../Platform/Platform.ts"
 import * as SignalFrame from "../Signals/SignalFrame.ts"
@@ -39,7 +39,7 @@ import { concealStep, rereadCall, stopAfterHandlerEntry, stopForSignal, stopForT
 import {
   beginGroupStop,
   dequeueSignal,
-  forceSignal,
+  forceSegv,
   joinGroupStop,
   killGroup,
   sendToTaskNow,
@@ -271,16 +271,8 @@ const refuseHandler = (task: Task, info: SigInfo, action: SigAction): Effect.Eff
     info.signo === SIGSEGV
       ? handlers.mutex.section(() => handlers.set(SIGSEGV, { ...action, sa_handler: SIG_DFL }))
       : Effect.void
-  return Effect.andThen(reset, faultInFrame(task))
+  return Effect.andThen(reset, forceSegv(task))
 }
-
-/** SIGSEGV, for a frame that is no good; unless there is no memory any more, because the host has killed the process. */
-const faultInFrame = (task: Task): Effect.Effect<void> =>
-  Effect.matchEffect(task.context.readExtendedState, {
-    onFailure: () =>
-      task.threadGroup.handlers.mutex.section(() => killGroup(task.threadGroup, signaled(SIGKILL, false))),
-    onSuccess: () => forceSignal(task, kernelSigInfo(SIGSEGV))
-  })
 
 /** 0 or -EFAULT. */
 const writeFrame = (
@@ -331,7 +323,7 @@ export const returnFromHandler = (task: Task): Result => {
 }
 
 /** What becomes of a task that returns from no handler's frame. */
-const refuseReturn = (task: Task): Effect.Effect<number> => Effect.as(faultInFrame(task), 0)
+const refuseReturn = (task: Task): Effect.Effect<number> => Effect.as(forceSegv(task), 0)
 
 /**
  * The extended state that a frame has at `at` (0: none), of whose bytes from `start` on a copy was made; undefined if it is

@@ -4,9 +4,7 @@
 import * as Effect from "effect/Effect"
 import { ESRCH } from "../Abi/Errno.ts"
 import { Reg } from "../Abi/Registers.ts"
-import { SEGV_MAPERR, SIGKILL, SIGSEGV, SIGTRAP, SI_KERNEL } from "../Abi/Signal.ts"
-import { kernelSigInfo } from "../Abi/SigInfo.ts"
-import { signaled } from "../Abi/Wait.ts"
+import { SEGV_MAPERR, SIGSEGV, SIGTRAP, SI_KERNEL } from "../Abi/Signal.ts"
 import type { FaultOutcome, PlatformFailed, SwitchOutcome } from "../Platform/Platform.ts"
 import { dumpCore } from "./CoreDump.ts"
 import { emulateTimestampCounter } from "./TimestampCounter.ts"
@@ -18,7 +16,7 @@ import type { Task } from "./Task.ts"
 import { Sleep, waitOf } from "./Sleep.ts"
 import { deliverNow, deliverPending, deliverTraced } from "./TaskDelivery.ts"
 import { exitTask } from "./TaskExit.ts"
-import { forceSignal, killGroup } from "./TaskSignals.ts"
+import { forceSegv, forceSignal, killedByHost } from "./TaskSignals.ts"
 import { rereadCall } from "./TaskTrace.ts"
 import { finishSyscall, handleSyscall } from "./TaskSyscall.ts"
 import {
@@ -193,7 +191,7 @@ const switchOnCpu = (task: Task, rseq: Rseq, handler: () => boolean): Effect.Eff
   const next = task.attention ? toApp : undefined
   if (next === undefined && settleArea(task, rseq)) return switchAtOnce(task, handler)
   leaveCpu(task, rseq, true)
-  return next ?? Effect.as(forceSignal(task, kernelSigInfo(SIGSEGV)), App)
+  return next ?? Effect.as(forceSegv(task), App)
 }
 
 const switchAtOnce = (task: Task, handler: () => boolean): Effect.Effect<RunState, PlatformFailed> => {
@@ -225,10 +223,7 @@ const afterSwitch = (task: Task, outcome: SwitchOutcome): Effect.Effect<RunState
     case "Fault":
       return Effect.catchTag(Effect.as(handleFault(task, outcome), App), "PlatformFailed", onLostThread(task))
     case "Killed":
-      return Effect.as(
-        task.threadGroup.handlers.mutex.section(() => killGroup(task.threadGroup, signaled(SIGKILL, false))),
-        Exit
-      )
+      return Effect.as(killedByHost(task), Exit)
   }
 }
 

@@ -3,13 +3,14 @@
  *
  * Everything that touches pending sets or actions runs under the signal mutex of the receiving group's handlers.
  */
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import { POLLIN } from "../Abi/Poll.ts"
 import {
   ALL_SIGNALS,
   SIGCHLD,
   SIGCONT,
   SIGKILL,
+  SIGSEGV,
   SIGSTOP,
   SI_KERNEL,
   STOP_SIGNALS,
@@ -22,7 +23,7 @@ import {
   hasSignal,
   signalBit
 } from "../Abi/Signal.ts"
-import type { SigInfo } from "../Abi/SigInfo.ts"
+import { type SigInfo, kernelSigInfo } from "../Abi/SigInfo.ts"
 import { SIG_DFL, SIG_IGN } from "../Abi/SigAction.ts"
 import { NANOS_PER_TICK } from "../Abi/Sysinfo.ts"
 import { type ExitStatus, signaled } from "../Abi/Wait.ts"
@@ -68,6 +69,16 @@ export const forceSignal = (task: Task, info: SigInfo): Effect.Effect<void> => {
     task.interrupt()
   })
 }
+
+/** SIGSEGV for memory that isn't as it must be; if that is because the host has killed the process, its end as by SIGKILL. */
+export const forceSegv = (task: Task): Effect.Effect<void> =>
+  Effect.suspend(() =>
+    task.context.addressSpace.isGone?.() === true ? killedByHost(task) : forceSignal(task, kernelSigInfo(SIGSEGV))
+  )
+
+/** The host has killed the process (it was out of memory, say). */
+export const killedByHost = ({ threadGroup }: Task): Effect.Effect<void> =>
+  threadGroup.handlers.mutex.section(() => killGroup(threadGroup, signaled(SIGKILL, false)))
 
 /** Ends a whole group, exit_group(2) or a fatal signal: the first status counts. */
 export const killGroup = (group: ThreadGroup, status: ExitStatus): void => {

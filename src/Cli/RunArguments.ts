@@ -281,8 +281,6 @@ export const parse = (words: ReadonlyArray<string>): RunRequest => {
   const program = words[at]
   if (program === undefined) return usage("no program to run: write `effect-sentry run PROGRAM [ARGS...]`")
   if (program === "") return usage("the program's name is empty: write `effect-sentry run PROGRAM [ARGS...]`")
-  if (draft.virtualStart !== undefined && draft.platform === "systrap")
-    return usage("--virtual-time works on the ptrace platform only: leave out --platform")
   if (draft.straceLog !== undefined) draft.strace ??= TraceFilter.traceAll
   return { _tag: "Run", arguments: { ...draft, program, args: words.slice(at + 1) } }
 }

@@ -198,8 +198,8 @@ const ownDirectory = (): string | undefined => {
 }
 
 /** Loaded only when asked for. */
-const deterministic = Effect.fnUntraced(function* (start: bigint, { seed }: RunArguments) {
-  const [{ make, ptrace }, { Scheduler }, { random }] = yield* Effect.promise(() =>
+const deterministic = Effect.fnUntraced(function* (start: bigint, { patch, platform, seed }: RunArguments) {
+  const [{ make, platformLayer }, { Scheduler }, { random }] = yield* Effect.promise(() =>
     Promise.all([
       import("../Testing/Determinism.ts"),
       import("../Testing/Scheduler.ts"),
@@ -209,7 +209,7 @@ const deterministic = Effect.fnUntraced(function* (start: bigint, { seed }: RunA
   const onSpin = (task: number): void =>
     writeAll(2, `effect-sentry: task ${task} computes while others wait: this run is no longer deterministic\n`)
   const made = yield* Effect.provideService(make({ seed, start, onSpin }), Scheduler, random(seed))
-  return { ...made, platform: made.platform(ptrace) }
+  return { ...made, platform: made.platform(platformLayer(platform, { patch })) }
 })
 
 const sandboxed = Effect.fnUntraced(function* (options: RunArguments, strace: StraceObserver | undefined) {

@@ -429,8 +429,6 @@ export interface Options {
    * one and 80 when not; "none" lets guests use several CPUs at that price.
    */
   readonly cpu?: number | "none"
-  /** The kernel waits awake for what the tracer does for it, and does nothing else meanwhile: for determinism. */
-  readonly synchronous?: boolean
 }
 
 /** XCR0 is in the part of the FXSAVE area that is reserved for software (`xstate_fx_sw_bytes`). */
@@ -451,7 +449,7 @@ const open = Effect.fnUntraced(function* (options: Options, counter: "native" | 
   const tracer = new Tracer(handle)
   const pump = sharedPump.add(tracer, handle.wakeFd, afterBatch)
   const { extendedStateSize } = handle
-  return { tracer, pump, extendedStateSize, synchronous: options.synchronous === true }
+  return { tracer, pump, extendedStateSize }
 })
 
 const close = ({ tracer, pump }: TracerHost): Effect.Effect<void> =>

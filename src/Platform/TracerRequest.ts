@@ -10,8 +10,6 @@ import type { Block, Tracer } from "./Tracer.ts"
 export interface TracerHost {
   readonly tracer: Tracer
   readonly pump: PumpHandle
-  /** Waits for every answer awake, so that nothing else happens meanwhile: what the kernel does is then one step. */
-  readonly synchronous?: boolean
 }
 
 export const failed = (operation: string, errno: number): PlatformFailed =>
@@ -25,10 +23,6 @@ export const request = (
 ): Effect.Effect<number> =>
   Effect.uninterruptible(
     Effect.callback<number>((resume) => {
-      if (host.synchronous === true) {
-        resume(Effect.succeed(host.tracer.requestNow(fill, onDone)))
-        return
-      }
       host.tracer.request(fill, (result, block) => {
         onDone?.(result, block)
         resume(Effect.succeed(result))

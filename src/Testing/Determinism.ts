@@ -8,8 +8,9 @@
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type { Kernel } from "../Kernel.ts"
-import type { Platform, PlatformFailed } from "../Platform/Platform.ts"
+import type { Platform, PlatformChoice, PlatformFailed } from "../Platform/Platform.ts"
 import * as PtracePlatform from "../Platform/PtracePlatform.ts"
+import * as SystrapPlatform from "../Platform/SystrapPlatform.ts"
 import type { Controls } from "../Sentry/Sandbox.ts"
 import { RunQueue } from "../Sync/RunQueue.ts"
 import { VirtualTime } from "../Time/VirtualTime.ts"
@@ -51,24 +52,31 @@ export interface Determinism {
   readonly begin: () => void
 }
 
-/** For programs of the host's: answers the kernel synchronously, and shows nobody the processor's counter. */
-export const ptrace = PtracePlatform.layerWith({ synchronous: true, counter: "trapped" })
+/** A platform for programs of the host's, on which nobody is shown the processor's counter. "auto": ptrace, which works on more hosts. */
+export const platformLayer = (
+  choice: PlatformChoice,
+  options: SystrapPlatform.Options = {}
+): Layer.Layer<Platform, PlatformFailed> =>
+  choice === "systrap"
+    ? SystrapPlatform.layerWith({ ...options, counter: "trapped" })
+    : PtracePlatform.layerWith({ counter: "trapped" })
 
-/** The platform below must answer the kernel's requests synchronously, as `ptrace` does, or have none. */
 export const make = Effect.fnUntraced(function* (
   options: DeterminismOptions
 ): Effect.fn.Return<Determinism, never, Scheduler> {
   const scheduler = yield* Scheduler
   const time = new VirtualTime(options.start ?? DEFAULT_START)
   const { limits, onEnd, onSpin } = options
+  const runQueue = new RunQueue()
+  const wake = (): void => runQueue.schedule(() => {})
   const turns = new Turns({
+    wake,
     scheduler,
     time,
     ...(onSpin === undefined ? {} : { onSpin }),
     ...(limits === undefined ? {} : { limits }),
     ...(onEnd === undefined ? {} : { onEnd })
   })
-  const runQueue = new RunQueue()
   runQueue.idle = turns.idle
   const attach = ({ system: { taskSet } }: Kernel): void => {
     turns.threads = {
@@ -83,7 +91,7 @@ export const make = Effect.fnUntraced(function* (
   const controls = { timekeeper: time, runQueue, entropy: seededEntropy(options.seed), machine: MACHINE }
   const begin = (): void => {
     turns.begin()
-    runQueue.schedule(() => {}) // it may have come to rest already
+    wake() // it may have come to rest already
   }
   return { turns, time, runQueue, controls, platform: (platform) => turns.layer(platform), attach, begin }
 })

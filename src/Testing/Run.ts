@@ -12,6 +12,7 @@ import type * as Scope from "effect/Scope"
 import { signalName } from "../Abi/Signal.ts"
 import { sysnoNames } from "../Abi/Sysno.ts"
 import * as SimulatedPlatform from "../Platform/SimulatedPlatform.ts"
+import type { PlatformChoice } from "../Platform/Platform.ts"
 import type { Program } from "../Platform/SimulatedProcess.ts"
 import * as Sandbox from "../Sentry/Sandbox.ts"
 import { StraceObserver } from "../Syscalls/Strace.ts"
@@ -65,6 +66,8 @@ export interface RunOptions {
   /** Arguments after those of the command. */
   readonly args?: ReadonlyArray<string>
   readonly stdin?: string
+  /** Which platform runs a command. Default: ptrace. */
+  readonly platform?: Exclude<PlatformChoice, "auto">
   /** Host directory that becomes /. Default for commands: the host's own. Changes stay in memory. */
   readonly rootfs?: string
   readonly mounts?: ReadonlyArray<Sandbox.Mount>
@@ -285,8 +288,8 @@ const runScoped = Effect.fnUntraced(function* (
         })
       : yield* Sandbox.makeKernel({
           ...hooks,
-          platform: determinism.platform(Determinism.ptrace),
-          platformName: "ptrace",
+          platform: determinism.platform(Determinism.platformLayer(options.platform ?? "auto")),
+          platformName: options.platform ?? "ptrace",
           rootfs: options.rootfs ?? "/",
           mounts: options.mounts ?? [],
           controls: determinism.controls

@@ -7,8 +7,9 @@
  *
  * `layer` wraps a platform: `switch` first waits for a turn, and a turn is one *step*, up to the next system call or
  * fault. The next thread is chosen when the kernel has come to rest: the run queue is empty, so that everybody whom the
- * last step woke is either waiting again or ready. Nothing then depends on how fast the host is: what the kernel does
- * between two steps is a function of what it did before, since the platform below answers synchronously.
+ * last step woke is either waiting again or ready. What the platform below does for the kernel in its own time (a fork, say)
+ * is done one after the other, and ends, for the kernel, only when that has come to rest. Nothing then depends on how fast the host is: what
+ * the kernel does between two steps is a function of what it did before.
  *
  * Time is the sandbox's own. A step costs STEP_TIME, on the clock and of the thread's cpu time; when nobody is ready it
  * jumps to the next deadline. A thread that computes for long without a step makes no time pass; one that spins, waiting
@@ -48,6 +49,8 @@ export interface Threads {
 }
 
 export interface TurnsOptions {
+  /** Has `idle` called soon. */
+  readonly wake: () => void
   readonly scheduler: Strategy
   readonly time: VirtualTime
   /** A task computed for long while others waited. */
@@ -73,6 +76,13 @@ export class Turns {
   readonly #onSpin: (task: number) => void
   /** By task id. */
   readonly #ready = new Map<number, Waiting>()
+  /** The platform below does something for the kernel, or has, and who waits for that has not been told. */
+  #operating = false
+  /** Tells, if it has. */
+  #onDone: (() => void) | undefined
+  /** Whose turn to have it do something comes later. */
+  readonly #operations: Array<() => void> = []
+  readonly #wake: () => void
   /** Steps made, by task id. */
   readonly #steps = new Map<number, number>()
   #running: SerialThread | undefined
@@ -86,7 +96,8 @@ export class Turns {
   /** Set once the kernel is there, before its first program starts. */
   threads: Threads | undefined
 
-  constructor({ limits, onEnd, onSpin, scheduler, time }: TurnsOptions) {
+  constructor({ limits, onEnd, onSpin, scheduler, time, wake }: TurnsOptions) {
+    this.#wake = wake
     this.#scheduler = scheduler
     this.#time = time
     this.#limits = limits
@@ -109,7 +120,8 @@ export class Turns {
         this.#watchForSpins()
         const spaces = new WeakMap<AddressSpace, AddressSpace>()
         const serial = (context: PlatformContext) => new SerialThread(this, spaces, context)
-        return Platform.of({ ...inner, serial: true, makeContext: Effect.map(inner.makeContext, serial) })
+        const makeContext = Effect.map(this.operation(inner.makeContext), serial)
+        return Platform.of({ ...inner, serial: true, makeContext })
       })
     ).pipe(Layer.provide(platform))
   }
@@ -121,7 +133,8 @@ export class Turns {
 
   /** For the run queue: the kernel has come to rest. True if somebody in the kernel can go on. */
   readonly idle = (): boolean => {
-    if (this.#running !== undefined || !this.#begun || this.#ended) return false
+    if (this.#endOperation()) return true
+    if (this.#operating || this.#running !== undefined || !this.#begun || this.#ended) return false
     if (this.#time.ring()) return true
     if (this.#isOver()) return this.#end("TimedOut")
     if (this.#ready.size === 0) return this.#time.advance() || this.#end("Stuck")
@@ -131,6 +144,38 @@ export class Turns {
     this.#stepped = false
     this.#last = waiting.thread.task
     waiting.start()
+    return true
+  }
+
+  /** What the platform below does for the kernel in its own time. */
+  operation<A, E>(operation: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return Effect.uninterruptible(
+      Effect.flatMap(Effect.andThen(this.#beginOperation, Effect.exit(operation)), (exit) =>
+        Effect.andThen(this.#awaitRest, exit)
+      )
+    )
+  }
+
+  readonly #beginOperation = Effect.callback<void>((resume) => {
+    if (this.#operating) this.#operations.push(() => resume(Effect.void))
+    else resume(Effect.void)
+    this.#operating = true
+  })
+
+  readonly #awaitRest = Effect.callback<void>((resume) => {
+    this.#onDone = () => resume(Effect.void)
+    this.#wake()
+  })
+
+  /** True if there was one to end. */
+  #endOperation(): boolean {
+    const onDone = this.#onDone
+    if (onDone === undefined) return false
+    this.#onDone = undefined
+    onDone()
+    const next = this.#operations.shift()
+    this.#operating = next !== undefined
+    next?.()
     return true
   }
 
@@ -212,18 +257,20 @@ export class Turns {
 /** How much of a guest is in the host's memory is the host's affair: nothing is said of it. */
 const unmeasured = { current: 0, peak: 0 }
 
-const serialSpace = (spaces: WeakMap<AddressSpace, AddressSpace>, inner: AddressSpace): AddressSpace => {
+const serialSpace = (turns: Turns, spaces: WeakMap<AddressSpace, AddressSpace>, inner: AddressSpace): AddressSpace => {
   const known = spaces.get(inner)
   if (known !== undefined) return known
-  const { change, compareExchange, presentPages, read, readForced, updateWord, write, writeForced } = inner
+  const { compareExchange, isGone, keepCode, presentPages, read, readForced, updateWord, write, writeForced } = inner
   const space: AddressSpace = {
-    change,
+    change: (changes) => turns.operation(inner.change(changes)),
     read,
     write,
     writeForced,
     readForced,
     residentSet: () => unmeasured,
     ...(compareExchange === undefined ? {} : { compareExchange }),
+    ...(isGone === undefined ? {} : { isGone }),
+    ...(keepCode === undefined ? {} : { keepCode }),
     ...(presentPages === undefined ? {} : { presentPages }),
     ...(updateWord === undefined ? {} : { updateWord })
   }
@@ -246,7 +293,7 @@ class SerialThread implements PlatformContext {
     this.#turns = turns
     this.#spaces = spaces
     this.#inner = inner
-    this.addressSpace = serialSpace(spaces, inner.addressSpace)
+    this.addressSpace = serialSpace(turns, spaces, inner.addressSpace)
   }
 
   get registers() {
@@ -275,12 +322,11 @@ class SerialThread implements PlatformContext {
   }
 
   get readExtendedState() {
-    return this.#inner.readExtendedState
+    return this.#turns.operation(this.#inner.readExtendedState)
   }
 
-  get writeExtendedState() {
-    return this.#inner.writeExtendedState
-  }
+  readonly writeExtendedState: PlatformContext["writeExtendedState"] = (image) =>
+    this.#turns.operation(this.#inner.writeExtendedState(image))
 
   get extendedStateNow() {
     return this.#inner.extendedStateNow
@@ -291,7 +337,10 @@ class SerialThread implements PlatformContext {
   }
 
   readonly clone: PlatformContext["clone"] = (addressSpace) =>
-    Effect.map(this.#inner.clone(addressSpace), (child) => new SerialThread(this.#turns, this.#spaces, child))
+    Effect.map(
+      this.#turns.operation(this.#inner.clone(addressSpace)),
+      (child) => new SerialThread(this.#turns, this.#spaces, child)
+    )
 
   readonly cpuTime = (): bigint => this.used
 
@@ -303,6 +352,6 @@ class SerialThread implements PlatformContext {
   readonly usage = (): ThreadUsage => unsampled(this.used)
 
   get release() {
-    return this.#inner.release
+    return this.#turns.operation(this.#inner.release)
   }
 }

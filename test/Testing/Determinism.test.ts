@@ -6,7 +6,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { ENVIRONMENT, type Outcome, run } from "../conformance/Run.ts"
-import { CLI, IS_SANDBOX, NIGHTLY, REPOSITORY } from "../conformance/Platforms.ts"
+import { CLI, IS_SANDBOX, NIGHTLY, PLATFORMS, REPOSITORY } from "../conformance/Platforms.ts"
 
 const RUNS = NIGHTLY ? 200 : 3
 
@@ -78,26 +78,29 @@ afterAll(() => rmSync(directory, { recursive: true, force: true }))
 
 const deterministic = async (
   seed: number,
-  program: ReadonlyArray<string>
+  program: ReadonlyArray<string>,
+  platform = "auto"
 ): Promise<Outcome & { readonly trace: string }> => {
   const log = join(directory, "trace")
-  const options = ["--virtual-time", "--seed", String(seed), "--strace-log", log]
+  const options = ["--platform", platform, "--virtual-time", "--seed", String(seed), "--strace-log", log]
   const outcome = await run([...CLI, "run", ...options, "--", ...program], { timeout: 60_000 })
   return { ...outcome, trace: readFileSync(log, "latin1") }
 }
 
 describe.runIf(IS_SANDBOX)("a deterministic run", { timeout: 3_600_000 }, () => {
-  for (const [name, program] of Object.entries(NIGHTLY ? { ...PROGRAMS, ...MORE } : PROGRAMS)) {
-    it(`of ${name} is a function of its seed`, async () => {
-      const first = await deterministic(1, program)
+  const programs = Object.entries(NIGHTLY ? { ...PROGRAMS, ...MORE } : PROGRAMS)
+  const cases = PLATFORMS.flatMap(({ name: platform }) => programs.map((program) => [platform, ...program] as const))
+  for (const [platform, name, program] of cases) {
+    it(`of ${name} is a function of its seed on ${platform}`, async () => {
+      const first = await deterministic(1, program, platform)
       assert.include([0, 1], first.status) // lost_update may have lost one
       assert.isAbove(first.trace.split("\n").length, 50)
       for (let count = 1; count < RUNS; count++) {
-        const again = await deterministic(1, program)
+        const again = await deterministic(1, program, platform)
         assert.strictEqual(again.trace, first.trace)
         assert.strictEqual(again.stdout, first.stdout)
       }
-      const other = await deterministic(2, program)
+      const other = await deterministic(2, program, platform)
       assert.notStrictEqual(other.trace, first.trace)
     })
   }

@@ -215,6 +215,22 @@ describe.runIf(IS_SANDBOX)("of real programs", { timeout: 300_000 }, () => {
     assert.strictEqual(there.stdout, "/\n")
   })
 
+  it("make the same calls on each platform, under the same plan", async () => {
+    const script = "seq 1 50 | sort -rn | head -3; for i in 1 2 3; do (echo $i) & done; wait; cat /none"
+    const schedule = { _tag: "Pct", seed: 7, depth: 5, length: 600 } as const
+    const runs = []
+    for (const platform of ["ptrace", "systrap"] as const) {
+      const options = { platform, plan: { ...Sim.uneventful, schedule } }
+      const { decisions, lines, stderr, stdout, steps } = await Effect.runPromise(
+        Sim.run({ command: "bash", args: ["-c", script] }, options)
+      )
+      // without addresses, those of each platform
+      runs.push({ decisions, lines: lines.map((line) => line.replace(/0x[0-9a-f]+/g, "0x…")), stderr, stdout, steps })
+    }
+    assert.deepStrictEqual(runs[1], runs[0])
+    assert.isNotEmpty(runs[0]!.decisions)
+  })
+
   it("says of a file that is none why it is not", async () => {
     const missing = join(directory, "none.json")
     assert.strictEqual(

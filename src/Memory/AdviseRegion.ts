@@ -7,7 +7,20 @@ import * as Mman from "../Abi/Mman.ts"
 import type { MappingChange } from "../Platform/Platform.ts"
 import { isPageAligned, pageAlign } from "./AddressLayout.ts"
 import type { MemoryManager, Outcome } from "./MemoryManager.ts"
-import { isSealed, type Vma, VMA_DONTDUMP, VMA_DONTFORK, VMA_LOCKED, VMA_MAYWRITE, VMA_WIPEONFORK } from "./Vma.ts"
+import {
+  isSealed,
+  type Vma,
+  VMA_DONTDUMP,
+  VMA_DONTFORK,
+  VMA_HUGEPAGE,
+  VMA_LOCKED,
+  VMA_MAYWRITE,
+  VMA_MERGEABLE,
+  VMA_NOHUGEPAGE,
+  VMA_RANDOM,
+  VMA_SEQUENTIAL,
+  VMA_WIPEONFORK
+} from "./Vma.ts"
 
 const HUGE_PAGE = 2 * 1024 * 1024
 
@@ -18,7 +31,7 @@ interface Advice {
   /** Told to the host: the contents, the copy at fork, or speed depend on it. */
   readonly host?: true
   /** The area's flags afterwards. */
-  readonly flags?: (flags: number) => number
+  readonly flags?: (flags: number, vma: Vma) => number
 }
 
 /** What takes contents away is a change, too, where the program itself could not make it. */
@@ -48,23 +61,27 @@ const onlyUnlockedAnonymous = (vma: Vma): number => unlessLocked(vma) || onlyAno
 const unlessHuge = ({ end, start }: Vma): number =>
   Math.ceil(start / HUGE_PAGE) * HUGE_PAGE + HUGE_PAGE > end ? -EINVAL : 0
 
+/** In which order it is read; in what pages it should be. */
+const ORDER = VMA_RANDOM | VMA_SEQUENTIAL
+const HUGE = VMA_HUGEPAGE | VMA_NOHUGEPAGE
+
 /** A hint without a visible effect. */
 const hint: Advice = {}
 
 const advices: ReadonlyMap<number, Advice> = new Map<number, Advice>([
-  [Mman.MADV_NORMAL, hint],
-  [Mman.MADV_RANDOM, hint],
-  [Mman.MADV_SEQUENTIAL, hint],
+  [Mman.MADV_NORMAL, { flags: (flags) => flags & ~ORDER }],
+  [Mman.MADV_RANDOM, { flags: (flags) => (flags & ~ORDER) | VMA_RANDOM }],
+  [Mman.MADV_SEQUENTIAL, { flags: (flags) => (flags & ~ORDER) | VMA_SEQUENTIAL }],
   [Mman.MADV_WILLNEED, hint],
   [Mman.MADV_DONTNEED, { host: true, refuse: unlessLocked }],
   [Mman.MADV_FREE, { host: true, refuse: onlyUnlockedAnonymous }],
   [Mman.MADV_REMOVE, { host: true, refuse: onlySharedWritable }],
   [Mman.MADV_DONTFORK, { host: true, flags: (flags) => flags | VMA_DONTFORK }],
   [Mman.MADV_DOFORK, { host: true, flags: (flags) => flags & ~VMA_DONTFORK }],
-  [Mman.MADV_MERGEABLE, hint],
-  [Mman.MADV_UNMERGEABLE, hint],
-  [Mman.MADV_HUGEPAGE, { host: true }],
-  [Mman.MADV_NOHUGEPAGE, { host: true }],
+  [Mman.MADV_MERGEABLE, { flags: (flags, vma) => (vma.shared ? flags : flags | VMA_MERGEABLE) }],
+  [Mman.MADV_UNMERGEABLE, { flags: (flags) => flags & ~VMA_MERGEABLE }],
+  [Mman.MADV_HUGEPAGE, { host: true, flags: (flags) => (flags & ~HUGE) | VMA_HUGEPAGE }],
+  [Mman.MADV_NOHUGEPAGE, { host: true, flags: (flags) => (flags & ~HUGE) | VMA_NOHUGEPAGE }],
   [Mman.MADV_DONTDUMP, { flags: (flags) => flags | VMA_DONTDUMP }],
   [Mman.MADV_DODUMP, { flags: (flags) => flags & ~VMA_DONTDUMP }],
   [Mman.MADV_WIPEONFORK, { host: true, refuse: onlyAnonymous, flags: (flags) => flags | VMA_WIPEONFORK }],
@@ -99,7 +116,7 @@ export const advise = (manager: MemoryManager, address: number, length: number, 
         const { flags } = rule
         if (flags !== undefined) {
           for (const { end, start } of covered) {
-            manager.areas.modify(start, end, (vma) => ({ ...vma, flags: flags(vma.flags) }))
+            manager.areas.modify(start, end, (vma) => ({ ...vma, flags: flags(vma.flags, vma) }))
           }
         }
         return result

@@ -86,6 +86,9 @@ const moveTo = (manager: MemoryManager, vma: Vma, move: Move): Effect.Effect<num
   const start = fixed ? move.newAddress : hinted
   if (start === undefined) return Effect.succeed(-ENOMEM)
   if (start < MINIMUM_ADDRESS) return Effect.succeed(-EPERM)
+  // a duplicate in place of itself: what is to be duplicated goes with what is there
+  if (fixed && start === address)
+    return Effect.map(manager.unmapExclusive(start, start + newLength), (result) => (result < 0 ? result : -EFAULT))
   const refused = refuse(manager, vma, move, move.keepOld ? newLength : newLength - oldLength)
   if (refused !== 0) return Effect.succeed(refused)
   if (oldLength <= newLength) return transfer(manager, vma, move, start)

@@ -66,6 +66,13 @@ export const VMA_NOEXEC = 256
 /** mseal(2): it stays as it is until the program ends. */
 export const VMA_SEALED = 512
 
+/** MADV_SEQUENTIAL, MADV_RANDOM, MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_MERGEABLE: for lists of areas, which they keep apart. */
+export const VMA_SEQUENTIAL = 1024
+export const VMA_RANDOM = 2048
+export const VMA_HUGEPAGE = 4096
+export const VMA_NOHUGEPAGE = 8192
+export const VMA_MERGEABLE = 16384
+
 export const isSealed = ({ flags }: Vma): boolean => (flags & VMA_SEALED) !== 0
 
 export interface Vma extends Range {

@@ -10,9 +10,14 @@ import {
   VMA_DONTDUMP,
   VMA_DONTFORK,
   VMA_GROWSDOWN,
+  VMA_HUGEPAGE,
   VMA_LOCKED,
   VMA_MAYWRITE,
+  VMA_MERGEABLE,
+  VMA_NOHUGEPAGE,
   VMA_NORESERVE,
+  VMA_RANDOM,
+  VMA_SEQUENTIAL,
   VMA_WIPEONFORK,
   visibleStart,
   type Vma
@@ -76,11 +81,16 @@ const vmFlags = ({ flags, protection, shared, backing }: Vma): string => {
     ["ms", shared],
     ["gd", (flags & VMA_GROWSDOWN) !== 0],
     ["lo", (flags & VMA_LOCKED) !== 0],
+    ["sr", (flags & VMA_SEQUENTIAL) !== 0],
+    ["rr", (flags & VMA_RANDOM) !== 0],
     ["dc", (flags & VMA_DONTFORK) !== 0],
     ["ac", accounted || (shared && backing !== undefined && !isFile(backing.object))],
     ["nr", (flags & VMA_NORESERVE) !== 0],
     ["wf", (flags & VMA_WIPEONFORK) !== 0],
-    ["dd", (flags & VMA_DONTDUMP) !== 0]
+    ["dd", (flags & VMA_DONTDUMP) !== 0],
+    ["hg", (flags & VMA_HUGEPAGE) !== 0],
+    ["nh", (flags & VMA_NOHUGEPAGE) !== 0],
+    ["mg", (flags & VMA_MERGEABLE) !== 0]
   ]
   return letters.map(([letter, set]) => (set ? `${letter} ` : "")).join("")
 }

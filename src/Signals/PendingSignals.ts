@@ -1,6 +1,6 @@
 /**
  * Signals that were sent and not yet delivered, signal(7): standard signals coalesce, real-time signals queue in order,
- * the lowest number is delivered first, signals raised by the thread's own instructions before all others.
+ * the lowest number is taken first, synchronous ones (those that instructions raise) before all others.
  *
  * Guarded by: the signal mutex of the owner's `SignalHandlers`.
  */
@@ -44,23 +44,29 @@ export class PendingSignals {
     const candidates = this.#set & wanted
     if (candidates === 0n) return undefined
     const synchronous = candidates & SYNCHRONOUS_SIGNALS
-    const signo =
-      synchronous === 0n ? lowestSignal(candidates) : (this.#firstRaised(synchronous) ?? lowestSignal(synchronous))
+    return this.#take(lowestSignal(synchronous === 0n ? candidates : synchronous))
+  }
+
+  /**
+   * Takes the synchronous signal that the kernel raised first, if any that is synchronous is in `wanted`: as Linux does it, the one
+   * that is taken need not be.
+   */
+  dequeueRaised(wanted: SignalSet): SigInfo | undefined {
+    if ((this.#set & wanted & SYNCHRONOUS_SIGNALS) === 0n) return undefined
+    let first: Entry | undefined
+    for (const [signo, [entry]] of this.#queues) {
+      if (entry === undefined || !hasSignal(SYNCHRONOUS_SIGNALS, signo) || entry.info.code <= SI_USER) continue
+      if (first === undefined || entry.arrival < first.arrival) first = entry
+    }
+    return first && this.#take(first.info.signo)
+  }
+
+  /** One that is pending. */
+  #take(signo: number): SigInfo {
     const queue = this.#queues.get(signo)!
     const { info } = queue.shift()!
     if (queue.length === 0) this.#set &= ~signalBit(signo)
     return info
-  }
-
-  /** Of the synchronous signals those that the kernel raised go in the order of their arrival. */
-  #firstRaised(synchronous: SignalSet): number | undefined {
-    if ((synchronous & (synchronous - 1n)) === 0n) return undefined // one alone
-    let first: Entry | undefined
-    for (const [signo, [entry]] of this.#queues) {
-      if (entry === undefined || !hasSignal(synchronous, signo) || entry.info.code <= SI_USER) continue
-      if (first === undefined || entry.arrival < first.arrival) first = entry
-    }
-    return first?.info.signo
   }
 
   /**

@@ -153,7 +153,8 @@ const isLeaving = (task: Task): boolean => {
  * step, so that no SIGCONT and no sigaction(2) comes between a signal and its effect. Guarded by: signal mutex.
  */
 const takeSignal = (task: Task): Taken | undefined => {
-  const info = dequeueSignal(task, unblockedSignals(task))
+  const unblocked = unblockedSignals(task)
+  const info = task.pending.dequeueRaised(unblocked) ?? dequeueSignal(task, unblocked)
   if (info === undefined) return undefined
   if (task.ptrace.traced && stopForSignal(task, info)) return { info, handler: undefined, stopped: true }
   return act(task, info)

@@ -138,7 +138,8 @@ void inject_exit(const struct tracer *t, pid_t tid)
 		ptrace(PTRACE_CONT, tid, 0, 0);
 }
 
-/* Whether a tracee has not been waited for to its end: somebody may have killed it before the one that made it has stopped. */
+/* Whether there is still something to wait for: somebody may have killed the new thread, and the wait for the one that made it
+ * has dealt with that. */
 static bool is_unreaped(pid_t tid)
 {
 	siginfo_t info;

@@ -66,7 +66,7 @@ export const VMA_NOEXEC = 256
 /** mseal(2): it stays as it is until the program ends. */
 export const VMA_SEALED = 512
 
-/** MADV_SEQUENTIAL, MADV_RANDOM, MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_MERGEABLE: for lists of areas, which they keep apart. */
+/** MADV_SEQUENTIAL and so on, the last five: they keep areas apart, as Linux lists them. */
 export const VMA_SEQUENTIAL = 1024
 export const VMA_RANDOM = 2048
 export const VMA_HUGEPAGE = 4096

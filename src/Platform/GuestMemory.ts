@@ -1,5 +1,4 @@
 /** One guest memory on a host that runs it as a stub process: which threads it has, and copying in and out. */
-import { ESRCH } from "../Abi/Errno.ts"
 import { bind } from "./Native.ts"
 import type { PresentRun } from "./Platform.ts"
 
@@ -34,7 +33,7 @@ export const writeGuest = (tid: number, address: number, from: Uint8Array, limit
 const one = new Uint8Array(1)
 
 /** Whether a process has no memory any more. `inside`: some address of its stub's. */
-export const isGone = (pid: number, inside: number): boolean => readNative(pid, inside, one, 1) === -ESRCH
+export const isGone = (pid: number, inside: number): boolean => readNative(pid, inside, one, 1) !== 1
 
 /** Runs of pages that one look finds at most, each a start, an end and whether it is anonymous. */
 const ROOM = 256

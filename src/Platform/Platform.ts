@@ -228,8 +228,8 @@ export interface AddressSpace {
    */
   readonly presentPages?: (start: number, end: number, found: PresentRun) => number
   /**
-   * Whether the host has taken it away with its process (it was out of memory, say): then nothing can be copied, and the next
-   * switch tells. Absent where that can't be.
+   * Whether the host has taken it away with its process (it was out of memory, say): then nothing can be copied, and the
+   * next switch tells. Absent where that can't be.
    */
   readonly isGone?: () => boolean
   /** How much of it is in the host's memory now, and was at most, KiB. */

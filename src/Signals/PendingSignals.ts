@@ -48,8 +48,8 @@ export class PendingSignals {
   }
 
   /**
-   * Takes the synchronous signal that the kernel raised first, if any that is synchronous is in `wanted`: as Linux does it, the one
-   * that is taken need not be.
+   * Takes the synchronous signal that the kernel raised first, if any that is synchronous is in `wanted`. The one that is
+   * taken need not be in it, as on Linux.
    */
   dequeueRaised(wanted: SignalSet): SigInfo | undefined {
     if ((this.#set & wanted & SYNCHRONOUS_SIGNALS) === 0n) return undefined

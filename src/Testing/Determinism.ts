@@ -52,7 +52,7 @@ export interface Determinism {
   readonly begin: () => void
 }
 
-/** A platform for programs of the host's, on which nobody is shown the processor's counter. "auto": ptrace, which works on more hosts. */
+/** A platform for programs of the host's that shows nobody the processor's counter. "auto": ptrace, which works on more hosts. */
 export const platformLayer = (
   choice: PlatformChoice,
   options: SystrapPlatform.Options = {}

@@ -7,9 +7,9 @@
  *
  * `layer` wraps a platform: `switch` first waits for a turn, and a turn is one *step*, up to the next system call or
  * fault. The next thread is chosen when the kernel has come to rest: the run queue is empty, so that everybody whom the
- * last step woke is either waiting again or ready. What the platform below does for the kernel in its own time (a fork, say)
- * is done one after the other, and ends, for the kernel, only when that has come to rest. Nothing then depends on how fast the host is: what
- * the kernel does between two steps is a function of what it did before.
+ * last step woke is either waiting again or ready. What the platform below does for the kernel in its own time (a fork,
+ * say) begins only then, too, one such operation after the other, and nothing else happens meanwhile. So nothing depends on
+ * how fast the host is: what the kernel does between two steps is a function of what it did before.
  *
  * Time is the sandbox's own. A step costs STEP_TIME, on the clock and of the thread's cpu time; when nobody is ready it
  * jumps to the next deadline. A thread that computes for long without a step makes no time pass; one that spins, waiting
@@ -22,6 +22,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import {
   type AddressSpace,
+  type DebugRegisters,
   Platform,
   type PlatformContext,
   type PlatformFailed,
@@ -76,12 +77,10 @@ export class Turns {
   readonly #onSpin: (task: number) => void
   /** By task id. */
   readonly #ready = new Map<number, Waiting>()
-  /** The platform below does something for the kernel, or has, and who waits for that has not been told. */
-  #operating = false
-  /** Tells, if it has. */
-  #onDone: (() => void) | undefined
-  /** Whose turn to have it do something comes later. */
+  /** Operations of the platform's that are to begin, in this order. */
   readonly #operations: Array<() => void> = []
+  /** Whether one is under way. */
+  #operating = false
   readonly #wake: () => void
   /** Steps made, by task id. */
   readonly #steps = new Map<number, number>()
@@ -133,8 +132,14 @@ export class Turns {
 
   /** For the run queue: the kernel has come to rest. True if somebody in the kernel can go on. */
   readonly idle = (): boolean => {
-    if (this.#endOperation()) return true
-    if (this.#operating || this.#running !== undefined || !this.#begun || this.#ended) return false
+    if (this.#operating) return false
+    const operation = this.#operations.shift()
+    if (operation !== undefined) {
+      this.#operating = true
+      operation()
+      return true
+    }
+    if (this.#running !== undefined || !this.#begun || this.#ended) return false
     if (this.#time.ring()) return true
     if (this.#isOver()) return this.#end("TimedOut")
     if (this.#ready.size === 0) return this.#time.advance() || this.#end("Stuck")
@@ -150,34 +155,21 @@ export class Turns {
   /** What the platform below does for the kernel in its own time. */
   operation<A, E>(operation: Effect.Effect<A, E>): Effect.Effect<A, E> {
     return Effect.uninterruptible(
-      Effect.flatMap(Effect.andThen(this.#beginOperation, Effect.exit(operation)), (exit) =>
-        Effect.andThen(this.#awaitRest, exit)
+      Effect.flatMap(Effect.andThen(this.#awaitRest, Effect.exit(operation)), (exit) =>
+        Effect.andThen(this.#endOperation, exit)
       )
     )
   }
 
-  readonly #beginOperation = Effect.callback<void>((resume) => {
-    if (this.#operating) this.#operations.push(() => resume(Effect.void))
-    else resume(Effect.void)
-    this.#operating = true
-  })
-
   readonly #awaitRest = Effect.callback<void>((resume) => {
-    this.#onDone = () => resume(Effect.void)
+    this.#operations.push(() => resume(Effect.void))
     this.#wake()
   })
 
-  /** True if there was one to end. */
-  #endOperation(): boolean {
-    const onDone = this.#onDone
-    if (onDone === undefined) return false
-    this.#onDone = undefined
-    onDone()
-    const next = this.#operations.shift()
-    this.#operating = next !== undefined
-    next?.()
-    return true
-  }
+  readonly #endOperation = Effect.sync(() => {
+    this.#operating = false
+    this.#wake()
+  })
 
   #isOver(): boolean {
     const limits = this.#limits
@@ -262,7 +254,7 @@ const serialSpace = (turns: Turns, spaces: WeakMap<AddressSpace, AddressSpace>, 
   if (known !== undefined) return known
   const { compareExchange, isGone, keepCode, presentPages, read, readForced, updateWord, write, writeForced } = inner
   const space: AddressSpace = {
-    change: (changes) => turns.operation(inner.change(changes)),
+    change: (changes) => (changes.length === 0 ? inner.change(changes) : turns.operation(inner.change(changes))),
     read,
     write,
     writeForced,
@@ -281,6 +273,8 @@ const serialSpace = (turns: Turns, spaces: WeakMap<AddressSpace, AddressSpace>, 
 /** A guest thread that runs in its turn. Owner: the task's fiber. */
 class SerialThread implements PlatformContext {
   readonly addressSpace: AddressSpace
+  readonly i386Call?: () => number | undefined
+  readonly debugRegisters?: DebugRegisters
   readonly #turns: Turns
   readonly #spaces: WeakMap<AddressSpace, AddressSpace>
   readonly #inner: PlatformContext
@@ -294,6 +288,8 @@ class SerialThread implements PlatformContext {
     this.#spaces = spaces
     this.#inner = inner
     this.addressSpace = serialSpace(turns, spaces, inner.addressSpace)
+    if (inner.i386Call !== undefined) this.i386Call = inner.i386Call
+    if (inner.debugRegisters !== undefined) this.debugRegisters = inner.debugRegisters
   }
 
   get registers() {

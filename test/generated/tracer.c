@@ -222,10 +222,10 @@ static void say_stop(int pid, int status)
 		    result_text(regs.rax, returns_pid((long)regs.orig_rax)), regs.orig_rax, regs.eflags & 0x100);
 }
 
-/* What wait(2) has to report of an actor. */
-static void collect(int actor)
+/* What wait(2) has to report of an actor. Whether that was its end. */
+static int collect(int actor)
 {
-	int pid = shared->actors[actor].pid, status;
+	int pid = shared->actors[actor].pid, status, ended = 0;
 	for (int tries = 0; pid > 0 && tries < 8; tries++) {
 		int got = waitpid(pid, &status, WNOHANG | __WALL | WUNTRACED | WCONTINUED);
 		if (got != pid)
@@ -234,7 +234,9 @@ static void collect(int actor)
 		if (WIFSTOPPED(status))
 			say_stop(pid, status);
 		say("\n");
+		ended = WIFEXITED(status) || WIFSIGNALED(status);
 	}
+	return ended;
 }
 
 static void say_events(int i)
@@ -253,11 +255,14 @@ static void say_events(int i)
 
 static void say_everything(int collects)
 {
+	int ended = 0;
 	for (int i = 0; i < ACTORS; i++) {
 		if (collects)
-			collect(i);
+			ended |= collect(i);
 		say_events(i);
 	}
+	if (ended) /* an execve(2) may have waited for that */
+		settle();
 	for (int i = 0; i < ACTORS; i++) {
 		states[i] = state_of(shared->actors[i].pid);
 		if (states[i] != known_states[i])

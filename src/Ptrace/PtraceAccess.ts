@@ -25,6 +25,11 @@ export const mayAccess = (
   return sameUser && sameGroup && targetIsDumpable && isWithin
 }
 
+/** Whether a program may ask its parent, PTRACE_TRACEME: nobody comes by capabilities so that he hasn't. */
+export const mayBeTracedBy = (tracee: Credentials, parent: Credentials): boolean =>
+  (tracee.userNamespace === parent.userNamespace && (tracee.permitted & ~parent.permitted) === 0n) ||
+  hasCapabilityIn(parent, tracee.userNamespace, CAP_SYS_PTRACE)
+
 /** Whether a tracer keeps a program that it traces from gaining privileges by execve(2). */
 export const limitsExec = (tracer: Credentials, tracee: Credentials): boolean =>
   !hasCapabilityIn(tracer, tracee.userNamespace, CAP_SYS_PTRACE)

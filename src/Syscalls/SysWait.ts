@@ -65,8 +65,10 @@ const selectorOfId = (task: Task, type: number, id: number): WaitSelector | numb
     case P_PIDFD: {
       const file = task.fds.get(id)
       if (!(file instanceof PidFd)) return id < 0 ? -EINVAL : -EBADF
-      // a thread is nobody's child
-      return file.thread?.isLeader === false ? { _tag: "Pid", pid: 0 } : { _tag: "Group", group: file.group }
+      // a thread is nobody's child, but may be somebody's tracee
+      return file.thread?.isLeader === false
+        ? { _tag: "Pid", pid: file.thread.tid }
+        : { _tag: "Group", group: file.group }
     }
     default:
       return -EINVAL

@@ -35,7 +35,7 @@ export type RunState =
   /** The tracer has seen the exit. */
   | { readonly _tag: "SyscallLeft" }
   /** The tracer has seen a signal: deliver it, or what it has become. */
-  | { readonly _tag: "SignalStop"; readonly info: SigInfo }
+  | { readonly _tag: "SignalStop"; readonly info: SigInfo; readonly from: SignalOwner }
   /** The tracer has seen a group-stop, or a stop that it asked for: the registers may say something else now. */
   | { readonly _tag: "TrapStop" }
   /** Write the process's core file, when all other threads are out of the way; then leave. */
@@ -46,6 +46,9 @@ export type RunState =
   | { readonly _tag: "ExitStop" }
   /** Nothing any more. */
   | { readonly _tag: "Dead" }
+
+/** Whether a signal was pending for one thread or for all. */
+export type SignalOwner = "Thread" | "Group"
 
 export const App: RunState = { _tag: "App" }
 export const Syscall: RunState = { _tag: "Syscall" }

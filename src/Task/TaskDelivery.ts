@@ -30,8 +30,9 @@ import * as SignalFrame from "../Signals/SignalFrame.ts"
 import { disabledSignalStack, isEnabled, isOnStack } from "../Signals/SignalStack.ts"
 import { killWithCore } from "./CoreDumpStop.ts"
 import { isOrphaned } from "./JobControl.ts"
+import { idFor } from "./PidLookup.ts"
 import { restartWithHandler } from "./Restart.ts"
-import { App, CoreDump, Exit, type RunState, TrapStop } from "./RunState.ts"
+import { App, CoreDump, Exit, type RunState, type SignalOwner, TrapStop } from "./RunState.ts"
 import type { Result } from "./Syscall.ts"
 import { abortSection } from "./TaskRseq.ts"
 import type { Task } from "./Task.ts"
@@ -42,7 +43,9 @@ import {
   forceSegv,
   joinGroupStop,
   killGroup,
+  sendToGroupNow,
   sendToTaskNow,
+  uidSeenBy,
   unblockedSignals
 } from "./TaskSignals.ts"
 
@@ -77,8 +80,8 @@ export const deliverPending = Effect.fnUntraced(function* (
     }
     if (taken === "TrapStop") next = TrapStop
     if (taken === undefined || taken === "TrapStop") break
-    if (taken.stopped) {
-      next = { _tag: "SignalStop", info: taken.info }
+    if (taken.stopped !== undefined) {
+      next = { _tag: "SignalStop", info: taken.info, from: taken.stopped }
       break
     }
     if (taken.handler === undefined) continue
@@ -154,24 +157,25 @@ const isLeaving = (task: Task): boolean => {
  */
 const takeSignal = (task: Task): Taken | undefined => {
   const unblocked = unblockedSignals(task)
+  const from = (task.pending.set & unblocked) === 0n ? "Group" : "Thread"
   const info = task.pending.dequeueRaised(unblocked) ?? dequeueSignal(task, unblocked)
   if (info === undefined) return undefined
-  if (task.ptrace.traced && stopForSignal(task, info)) return { info, handler: undefined, stopped: true }
+  if (task.ptrace.traced && stopForSignal(task, info)) return { info, handler: undefined, stopped: from }
   return act(task, info)
 }
 
-/** A signal, the handler that it is for, and whether a tracer sees it first. */
+/** A signal, the handler that it is for, and if a tracer sees it first, whose it was. */
 interface Taken {
   readonly info: SigInfo
   readonly handler: SigAction | undefined
-  readonly stopped: boolean
+  readonly stopped: SignalOwner | undefined
 }
 
 /** Does what the action of a signal says. Guarded by: signal mutex. */
 const act = (task: Task, info: SigInfo, mayStop = true): Taken => {
   const group = task.threadGroup
   const { signo } = info
-  const ignored: Taken = { info, handler: undefined, stopped: false }
+  const ignored: Taken = { info, handler: undefined, stopped: undefined }
   if (group.handlers.get(signo).sa_handler === SIG_IGN) return ignored
   const isCaught = group.handlers.catches(signo)
   const action = isCaught ? "Catch" : defaultAction(signo)
@@ -181,7 +185,7 @@ const act = (task: Task, info: SigInfo, mayStop = true): Taken => {
   // nobody would continue it
   if (action === "Stop" && signo !== SIGSTOP && isOrphaned(group.processGroup)) return ignored
   task.system.observer?.signal(task, info)
-  if (action === "Catch") return { info, handler: group.handlers.take(signo), stopped: false }
+  if (action === "Catch") return { info, handler: group.handlers.take(signo), stopped: undefined }
   if (action === "Stop") {
     beginGroupStop(group, signo)
     if (!task.ptrace.traced) joinGroupStop(task)
@@ -196,11 +200,12 @@ const act = (task: Task, info: SigInfo, mayStop = true): Taken => {
  */
 export const deliverTraced = Effect.fnUntraced(function* (
   task: Task,
-  info: SigInfo
+  info: SigInfo,
+  from: SignalOwner
 ): Effect.fn.Return<RunState, PlatformFailed> {
   const taken = yield* task.threadGroup.handlers.mutex.section(() => {
     rereadCall(task)
-    const delivered = afterStop(task, info)
+    const delivered = afterStop(task, info, from)
     if (delivered === undefined || task.killed) return undefined
     const { continued } = task.ptrace
     task.ptrace.continued = false
@@ -210,7 +215,7 @@ export const deliverTraced = Effect.fnUntraced(function* (
 })
 
 /** The signal that a tracer lets through, if any; one that is blocked meanwhile waits. Guarded by: signal mutex. */
-const afterStop = (task: Task, info: SigInfo): SigInfo | undefined => {
+const afterStop = (task: Task, info: SigInfo, from: SignalOwner): SigInfo | undefined => {
   const { ptrace, threadGroup } = task
   const current = ptrace.info ?? info
   const signo = ptrace.takeCode()
@@ -223,11 +228,12 @@ const afterStop = (task: Task, info: SigInfo): SigInfo | undefined => {
           _tag: "Kill",
           signo,
           code: SI_USER,
-          pid: tracer?.threadGroup.tgid ?? 0,
-          uid: tracer?.credentials.ruid ?? 0
+          pid: tracer === undefined ? 0 : idFor(task, tracer.tid),
+          uid: tracer === undefined ? 0 : uidSeenBy(threadGroup, tracer.credentials.ruid)
         }
   if (!hasSignal(task.blocked, signo)) return delivered
-  sendToTaskNow(task, delivered)
+  if (from === "Group") sendToGroupNow(threadGroup, delivered)
+  else sendToTaskNow(task, delivered)
   return undefined
 }
 

@@ -136,7 +136,11 @@ const step = (task: Task, handler: () => boolean): Effect.Effect<RunState, Platf
     case "SyscallLeft":
       return leftSyscall(task)
     case "SignalStop":
-      return Effect.catchTag(deliverTraced(task, task.runState.info), "PlatformFailed", onLostThread(task))
+      return Effect.catchTag(
+        deliverTraced(task, task.runState.info, task.runState.from),
+        "PlatformFailed",
+        onLostThread(task)
+      )
     case "TrapStop":
       rereadCall(task)
       return toApp

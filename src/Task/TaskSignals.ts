@@ -55,6 +55,9 @@ export const sendTimerSignal = (group: ThreadGroup, task: Task | undefined, info
 /** As `sendToTask`, at once. Guarded by: signal mutex. */
 export const sendToTaskNow = (task: Task, info: SigInfo): void => send(task.threadGroup, task, info)
 
+/** As `sendToGroup`, at once. Guarded by: signal mutex. */
+export const sendToGroupNow = (group: ThreadGroup, info: SigInfo): void => send(group, undefined, info)
+
 /** A fault's signal: cannot be blocked or ignored; if it is, the action is reset first, as Linux forces it. */
 export const forceSignal = (task: Task, info: SigInfo): Effect.Effect<void> => {
   const { handlers } = task.threadGroup
@@ -64,7 +67,8 @@ export const forceSignal = (task: Task, info: SigInfo): Effect.Effect<void> => {
       handlers.set(info.signo, { sa_handler: SIG_DFL, sa_flags: 0, sa_restorer: 0, sa_mask: 0n })
       task.blocked &= ~bit
     }
-    if (handlers.get(info.signo).sa_handler === SIG_DFL) task.threadGroup.shielded = false
+    // who debugs a namespace's init does not expect it to end
+    if (handlers.get(info.signo).sa_handler === SIG_DFL && !task.ptrace.traced) task.threadGroup.shielded = false
     task.pending.enqueue(info)
     task.interrupt()
   })

@@ -11,6 +11,7 @@ import { Reg } from "../Abi/Registers.ts"
 import { kernelSigInfo, type SigInfo } from "../Abi/SigInfo.ts"
 import { SIG_IGN } from "../Abi/SigAction.ts"
 import { CLD_STOPPED, NSIG, SA_NOCLDSTOP, SIGCHLD, SIGKILL, SIGSTOP, SIGTRAP } from "../Abi/Signal.ts"
+import { mayBeTracedBy } from "../Ptrace/PtraceAccess.ts"
 import { cloneEvent, tracesChild } from "../Ptrace/PtraceEvents.ts"
 import type { Resumption } from "../Ptrace/PtraceState.ts"
 import {
@@ -92,7 +93,7 @@ const begin = (task: Task, stop: PtraceStop): void => {
     task.joinedStop = group
     completeGroupStop(threadGroup, 1, task)
   }
-  tellTracer(task, stop.reason, stop.reason === CLD_STOPPED ? (group?.reported ?? SIGTRAP) : stop.code & 0x7f)
+  tellTracer(task, stop.reason, stop.reason === CLD_STOPPED ? (group?.reported ?? 0) : stop.code & 0x7f)
 }
 
 /** As `begin`, unless nobody traces the task or it is on its way out: whether it stops. Guarded by: signal mutex. */
@@ -192,8 +193,23 @@ export const concealStep = (task: Task): void => {
 const forceStep = (task: Task): void => {
   const { ptrace, registers } = task
   if ((registers.words[Reg.eflags]! & TRAP_FLAG) !== 0n) return
-  ptrace.trapFlagForced = true
+  ptrace.trapFlagForced = !setsFlags(task)
   registers.words[Reg.eflags]! |= TRAP_FLAG
+}
+
+const LONGEST_INSTRUCTION = 15
+const POPF = 0x9d
+const IRET = 0xcf
+/** Sizes, segments, LOCK and REP; in 64-bit code REX, too. */
+const PREFIXES = new Set([0x66, 0x67, 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0xf0, 0xf2, 0xf3])
+const isRex = (byte: number): boolean => byte >> 4 === 4
+
+/** Whether the next instruction loads the flags: what the trap flag is afterwards is then the program's own affair. */
+const setsFlags = ({ memory, registers }: Task): boolean => {
+  const bytes = new Uint8Array(LONGEST_INSTRUCTION)
+  const length = memory.copyInPartial(registers.ulong(Reg.rip), bytes)
+  const opcode = bytes.subarray(0, Math.max(length, 0)).find((byte) => !PREFIXES.has(byte) && !isRex(byte))
+  return opcode === POPF || opcode === IRET
 }
 
 /**
@@ -220,10 +236,11 @@ const link = (tracer: Task, task: Task, seized: boolean, options: number): void 
   tracer.tracees.add(task)
 }
 
-/** PTRACE_TRACEME. Guarded by: TaskSet mutex, signal mutex of `task`. */
+/** PTRACE_TRACEME: false if that may not be. Guarded by: TaskSet mutex, signal mutex of `task`. */
 export const traceMe = (task: Task): boolean => {
-  if (task.ptrace.traced) return false
   const { parentTask } = task.threadGroup
+  if (task.ptrace.traced) return false
+  if (parentTask !== undefined && !mayBeTracedBy(task.credentials, parentTask.credentials)) return false
   if (parentTask !== undefined) link(parentTask, task, false, 0)
   return true
 }

@@ -29,6 +29,7 @@ import {
 } from "../Abi/Wait.ts"
 import { Mutex } from "../Sync/Mutex.ts"
 import { idFor } from "./PidLookup.ts"
+import { Dead } from "./RunState.ts"
 import type { Task } from "./Task.ts"
 import { reap, releaseTracee } from "./TaskExit.ts"
 import { isReparented, isTraceStopped, ringOf } from "./TaskSignals.ts"
@@ -154,6 +155,17 @@ const waiteesOf = (task: Task, options: number): ReadonlyArray<Waitee> => {
   return waitees
 }
 
+/**
+ * Whether there can be something to report yet. A zombie has nothing to tell those who do not ask for ends, unless a tracer has
+ * to see it first; a leader that other threads survive can't stop any more, as its tracer sees it.
+ */
+const mayChange = (waitee: Waitee, options: number): boolean => {
+  const { task } = waitee
+  const asTracer = seesAsTracer(waitee)
+  if (hasEnded(task)) return task.ptrace.traced && !asTracer
+  return !(asTracer && task.runState === Dead) || (options & (WEXITED | WCONTINUED)) !== 0
+}
+
 /** A change, undefined if there is none yet, or -errno. */
 const findChange = (task: Task, selector: WaitSelector, options: number): Change | undefined | number => {
   let eligible = false
@@ -161,8 +173,7 @@ const findChange = (task: Task, selector: WaitSelector, options: number): Change
     if (!matches(waitee, selector, options)) continue
     const change = changeOf(waitee, options)
     if (change !== undefined) return change
-    // a zombie has nothing to tell to those who do not ask for ends, unless a tracer has to see it first
-    if (!hasEnded(waitee.task) || (waitee.task.ptrace.traced && !seesAsTracer(waitee))) eligible = true
+    if (mayChange(waitee, options)) eligible = true
   }
   return eligible ? undefined : -ECHILD
 }

@@ -29,6 +29,7 @@ import {
   SyscallLeft
 } from "./RunState.ts"
 import { NO_CALL, type Task } from "./Task.ts"
+import { screen } from "./TaskSeccomp.ts"
 import { forceSignal } from "./TaskSignals.ts"
 import { finishSyscall, restartSyscall, startSyscall } from "./TaskSyscall.ts"
 import { idForTracer, raiseInjected, rereadCall, stopForEvent, stopForExit, stopForSyscall } from "./TaskTrace.ts"
@@ -49,11 +50,18 @@ export const enterSyscall = (task: Task): Effect.Effect<RunState> => {
   })
 }
 
-/** Does the call that the registers say now. Number -1 is none: rax is the tracer's. */
+/** Does the call that the registers say now. Number -1 is none, though filters see it: rax is the tracer's. */
 export const startEnteredSyscall = (task: Task): Effect.Effect<RunState> => {
   raiseInjected(task)
   if (task.killed) return Effect.succeed(App)
-  return Effect.suspend(() => Effect.succeed(rereadNumber(task) ? start(task, startSyscall) : skipped))
+  return Effect.suspend(() => Effect.succeed(start(task, rereadNumber(task) ? startSyscall : screenNothing)))
+}
+
+const screenNothing = (task: Task): Result => screen(task, doNothing)
+
+const doNothing = (task: Task): number => {
+  task.keepRegisters = true
+  return 0
 }
 
 /** The call is what the tracer has left in orig_rax: whether there is one. A 32-bit program's stays one, of any number. */
@@ -96,7 +104,10 @@ export const startTraced = (task: Task): Effect.Effect<RunState> => {
   task.ptrace.takeCode()
   task.call.traceData = undefined
   if (task.killed) return Effect.succeed(App)
-  return Effect.suspend(() => Effect.succeed(rereadNumber(task) ? start(task, restartSyscall) : skipped))
+  return Effect.suspend(() => {
+    const isCall = rereadNumber(task) && task.registers.int(Reg.orig_rax) >= 0
+    return Effect.succeed(isCall ? start(task, restartSyscall) : skipped)
+  })
 }
 
 /** Reports what the call has caused, one stop at a time, then puts its result in place and reports the exit. */

@@ -119,7 +119,7 @@ static void rewriting(void) {
   step("say", pid, PTRACE_SYSCALL);
   step("another number", pid, PTRACE_SYSCALL);
   TRY(trace(PTRACE_POKEUSR, pid, offsetof(struct user, regs.orig_rax), SYS_getpid));
-  TRY(trace(PTRACE_CONT, pid, 0, 0));
+  NEED(trace(PTRACE_CONT, pid, 0, 0));
   await_stop("end", pid);
 }
 
@@ -135,7 +135,7 @@ static void emulation(void) {
   step("emulate", pid, PTRACE_SYSEMU);
   say_syscall("emulate", pid);
   TRY(trace(PTRACE_POKEUSR, pid, offsetof(struct user, regs.rax), 1234));
-  TRY(trace(PTRACE_CONT, pid, 0, 0));
+  NEED(trace(PTRACE_CONT, pid, 0, 0));
   await_stop("end", pid);
 }
 
@@ -158,7 +158,7 @@ static void plain(void) {
   say_info("SIGWINCH", pid);
   TRY(trace(PTRACE_SYSCALL, pid, 0, 0));
   await_stop("entry", pid);
-  TRY(trace(PTRACE_CONT, pid, 0, 0));
+  NEED(trace(PTRACE_CONT, pid, 0, 0));
   await_stop("end", pid);
 }
 

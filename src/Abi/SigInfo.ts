@@ -117,7 +117,7 @@ export const encodeSigInfo = (info: SigInfo): Uint8Array => {
 }
 
 /** Bytes of a siginfo_t that carry something. */
-const MEANINGFUL = 48
+export const MEANINGFUL_SIGINFO = 48
 
 /** How many codes above 0 there are of the signals that have codes of their own; other signals have those of SIGIO. */
 const codesOf: ReadonlyMap<number, number> = new Map([
@@ -131,13 +131,15 @@ const codesOf: ReadonlyMap<number, number> = new Map([
 ])
 const IO_CODES = 6
 
-const isKnown = (signo: number, code: number): boolean =>
+/** Whether it is known what such a siginfo_t has: then nobody looks at more than its meaningful bytes. */
+export const hasKnownLayout = (signo: number, code: number): boolean =>
   code === SI_KERNEL ||
   (code > 0 ? code <= (codesOf.get(signo) ?? IO_CODES) : code >= SI_DETHREAD || code === SI_ASYNCNL)
 
 /** What rt_sigqueueinfo(2) was given, as it is; undefined (E2BIG) for a code nobody knows with more than is kept of it. */
 export const decodeSigInfo = (signo: number, bytes: Uint8Array): SigInfo | undefined => {
   const header = Header.decode(bytes)
-  if (!isKnown(signo, header.si_code) && bytes.subarray(MEANINGFUL).some((byte) => byte !== 0)) return undefined
-  return { _tag: "Raw", signo, code: header.si_code, errno: header.si_errno, rest: bytes.slice(12, MEANINGFUL) }
+  if (!hasKnownLayout(signo, header.si_code) && bytes.subarray(MEANINGFUL_SIGINFO).some((byte) => byte !== 0))
+    return undefined
+  return { _tag: "Raw", signo, code: header.si_code, errno: header.si_errno, rest: bytes.slice(12, MEANINGFUL_SIGINFO) }
 }

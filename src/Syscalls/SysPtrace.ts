@@ -53,7 +53,7 @@ import {
   USER_SIZE
 } from "../Abi/Ptrace.ts"
 import { Reg, registersSize } from "../Abi/Registers.ts"
-import { decodeSigInfo, encodeSigInfo, SIGINFO_SIZE } from "../Abi/SigInfo.ts"
+import { encodeSigInfo, SIGINFO_SIZE } from "../Abi/SigInfo.ts"
 import { NSIG, SIGKILL, SIGTRAP, SI_USER, UNBLOCKABLE } from "../Abi/Signal.ts"
 import type { PlatformFailed } from "../Platform/Platform.ts"
 import {
@@ -74,7 +74,7 @@ import { declare, hex, oneOf, pid, type Result, type Syscall } from "../Task/Sys
 import { NO_CALL, type Task } from "../Task/Task.ts"
 import { isTraceStopped, sendToTask } from "../Task/TaskSignals.ts"
 import { segmentBase } from "./SysPrctl.ts"
-import { userInfo } from "./SysSignal.ts"
+import { copyInInfo, userInfo } from "./SysSignal.ts"
 import { checkOptions, getFilter, getMetadata } from "./TracedFilters.ts"
 import { attach, detach, interruptTracee, listen, resume, traceMe } from "../Task/TaskTrace.ts"
 
@@ -259,10 +259,10 @@ const getSigInfo = (task: Task, target: Task, data: number): number => {
 }
 
 const setSigInfo = (task: Task, target: Task, data: number): number => {
-  const bytes = copyIn(task, data, SIGINFO_SIZE)
-  if (typeof bytes === "number") return bytes
+  const info = copyInInfo(task, data)
+  if (typeof info === "number") return info
   if (target.ptrace.info === undefined) return -EINVAL
-  target.ptrace.info = decodeSigInfo(new DataView(bytes.buffer).getInt32(0, true), bytes)
+  target.ptrace.info = info
   return 0
 }
 

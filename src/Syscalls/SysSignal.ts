@@ -6,7 +6,14 @@ import { E2BIG, EAGAIN, EFAULT, EINTR, EINVAL, ENOMEM, EPERM, ERESTARTNOHAND, ES
 import { CAP_KILL } from "../Abi/Capability.ts"
 import { Reg } from "../Abi/Registers.ts"
 import { SIG_IGN, SigAction, StackT } from "../Abi/SigAction.ts"
-import { SIGINFO_SIZE, type SigInfo, decodeSigInfo, encodeSigInfo } from "../Abi/SigInfo.ts"
+import {
+  decodeSigInfo,
+  encodeSigInfo,
+  hasKnownLayout,
+  MEANINGFUL_SIGINFO,
+  SIGINFO_SIZE,
+  type SigInfo
+} from "../Abi/SigInfo.ts"
 import {
   MINSIGSTKSZ,
   NSIG,
@@ -248,12 +255,21 @@ const tkill = (task: Task, tid: number, signo: number): Result => {
   return sendToThread(task, undefined, tid, (target) => userInfo(task, target, signo, SI_TKILL))
 }
 
+/** siginfo as the guest composed it, of `signo` if that is given; -EFAULT or -E2BIG. */
+export const copyInInfo = (task: Task, at: number, signo?: number): SigInfo | number => {
+  const bytes = new Uint8Array(SIGINFO_SIZE)
+  const view = new DataView(bytes.buffer)
+  const count = task.memory.copyInPartial(at, bytes)
+  if (count < MEANINGFUL_SIGINFO) return -EFAULT
+  const signal = signo ?? view.getInt32(0, true)
+  if (count < SIGINFO_SIZE && !hasKnownLayout(signal, view.getInt32(8, true))) return -EFAULT
+  return decodeSigInfo(signal, bytes) ?? -E2BIG
+}
+
 /** siginfo as the guest composed it; pretending to be the kernel or kill(2) is refused towards all but the own thread. */
 export const readInfo = (task: Task, id: number, signo: number, at: number): SigInfo | number => {
-  const bytes = new Uint8Array(SIGINFO_SIZE)
-  if (task.memory.copyIn(at, bytes) < 0) return -EFAULT
-  const info = decodeSigInfo(signo, bytes)
-  if (info === undefined) return -E2BIG
+  const info = copyInInfo(task, at, signo)
+  if (typeof info === "number") return info
   if ((info.code >= 0 || info.code === SI_TKILL) && id !== task.ownTid) return -EPERM
   return info
 }

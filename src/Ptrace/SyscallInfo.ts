@@ -58,7 +58,8 @@ export const decodeSyscallInfo = ({ info, isI386, message, registers }: StoppedC
   if (kind === PTRACE_SYSCALL_INFO_NONE) return -EINVAL
   const first = view.getBigInt64(DETAIL, true)
   if (kind === PTRACE_SYSCALL_INFO_EXIT) {
-    words[Reg.rax] = BigInt.asUintN(64, first) // an error is a negative result
+    const isError = view.getUint8(DETAIL + 8) !== 0
+    words[Reg.rax] = BigInt.asUintN(64, isError ? BigInt.asIntN(32, first) : first) // an errno is an int
     return 0
   }
   if (first !== BigInt.asIntN(32, first)) return -ERANGE

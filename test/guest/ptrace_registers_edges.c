@@ -44,6 +44,39 @@ static unsigned long peek_user(unsigned long offset) {
   return value;
 }
 
+static int call_something(void) {
+  syscall(SYS_getppid);
+  return 0;
+}
+
+/* The result of a call that a tracer says to have failed is an int. */
+static void results(void) {
+  static const struct {
+    int64_t rval;
+    unsigned char is_error;
+  } given[] = {{0x100000005, 1},  {0x100000005, 0}, {0x1ffffffff, 2}, {0x1ffffffff, 0},
+               {0x80000001, 1},   {0x80000001, 0},  {-5, 1},          {-5, 0},
+               {0x100000000, 1}};
+  pid = stopped_child(call_something);
+  trace(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACESYSGOOD);
+  do {
+    trace(PTRACE_SYSCALL, pid, 0, 0);
+    NEED(waitpid(pid, NULL, 0));
+  } while (peek_user(AT(orig_rax)) != SYS_getppid);
+  trace(PTRACE_SYSCALL, pid, 0, 0);
+  await_stop("exit of getppid", pid);
+  for (unsigned i = 0; i < sizeof given / sizeof *given; i++) {
+    unsigned char info[88] = {0};
+    trace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, (unsigned long)info);
+    memcpy(info + 24, &given[i].rval, 8);
+    info[32] = given[i].is_error;
+    long result = trace(PTRACE_SET_SYSCALL_INFO, pid, sizeof info, (unsigned long)info);
+    const char *kind = given[i].is_error ? "error" : "result";
+    say("%s %lx: %ld, rax %lx", kind, (long)given[i].rval, result, peek_user(AT(rax)));
+  }
+  end();
+}
+
 static void signal_information(void) {
   pid = stopped_child(NULL);
   unsigned char bytes[128] = {0};
@@ -79,6 +112,7 @@ int main(int argc, char **argv) {
   edge = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   NEED(mprotect(edge + 4096, 4096, PROT_NONE));
   edge += 4096;
+  results();
   signal_information();
   return 0;
 }

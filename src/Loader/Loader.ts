@@ -47,7 +47,8 @@ const STACK_EXPAND = 131072
 const PREMAPPED_STACK = 64 * 1024 * 1024
 const USER_CODE_SEGMENT = 0x33n
 const USER_DATA_SEGMENT = 0x2bn
-const INTERRUPTS_ENABLED = 0x200n
+/** Interrupts are enabled; the other bit is always set. */
+const INITIAL_FLAGS = 0x202n
 
 /** Which program to load. Strings are byte strings. */
 export interface PrepareRequest {
@@ -336,7 +337,7 @@ const setRegisters = (context: PlatformContext, entry: number, stackPointer: num
   registers.set(Reg.rsp, stackPointer)
   registers.words[Reg.cs] = USER_CODE_SEGMENT
   registers.words[Reg.ss] = USER_DATA_SEGMENT
-  registers.words[Reg.eflags] = INTERRUPTS_ENABLED
+  registers.words[Reg.eflags] = INITIAL_FLAGS
 }
 
 /** comm of a program loaded from `path`. */

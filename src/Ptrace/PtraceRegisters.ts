@@ -7,8 +7,8 @@
 import { EINVAL, EIO } from "../Abi/Errno.ts"
 import { Reg, type Registers, registerCount, registersSize } from "../Abi/Registers.ts"
 
-/** EFLAGS that a tracer may set: CF PF AF ZF SF TF DF OF RF AC. */
-const SETTABLE_FLAGS = 0x1n | 0x4n | 0x10n | 0x40n | 0x80n | 0x100n | 0x400n | 0x800n | 0x1_0000n | 0x4_0000n
+/** EFLAGS that a tracer may set: CF PF AF ZF SF TF DF OF NT RF AC. */
+const SETTABLE_FLAGS = 0x1n | 0x4n | 0x10n | 0x40n | 0x80n | 0x100n | 0x400n | 0x800n | 0x4000n | 0x1_0000n | 0x4_0000n
 const TRAP_FLAG = 0x100n
 
 /** Bases above this are not user memory. */

@@ -64,7 +64,7 @@ describe("Loader", () => {
     assert.strictEqual(registers.ulong(Reg.rsp) % 16, 0)
     assert.deepStrictEqual(
       [registers.words[Reg.cs], registers.words[Reg.ss], registers.words[Reg.eflags], registers.words[Reg.rdx]],
-      [0x33n, 0x2bn, 0x200n, 0n]
+      [0x33n, 0x2bn, 0x202n, 0n]
     )
     assert.strictEqual(registers.int(Reg.orig_rax), -1)
   })

@@ -44,6 +44,32 @@ static unsigned long peek_user(unsigned long offset) {
   return value;
 }
 
+static void flags(void) {
+  pid = stopped_child(NULL);
+  unsigned long before = peek_user(AT(eflags));
+  say("nested task: %d", (before & NESTED_TASK) != 0);
+  TRY(trace(PTRACE_POKEUSR, pid, AT(eflags), before | NESTED_TASK));
+  say("nested task: %d", (peek_user(AT(eflags)) & NESTED_TASK) != 0);
+  TRY(trace(PTRACE_POKEUSR, pid, AT(eflags), 0xffffffffffffffff & ~0x100ul));
+  say("everything: %lx", peek_user(AT(eflags)));
+  TRY(trace(PTRACE_POKEUSR, pid, AT(eflags), 0));
+  say("nothing: %lx", peek_user(AT(eflags)));
+  end();
+}
+
+static int execute(void) {
+  execl("/proc/self/exe", "guest", "nothing", NULL);
+  return 1;
+}
+
+static void after_exec(void) {
+  pid = stopped_child(execute);
+  trace(PTRACE_CONT, pid, 0, 0);
+  await_stop("exec", pid);
+  say("eflags %lx", peek_user(AT(eflags)));
+  end();
+}
+
 static int call_something(void) {
   syscall(SYS_getppid);
   return 0;
@@ -112,6 +138,8 @@ int main(int argc, char **argv) {
   edge = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   NEED(mprotect(edge + 4096, 4096, PROT_NONE));
   edge += 4096;
+  flags();
+  after_exec();
   results();
   signal_information();
   return 0;

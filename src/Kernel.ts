@@ -212,7 +212,7 @@ export const make = Effect.fnUntraced(function* (
     filterMemory: new FilterMemory(),
     version: { release: RELEASE, version: VERSION },
     bootTime: timekeeper.monotonic(),
-    frameState: new FrameState(frameSize, features, platform.extendedState.size),
+    frameState: new FrameState(frameSize, features, platform.extendedState.size, platform.extendedState.mxcsrMask),
     hardware: readHardware(),
     cpuCount: machine?.cpuCount ?? processors,
     memorySize: machine === undefined ? memorySize : () => machine.memory,

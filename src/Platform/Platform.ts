@@ -272,8 +272,8 @@ export class Platform extends Context.Service<
     readonly name: string
     /** First byte that a guest can never map: the stub page starts there. */
     readonly taskSize: number
-    /** Bytes of the XSAVE image the host CPU uses, and the components (XCR0) in it. */
-    readonly extendedState: { readonly size: number; readonly features: bigint }
+    /** Bytes of the XSAVE image the host CPU uses, the components (XCR0) in it, and the bits of MXCSR that it loads. */
+    readonly extendedState: { readonly size: number; readonly features: bigint; readonly mxcsrMask: number }
     /** A fresh, empty address space with one stopped thread in it, extended state as after execve. */
     readonly makeContext: Effect.Effect<PlatformContext, PlatformFailed>
     /**

@@ -30,6 +30,7 @@ import { hostBarrier } from "./HostBarrier.ts"
 import { isCounterSteady } from "./HostCounter.ts"
 import { ThreadMeter, processors, residentSet, threadCpuTime } from "./HostUsage.ts"
 import { KeptEvent, killedOutcome, syscallOutcome } from "./KeptEvent.ts"
+import { mxcsrMaskOf } from "./MxcsrMask.ts"
 import { bind } from "./Native.ts"
 import {
   type Access,
@@ -475,7 +476,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
   return Platform.of({
     name: "ptrace",
     taskSize: host.tracer.stubBase,
-    extendedState: { size: host.extendedStateSize, features },
+    extendedState: { size: host.extendedStateSize, features, mxcsrMask: mxcsrMaskOf(image) },
     makeContext,
     counter,
     memoryBarrier: hostBarrier()

@@ -27,7 +27,7 @@ import { SimulatedMemory } from "./SimulatedMemory.ts"
 import type { Code, Machine, Steps } from "./SimulatedProcess.ts"
 
 /** x87 and SSE only: the legacy area and the XSAVE header. */
-export const extendedState = { size: 576, features: 3n }
+export const extendedState = { size: 576, features: 3n, mxcsrMask: 0xffff }
 
 /** Where the code of all programs is said to be: functions, then sites. */
 export const TEXT = 0x40_0000

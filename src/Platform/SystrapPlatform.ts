@@ -14,6 +14,7 @@ import { processors } from "./HostUsage.ts"
 import { CopyHints } from "./CopyHints.ts"
 import { isCounterSteady } from "./HostCounter.ts"
 import { hostBarrier } from "./HostBarrier.ts"
+import { mxcsrMaskOf } from "./MxcsrMask.ts"
 import { bind, view } from "./Native.ts"
 import { Platform, PlatformFailed } from "./Platform.ts"
 import { AfterBatch, SharedPump } from "./Pump.ts"
@@ -96,7 +97,7 @@ const open = Effect.fnUntraced(function* (options: Options, counter: "native" | 
     patches: options.patch !== false,
     copyHints: yield* CopyHints,
     untilTimed: 0,
-    extendedState: { offset: 0, size: 0, features: 0n, image: new DataView(new ArrayBuffer(0)) }
+    extendedState: { offset: 0, size: 0, features: 0n, mxcsrMask: 0, image: new DataView(new ArrayBuffer(0)) }
   }
   return { host, orderPage, cpu: parted ? cpu : -1 }
 })
@@ -124,7 +125,8 @@ const learnExtendedState = (host: Host, probe: SystrapContext): boolean => {
   const software = new DataView(frame.buffer, frame.byteOffset + SOFTWARE)
   const features = software.getBigUint64(8, true)
   const size = software.getUint32(16, true)
-  host.extendedState = { offset, size, features, image: new DataView(new ArrayBuffer(size)) }
+  const mxcsrMask = mxcsrMaskOf(frame)
+  host.extendedState = { offset, size, features, mxcsrMask, image: new DataView(new ArrayBuffer(size)) }
   return size >= FXSAVE && offset + size <= stackEnd
 }
 
@@ -149,11 +151,11 @@ const make = Effect.fnUntraced(function* (options: Options) {
     const detail = "the signal frame has no extended state: use --platform ptrace"
     return yield* new PlatformFailed({ operation: "systrap platform: read the extended state", errno: 0, detail })
   }
-  const { size, features } = host.extendedState
+  const { size, features, mxcsrMask } = host.extendedState
   return Platform.of({
     name: "systrap",
     taskSize: systrapBase,
-    extendedState: { size, features },
+    extendedState: { size, features, mxcsrMask },
     makeContext,
     counter,
     memoryBarrier: hostBarrier()

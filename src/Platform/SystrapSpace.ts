@@ -51,7 +51,7 @@ export interface Host extends TracerHost {
   /** Calls, of whichever thread, until one is timed. */
   untilTimed: number
   /** The extended state in every slot, known since the first thread, and a buffer for one; an Effect's fiber sets it before guests run. */
-  extendedState: { offset: number; size: number; features: bigint; image: DataView<ArrayBuffer> }
+  extendedState: { offset: number; size: number; features: bigint; mxcsrMask: number; image: DataView<ArrayBuffer> }
 }
 
 export class SystrapSpace implements AddressSpace, StopListener {

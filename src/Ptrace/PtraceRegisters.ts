@@ -6,6 +6,7 @@
  */
 import { EINVAL, EIO } from "../Abi/Errno.ts"
 import { Reg, type Registers, registerCount, registersSize } from "../Abi/Registers.ts"
+import type { Platform } from "../Platform/Platform.ts"
 
 /** EFLAGS that a tracer may set: CF PF AF ZF SF TF DF OF NT RF AC. */
 const SETTABLE_FLAGS = 0x1n | 0x4n | 0x10n | 0x40n | 0x80n | 0x100n | 0x400n | 0x800n | 0x4000n | 0x1_0000n | 0x4_0000n
@@ -69,44 +70,81 @@ export const decodeRegisters = (registers: Registers, trap: TrapFlag, bytes: Uin
 
 /** `struct user_fpregs_struct`: the FXSAVE area. */
 export const FPREGS_SIZE = 512
-/** Its part that is the kernel's in an XSAVE image. */
+/** Where its registers end: what follows is unused, and then the kernel's in an XSAVE image. */
+const UNUSED = 416
 const SOFTWARE = 464
 const MXCSR = 24
 const MXCSR_MASK = 28
+const ST_REGISTERS = 32
+const XMM_REGISTERS = 160
 const XSTATE_BV = 512
 const XCOMP_BV = 520
 const XSTATE_HEADER_END = 576
-/** x87 and SSE. */
-const LEGACY_COMPONENTS = 3n
+const YMM_HALVES_END = 832
 
-/** The FXSAVE area of an XSAVE image. */
-export const encodeFpregs = (image: Uint8Array): Uint8Array => image.slice(0, FPREGS_SIZE).fill(0, SOFTWARE)
+const X87 = 1n
+const SSE = 2n
+const YMM = 4n
+
+const INITIAL_CONTROL_WORD = 0x37f
+const INITIAL_MXCSR = 0x1f80
+
+/** What processors of this kind have in an XSAVE image. */
+type ExtendedStateKind = typeof Platform.Service.extendedState
 
 const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
-/** Whether MXCSR has a bit that the processor would not load. */
-const isBadMxcsr = (image: Uint8Array, mask: number): boolean => (viewOf(image).getUint32(MXCSR, true) & ~mask) !== 0
+/** Gives the components that XSTATE_BV says are absent the contents that absence means. */
+const fillAbsent = (image: Uint8Array): void => {
+  if (image.length < XSTATE_HEADER_END) return // of a processor without XSAVE: everything is there
+  const view = viewOf(image)
+  const present = view.getBigUint64(XSTATE_BV, true)
+  if ((present & X87) === 0n) {
+    image.fill(0, 0, MXCSR)
+    view.setUint16(0, INITIAL_CONTROL_WORD, true)
+    image.fill(0, ST_REGISTERS, XMM_REGISTERS)
+  }
+  if ((present & (SSE | YMM)) === 0n) view.setUint32(MXCSR, INITIAL_MXCSR, true)
+  if ((present & SSE) === 0n) image.fill(0, XMM_REGISTERS, UNUSED)
+  if ((present & YMM) === 0n) image.fill(0, XSTATE_HEADER_END, YMM_HALVES_END)
+  // where others are depends on the processor, so they can be cleared together only
+  if ((present & ~(X87 | SSE | YMM)) === 0n) image.fill(0, YMM_HALVES_END)
+}
 
-/** `image` with an FXSAVE area of the tracer's, or -EINVAL. */
-export const withFpregs = (image: Uint8Array, fpregs: Uint8Array): Uint8Array | number => {
-  const mask = viewOf(image).getUint32(MXCSR_MASK, true)
+/** An XSAVE image as the tracer sees it. */
+export const encodeImage = (image: Uint8Array): Uint8Array => {
+  const shown = image.slice().fill(0, UNUSED, SOFTWARE)
+  fillAbsent(shown)
+  return shown
+}
+
+/** The FXSAVE area of an XSAVE image. */
+export const encodeFpregs = (image: Uint8Array): Uint8Array =>
+  encodeImage(image).subarray(0, FPREGS_SIZE).fill(0, UNUSED)
+
+/** `image` with an FXSAVE area of the tracer's, or -EINVAL for an MXCSR that no processor would load. */
+export const withFpregs = (image: Uint8Array, fpregs: Uint8Array, kind: ExtendedStateKind): Uint8Array | number => {
+  if ((viewOf(fpregs).getUint32(MXCSR, true) & ~kind.mxcsrMask) !== 0) return -EINVAL
   const changed = image.slice()
-  changed.set(fpregs.subarray(0, SOFTWARE))
-  if (isBadMxcsr(changed, mask === 0 ? 0xffbf : mask)) return -EINVAL
+  changed.set(fpregs.subarray(0, UNUSED))
   const view = viewOf(changed)
-  view.setUint32(MXCSR_MASK, mask, true)
-  view.setBigUint64(XSTATE_BV, view.getBigUint64(XSTATE_BV, true) | LEGACY_COMPONENTS, true)
+  if (changed.length >= XSTATE_HEADER_END) {
+    view.setBigUint64(XSTATE_BV, view.getBigUint64(XSTATE_BV, true) | X87 | SSE, true)
+  }
   return changed
 }
 
-/** An XSAVE image as the tracer wants it, in place of `current`; or -EINVAL for a header that no processor would load. */
-export const checkedImage = (current: Uint8Array, image: Uint8Array, features: bigint): Uint8Array | number => {
+/** An XSAVE image as the tracer wants it, in place of `current`; or -EINVAL for one that no processor would load. */
+export const checkedImage = (current: Uint8Array, image: Uint8Array, kind: ExtendedStateKind): Uint8Array | number => {
   const view = viewOf(image)
-  if ((view.getBigUint64(XSTATE_BV, true) & ~features) !== 0n) return -EINVAL
+  const present = view.getBigUint64(XSTATE_BV, true)
+  if ((present & ~kind.features) !== 0n) return -EINVAL
   for (let at = XCOMP_BV; at < XSTATE_HEADER_END; at += 8) if (view.getBigUint64(at, true) !== 0n) return -EINVAL
-  const mask = viewOf(current).getUint32(MXCSR_MASK, true)
-  if (isBadMxcsr(image, mask === 0 ? 0xffbf : mask)) return -EINVAL
-  const accepted = image.slice()
+  const hasMxcsr = (present & (X87 | SSE | YMM)) !== 0n
+  if (hasMxcsr && (view.getUint32(MXCSR, true) & ~kind.mxcsrMask) !== 0) return -EINVAL
+  const accepted = image.slice().fill(0, UNUSED, SOFTWARE)
   accepted.set(current.subarray(SOFTWARE, FPREGS_SIZE), SOFTWARE)
+  if ((present & (SSE | YMM)) === 0n) viewOf(accepted).setUint32(MXCSR_MASK, kind.mxcsrMask, true)
+  fillAbsent(accepted) // processors load some absent parts, MXCSR for one
   return accepted
 }

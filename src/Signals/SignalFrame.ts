@@ -76,8 +76,7 @@ const SW_RESERVED = 464
 const XSTATE_HEADER = 512
 const XSTATE_HEADER_SIZE = 64
 const MXCSR = 24
-/** Bits that every processor with this extended state knows; others are a general protection fault. */
-const MXCSR_KNOWN = 0xffff
+const MXCSR_MASK = 28
 const INITIAL_MXCSR = 0x1f80
 const INITIAL_CONTROL_WORD = 0x37f
 /** The components that the legacy area holds: x87 and SSE. */
@@ -158,11 +157,15 @@ export class FrameState {
   /** An image that was read from a frame. */
   readonly image: Uint8Array
 
+  /** Bits of MXCSR that the processor loads; others are a general protection fault. */
+  readonly mxcsrMask: number
+
   /** `fullSize`: bytes of the processor's image. */
-  constructor(size: number, features: bigint, fullSize: number) {
+  constructor(size: number, features: bigint, fullSize: number, mxcsrMask: number) {
     this.size = size
     this.features = features
-    this.initial = initialExtendedState(features, fullSize)
+    this.mxcsrMask = mxcsrMask
+    this.initial = initialExtendedState(features, fullSize, mxcsrMask)
     const buffer = new ArrayBuffer(Math.ceil((frameReach(size) + STACK_ALIGNMENT) / 8) * 8)
     this.bytes = new Uint8Array(buffer)
     this.view = new DataView(buffer)
@@ -232,11 +235,12 @@ const encodeExtendedState = ({ bytes, features, size, view }: FrameState, image:
 }
 
 /** The XSAVE image that handlers start with. */
-const initialExtendedState = (features: bigint, fullSize: number): Uint8Array => {
+const initialExtendedState = (features: bigint, fullSize: number, mxcsrMask: number): Uint8Array => {
   const image = new Uint8Array(fullSize)
   const view = new DataView(image.buffer)
   view.setUint16(0, INITIAL_CONTROL_WORD, true)
   view.setUint32(MXCSR, INITIAL_MXCSR, true)
+  view.setUint32(MXCSR_MASK, mxcsrMask, true)
   view.setBigUint64(XSTATE_HEADER, LEGACY_COMPONENTS, true)
   view.setBigUint64(SW_RESERVED, features, true)
   return image
@@ -247,7 +251,8 @@ const initialExtendedState = (features: bigint, fullSize: number): Uint8Array =>
  * guest may have edited it: only components in `features` survive, and an image without the marks counts for its legacy
  * part only.
  */
-export const decodeExtendedState = ({ features, image }: FrameState, carried: Uint8Array): Uint8Array | undefined => {
+export const decodeExtendedState = (state: FrameState, carried: Uint8Array): Uint8Array | undefined => {
+  const { features, image, mxcsrMask } = state
   const source = new DataView(carried.buffer, carried.byteOffset, carried.byteLength)
   const size = Math.min(carried.length - 4, image.length)
   const marked =
@@ -258,7 +263,7 @@ export const decodeExtendedState = ({ features, image }: FrameState, carried: Ui
   image.set(carried.subarray(0, taken))
   image.fill(0, taken)
   const view = new DataView(image.buffer)
-  if (view.getUint32(MXCSR, true) > MXCSR_KNOWN) return undefined
+  if ((view.getUint32(MXCSR, true) & ~mxcsrMask) !== 0) return undefined
   const components = marked ? source.getBigUint64(XSTATE_HEADER, true) & features : LEGACY_COMPONENTS
   image.fill(0, XSTATE_HEADER, XSTATE_HEADER + XSTATE_HEADER_SIZE)
   view.setBigUint64(XSTATE_HEADER, components, true)

@@ -60,6 +60,7 @@ import {
   checkedImage,
   decodeRegisters,
   encodeFpregs,
+  encodeImage,
   encodeRegisters,
   FPREGS_SIZE,
   setRegister,
@@ -183,14 +184,14 @@ const setRegisters = (task: Task, target: Task, data: number): number => {
   return typeof bytes === "number" ? bytes : decodeRegisters(target.registers, target.ptrace, bytes)
 }
 
-const setFpregs = (task: Task, target: Task, data: number, size = FPREGS_SIZE): Result => {
-  const bytes = copyIn(task, data, size)
+const getFpregs = (task: Task, target: Task, data: number, size = FPREGS_SIZE): Result =>
+  withExtendedState(target, (image) => task.memory.copyOut(data, encodeFpregs(image).subarray(0, size)))
+
+const setFpregs = (task: Task, target: Task, data: number): Result => {
+  const bytes = copyIn(task, data, FPREGS_SIZE)
   if (typeof bytes === "number") return bytes
-  return withExtendedState(target, (image) => {
-    const whole = encodeFpregs(image)
-    whole.set(bytes)
-    return replaceExtendedState(target, withFpregs(image, whole))
-  })
+  const { extendedState } = target.system.platform
+  return withExtendedState(target, (image) => replaceExtendedState(target, withFpregs(image, bytes, extendedState)))
 }
 
 /** `struct iovec`. */
@@ -234,7 +235,7 @@ const getRegset = (task: Task, target: Task, type: number, data: number): Result
   withRegset(task, target, type, data, (kind, base, size) => {
     if (kind === NT_PRSTATUS) return task.memory.copyOut(base, encodeRegisters(target.registers).subarray(0, size))
     return withExtendedState(target, (image) =>
-      task.memory.copyOut(base, (kind === NT_PRFPREG ? encodeFpregs(image) : image).subarray(0, size))
+      task.memory.copyOut(base, (kind === NT_PRFPREG ? encodeFpregs(image) : encodeImage(image)).subarray(0, size))
     )
   })
 
@@ -245,8 +246,8 @@ const setRegset = (task: Task, target: Task, type: number, data: number): Result
     const bytes = copyIn(task, base, size)
     if (typeof bytes === "number") return bytes
     if (kind === NT_PRSTATUS) return decodeRegisters(target.registers, target.ptrace, bytes)
-    const { features } = target.system.platform.extendedState
-    return withExtendedState(target, (image) => replaceExtendedState(target, checkedImage(image, bytes, features)))
+    const { extendedState } = target.system.platform
+    return withExtendedState(target, (image) => replaceExtendedState(target, checkedImage(image, bytes, extendedState)))
   })
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -342,7 +343,7 @@ const requestOfStopped = (task: Task, target: Task, request: number, address: nu
     case PTRACE_SETREGS:
       return setRegisters(task, target, data)
     case PTRACE_GETFPREGS:
-      return withExtendedState(target, (image) => task.memory.copyOut(data, encodeFpregs(image)))
+      return getFpregs(task, target, data)
     case PTRACE_SETFPREGS:
       return setFpregs(task, target, data)
     case PTRACE_GETREGSET:

@@ -70,6 +70,137 @@ static void after_exec(void) {
   end();
 }
 
+/* What the tracee sees. */
+static int tell_extended_state(void) {
+  unsigned mxcsr;
+  unsigned short fcw;
+  unsigned long xmm;
+  /* no call between the stop and here may use these */
+  __asm__ volatile("syscall\n stmxcsr %0\n fnstcw %1\n movq %%xmm7, %2"
+                   : "=m"(mxcsr), "=m"(fcw), "=r"(xmm)
+                   : "a"(SYS_kill), "D"(getpid()), "S"(SIGSTOP)
+                   : "rcx", "r11", "memory");
+  unsigned initial = 0x1f80;
+  __asm__ volatile("ldmxcsr %0\n fninit" : : "m"(initial));
+  say("tracee: fcw %x mxcsr %x xmm7 %lx", fcw, mxcsr, xmm);
+  return 0;
+}
+
+static unsigned char image[16384], again[16384];
+static size_t image_length;
+
+enum { FCW = 0, MXCSR = 24, MXCSR_MASK = 28, ST = 32, XMM7 = 160 + 7 * 16, UNUSED = 416, BV = 512 };
+enum { YMM = 576, YMM_END = 832 };
+
+static void place(unsigned at, uint64_t value, unsigned size) { memcpy(image + at, &value, size); }
+
+static uint64_t seen(unsigned at, unsigned size) {
+  uint64_t value = 0;
+  memcpy(&value, again + at, size);
+  return value;
+}
+
+static int nonzero(const unsigned char *bytes, size_t from, size_t to) {
+  int count = 0;
+  for (size_t i = from; i < to; i++) count += bytes[i] != 0;
+  return count;
+}
+
+/* An image full of contents, that has some components only. */
+static void set_image(const char *name, uint64_t components, unsigned mxcsr) {
+  place(FCW, 0x77f, 2);
+  place(MXCSR, mxcsr, 4);
+  memset(image + ST, 0x33, 10);
+  place(XMM7, 0x7777777777777777, 8);
+  memset(image + UNUSED, 0x44, 48);
+  place(BV, components, 8);
+  if (image_length >= YMM_END) memset(image + YMM, 0x55, YMM_END - YMM);
+  struct iovec vector = {image, image_length};
+  long result = trace(PTRACE_SETREGSET, pid, NT_X86_XSTATE, (unsigned long)&vector);
+  say("%s: %ld %s", name, result, result == -1 ? errname(errno) : "");
+  if (result == -1) return;
+  memset(again, 0x11, sizeof again);
+  vector = (struct iovec){again, sizeof again};
+  TRY(trace(PTRACE_GETREGSET, pid, NT_X86_XSTATE, (unsigned long)&vector));
+  say("fcw %lx mxcsr %lx st0 %lx xmm7 %lx components %lx", seen(FCW, 2), seen(MXCSR, 4), seen(ST, 8), seen(XMM7, 8),
+      seen(BV, 8));
+  say("mask %s, in the unused part %d, high halves %d", seen(MXCSR_MASK, 4) == 0 ? "none" : "some",
+      nonzero(again, UNUSED, UNUSED + 48), nonzero(again, YMM, image_length < YMM_END ? YMM : YMM_END));
+  struct user_fpregs_struct fp;
+  TRY(trace(PTRACE_GETFPREGS, pid, 0, (unsigned long)&fp));
+  say("fpregs: fcw %x mxcsr %x same %d", fp.cwd, fp.mxcsr, memcmp(&fp, again, UNUSED) == 0);
+}
+
+static void run_with_image(const char *name, uint64_t components) {
+  pid = stopped_child(tell_extended_state);
+  trace(PTRACE_CONT, pid, 0, 0);
+  await_stop("ready", pid);
+  struct iovec vector = {image, sizeof image};
+  NEED(trace(PTRACE_GETREGSET, pid, NT_X86_XSTATE, (unsigned long)&vector));
+  image_length = vector.iov_len;
+  set_image(name, components, 0x1fa0);
+  trace(PTRACE_CONT, pid, 0, 0);
+  await_stop(name, pid);
+}
+
+static void extended_state(void) {
+  run_with_image("no component", 0);
+  run_with_image("x87 only", 1);
+  run_with_image("SSE only", 2);
+  run_with_image("x87 and SSE", 3);
+
+  pid = stopped_child(NULL);
+  struct iovec vector = {image, sizeof image};
+  NEED(trace(PTRACE_GETREGSET, pid, NT_X86_XSTATE, (unsigned long)&vector));
+  set_image("no component, bad MXCSR", 0, 0xffffffff);
+  set_image("x87, bad MXCSR", 1, 0xffffffff);
+  set_image("SSE, bad MXCSR", 2, 0xffffffff);
+  set_image("YMM, bad MXCSR", 4, 0xffffffff);
+  set_image("unknown component", 1ul << 62, 0x1f80);
+  end();
+}
+
+static void enter(int signo) { (void)signo; }
+
+static int be_interrupted(void) {
+  signal(SIGUSR1, enter);
+  raise(SIGUSR1);
+  return 0;
+}
+
+static void fpregs_of_handler(void) {
+  pid = stopped_child(be_interrupted);
+  struct user_fpregs_struct before, inside;
+  trace(PTRACE_CONT, pid, 0, 0);
+  await_stop("signal", pid);
+  TRY(trace(PTRACE_GETFPREGS, pid, 0, (unsigned long)&before));
+  trace(PTRACE_SINGLESTEP, pid, 0, SIGUSR1);
+  await_stop("handler", pid);
+  TRY(trace(PTRACE_GETFPREGS, pid, 0, (unsigned long)&inside));
+  say("mxcsr %x, same mask %d", inside.mxcsr, before.mxcr_mask == inside.mxcr_mask);
+  end();
+}
+
+static void fpregs(void) {
+  pid = stopped_child(NULL);
+  struct user_fpregs_struct fp, dirty;
+  TRY(trace(PTRACE_GETFPREGS, pid, 0, (unsigned long)&fp));
+  dirty = fp;
+  memset((char *)&dirty + UNUSED, 0x5a, sizeof dirty - UNUSED);
+  dirty.mxcr_mask = 0xffffffff;
+  TRY(trace(PTRACE_SETFPREGS, pid, 0, (unsigned long)&dirty));
+  TRY(trace(PTRACE_GETFPREGS, pid, 0, (unsigned long)&dirty));
+  say("mask %x, in the unused part %d", dirty.mxcr_mask, nonzero((unsigned char *)&dirty, UNUSED, sizeof dirty));
+  dirty.mxcsr = 0xffffffff; /* that mask is the tracer's word only */
+  TRY(trace(PTRACE_SETFPREGS, pid, 0, (unsigned long)&dirty));
+  dirty.mxcsr = 0x1fc0; /* denormals are zeros */
+  dirty.mxcr_mask = 0x1234;
+  TRY(trace(PTRACE_SETFPREGS, pid, 0, (unsigned long)&dirty));
+  TRY(trace(PTRACE_GETFPREGS, pid, 0, (unsigned long)&dirty));
+  say("mask %x mxcsr %x", dirty.mxcr_mask, dirty.mxcsr);
+  end();
+}
+
 static int call_something(void) {
   syscall(SYS_getppid);
   return 0;
@@ -140,6 +271,9 @@ int main(int argc, char **argv) {
   edge += 4096;
   flags();
   after_exec();
+  extended_state();
+  fpregs_of_handler();
+  fpregs();
   results();
   signal_information();
   return 0;

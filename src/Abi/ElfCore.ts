@@ -9,6 +9,8 @@ export const NT_PRSTATUS = 1
 export const NT_PRFPREG = 2
 export const NT_PRPSINFO = 3
 export const NT_AUXV = 6
+/** The I/O permission bitmap. */
+export const NT_386_IOPERM = 0x201
 export const NT_X86_XSTATE = 0x202
 /** Where in an XSAVE image each component is. */
 export const NT_X86_XSAVE_LAYOUT = 0x205

@@ -2,8 +2,8 @@
  * ptrace(2): which request, of whom, in which state. Stops are Task/TaskTrace.ts, registers Ptrace/PtraceRegisters.ts.
  */
 import * as Effect from "effect/Effect"
-import { NT_PRFPREG, NT_PRSTATUS, NT_X86_XSTATE } from "../Abi/ElfCore.ts"
-import { EFAULT, EINVAL, EIO, EPERM, ESRCH } from "../Abi/Errno.ts"
+import { NT_386_IOPERM, NT_PRFPREG, NT_PRSTATUS, NT_X86_XSTATE } from "../Abi/ElfCore.ts"
+import { EFAULT, EINVAL, EIO, ENXIO, EOPNOTSUPP, EPERM, ESRCH } from "../Abi/Errno.ts"
 import {
   PTRACE_ARCH_PRCTL,
   PTRACE_ATTACH,
@@ -18,6 +18,8 @@ import {
   PTRACE_GET_RSEQ_CONFIGURATION,
   RseqConfiguration,
   PTRACE_GET_SYSCALL_INFO,
+  PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG,
+  PTRACE_GET_THREAD_AREA,
   PTRACE_INTERRUPT,
   PTRACE_KILL,
   PTRACE_LISTEN,
@@ -43,6 +45,8 @@ import {
   PTRACE_SETSIGINFO,
   PTRACE_SETSIGMASK,
   PTRACE_SET_SYSCALL_INFO,
+  PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG,
+  PTRACE_SET_THREAD_AREA,
   PTRACE_SINGLESTEP,
   PTRACE_SYSCALL,
   PTRACE_SYSEMU,
@@ -52,6 +56,7 @@ import {
   USER_DEBUGREG,
   USER_SIZE
 } from "../Abi/Ptrace.ts"
+import { TASK_SIZE } from "../Abi/Mman.ts"
 import { Reg, registersSize } from "../Abi/Registers.ts"
 import { encodeSigInfo, SIGINFO_SIZE } from "../Abi/SigInfo.ts"
 import { NSIG, SIGKILL, SIGTRAP, SI_USER, UNBLOCKABLE } from "../Abi/Signal.ts"
@@ -76,6 +81,7 @@ import { NO_CALL, type Task } from "../Task/Task.ts"
 import { isTraceStopped, sendToTask } from "../Task/TaskSignals.ts"
 import { segmentBase } from "./SysPrctl.ts"
 import { copyInInfo, userInfo } from "./SysSignal.ts"
+import { getDispatch, getThreadArea, setDispatch, setThreadArea } from "./TracedAreas.ts"
 import { checkOptions, getFilter, getMetadata } from "./TracedFilters.ts"
 import { attach, detach, interruptTracee, listen, resume, traceMe } from "../Task/TaskTrace.ts"
 
@@ -179,9 +185,12 @@ const copyIn = (task: Task, address: number, size: number): Uint8Array | number 
   return task.memory.copyIn(address, bytes) < 0 ? -EFAULT : bytes
 }
 
-const setRegisters = (task: Task, target: Task, data: number): number => {
-  const bytes = copyIn(task, data, registersSize)
-  return typeof bytes === "number" ? bytes : decodeRegisters(target.registers, target.ptrace, bytes)
+/** Word by word: those before one that can't be read are set. */
+const setRegisters = (task: Task, target: Task, data: number, size = registersSize): number => {
+  const bytes = new Uint8Array(size)
+  const count = Math.max(0, task.memory.copyInPartial(data, bytes))
+  const result = decodeRegisters(target.registers, target.ptrace, bytes.subarray(0, count))
+  return result < 0 || count === size ? result : -EFAULT
 }
 
 const getFpregs = (task: Task, target: Task, data: number, size = FPREGS_SIZE): Result =>
@@ -209,14 +218,17 @@ const withRegset = (
   if (typeof bytes === "number") return bytes
   const view = new DataView(bytes.buffer)
   const base = Number(view.getBigUint64(0, true))
-  const length = Number(view.getBigUint64(8, true))
+  const length = view.getBigUint64(8, true)
   const full = regsetSize(target, type)
-  if (full === 0 || length % WORD !== 0) return -EINVAL
-  const size = Math.min(length, full)
+  if (full === 0 || length % BigInt(WORD) !== 0n) return -EINVAL
+  const size = Math.min(Number(length), full)
   const finish = (result: number): number => (result < 0 ? result : task.memory.writeBigU64(data + 8, BigInt(size)))
   const result = run(type, base, size)
   return typeof result === "number" ? finish(result) : Effect.map(result, finish)
 }
+
+/** One bit for each port. */
+const IO_BITMAP_SIZE = 0x1_0000 / 8
 
 const regsetSize = (target: Task, type: number): number => {
   switch (type) {
@@ -226,6 +238,8 @@ const regsetSize = (target: Task, type: number): number => {
       return FPREGS_SIZE
     case NT_X86_XSTATE:
       return target.system.platform.extendedState.size
+    case NT_386_IOPERM:
+      return IO_BITMAP_SIZE
     default:
       return 0
   }
@@ -233,19 +247,27 @@ const regsetSize = (target: Task, type: number): number => {
 
 const getRegset = (task: Task, target: Task, type: number, data: number): Result =>
   withRegset(task, target, type, data, (kind, base, size) => {
-    if (kind === NT_PRSTATUS) return task.memory.copyOut(base, encodeRegisters(target.registers).subarray(0, size))
-    return withExtendedState(target, (image) =>
-      task.memory.copyOut(base, (kind === NT_PRFPREG ? encodeFpregs(image) : encodeImage(image)).subarray(0, size))
-    )
+    switch (kind) {
+      case NT_PRSTATUS:
+        return task.memory.copyOut(base, encodeRegisters(target.registers).subarray(0, size))
+      case NT_PRFPREG:
+        return getFpregs(task, target, base, size)
+      case NT_386_IOPERM:
+        return -ENXIO // nobody may use ports
+      default:
+        return withExtendedState(target, (image) => task.memory.copyOut(base, encodeImage(image).subarray(0, size)))
+    }
   })
 
 const setRegset = (task: Task, target: Task, type: number, data: number): Result =>
   withRegset(task, target, type, data, (kind, base, size) => {
+    if (kind === NT_386_IOPERM) return -EOPNOTSUPP
+    if (base + size > TASK_SIZE) return -EFAULT // of nothing, too
+    if (kind === NT_PRSTATUS) return setRegisters(task, target, base, size)
     if (kind === NT_PRFPREG) return size === FPREGS_SIZE ? setFpregs(task, target, base) : -EINVAL
-    if (kind === NT_X86_XSTATE && size !== regsetSize(target, kind)) return -EFAULT
+    if (size !== regsetSize(target, kind)) return -EFAULT
     const bytes = copyIn(task, base, size)
     if (typeof bytes === "number") return bytes
-    if (kind === NT_PRSTATUS) return decodeRegisters(target.registers, target.ptrace, bytes)
     const { extendedState } = target.system.platform
     return withExtendedState(target, (image) => replaceExtendedState(target, checkedImage(image, bytes, extendedState)))
   })
@@ -347,9 +369,17 @@ const requestOfStopped = (task: Task, target: Task, request: number, address: nu
     case PTRACE_SETFPREGS:
       return setFpregs(task, target, data)
     case PTRACE_GETREGSET:
-      return getRegset(task, target, address, data)
+      return getRegset(task, target, task.registers.uint(Reg.rdx), data)
     case PTRACE_SETREGSET:
-      return setRegset(task, target, address, data)
+      return setRegset(task, target, task.registers.uint(Reg.rdx), data)
+    case PTRACE_GET_THREAD_AREA:
+      return getThreadArea(task, task.registers.int(Reg.rdx), data)
+    case PTRACE_SET_THREAD_AREA:
+      return setThreadArea(task, task.registers.int(Reg.rdx), data)
+    case PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG:
+      return setDispatch(task, address, data)
+    case PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG:
+      return getDispatch(task, address, data)
     case PTRACE_ARCH_PRCTL:
       return segmentBase(task, target, data, BigInt(address))
     case PTRACE_OLDSETOPTIONS:
@@ -432,8 +462,11 @@ const ptrace = (task: Task, request: number, id: number, address: number, data: 
   return requestOfStopped(task, target, request, address, data)
 }
 
+const longRequest = { ...oneOf("request", PTRACE_NAMES), decoding: "long" } as const
+
 export const sysPtrace: ReadonlyArray<Syscall> = [
-  declare("ptrace", [oneOf("request", PTRACE_NAMES), pid("pid"), hex("addr"), hex("data")], ptrace, {
-    partial: "SINGLEBLOCK, thread areas and the configuration of syscall user dispatch are EIO"
+  declare("ptrace", [longRequest, pid("pid"), hex("addr"), hex("data")], ptrace, {
+    partial:
+      "SINGLEBLOCK is EIO; thread areas are empty, and syscall user dispatch is off: EINVAL for what would change that"
   })
 ]

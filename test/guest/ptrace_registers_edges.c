@@ -201,6 +201,118 @@ static void fpregs(void) {
   end();
 }
 
+static void regset(const char *name, int request, unsigned long type, void *base, unsigned long length) {
+  struct iovec vector = {base, length};
+  long result = trace(request, pid, type, (unsigned long)&vector);
+  say("%s: %ld %s length %zd", name, result, result == -1 ? errname(errno) : "", (ssize_t)vector.iov_len);
+}
+
+static void register_sets(void) {
+  static unsigned long buffer[1024];
+  void *kernel = (void *)0xffff888000000000, *limit = (void *)0x7ffffffff000;
+  pid = stopped_child(NULL);
+  regset("get ports", PTRACE_GETREGSET, 0x201, buffer, sizeof buffer);
+  regset("get no ports", PTRACE_GETREGSET, 0x201, buffer, 0);
+  regset("get half a port", PTRACE_GETREGSET, 0x201, buffer, 12);
+  regset("set ports", PTRACE_SETREGSET, 0x201, buffer, 16);
+  regset("set no ports", PTRACE_SETREGSET, 0x201, kernel, 0);
+  regset("set half a port", PTRACE_SETREGSET, 0x201, buffer, 12);
+  regset("wide type", PTRACE_GETREGSET, 0x100000001, buffer, 64);
+  regset("wide type, set", PTRACE_SETREGSET, 0x100000001, buffer, 0);
+  regset("length -1", PTRACE_GETREGSET, NT_PRSTATUS, buffer, -1);
+  regset("length -8", PTRACE_GETREGSET, NT_PRSTATUS, buffer, -8);
+  regset("get nothing, kernel", PTRACE_GETREGSET, NT_PRSTATUS, kernel, 0);
+  regset("set nothing, kernel", PTRACE_SETREGSET, NT_PRSTATUS, kernel, 0);
+  regset("set nothing, limit", PTRACE_SETREGSET, NT_PRSTATUS, limit, 0);
+  regset("set nothing, beyond", PTRACE_SETREGSET, NT_PRSTATUS, limit + 1, 0);
+  regset("set nothing, -1", PTRACE_SETREGSET, NT_PRSTATUS, (void *)-1, 0);
+  regset("set short, kernel", PTRACE_SETREGSET, NT_PRFPREG, kernel, 8);
+  regset("set short", PTRACE_SETREGSET, NT_PRFPREG, buffer, 8);
+  regset("set short, kernel", PTRACE_SETREGSET, NT_X86_XSTATE, kernel, 8);
+  end();
+}
+
+/* Registers of which only the first can be read. */
+static void across_the_edge(void) {
+  pid = stopped_child(NULL);
+  struct user_regs_struct before = get_registers(pid), changed = before;
+  changed.r15 = 0x1515;
+  changed.r14 = 0x1414;
+  changed.r13 = 0x1313;
+  memcpy(edge - 20, &changed, 20);
+  TRY(trace(PTRACE_SETREGS, pid, 0, (unsigned long)edge - 20));
+  struct user_regs_struct after = get_registers(pid);
+  say("r15 %d r14 %d r13 %d", after.r15 == 0x1515, after.r14 == 0x1414, after.r13 != before.r13);
+  changed.r15 = 0xf;
+  memcpy(edge - 8, &changed, 8);
+  regset("across", PTRACE_SETREGSET, NT_PRSTATUS, edge - 8, 16);
+  say("r15 %llx", get_registers(pid).r15);
+  changed.fs_base = 1ul << 63;
+  memcpy(edge - 176, &changed, 176); /* fs_base is the last */
+  errno = 0;
+  TRY(trace(PTRACE_SETREGS, pid, 0, (unsigned long)edge - 176));
+  TRY(trace(PTRACE_SETREGS, pid, 0, (unsigned long)edge));
+  TRY(trace(PTRACE_SETFPREGS, pid, 0, (unsigned long)edge - 8));
+  end();
+}
+
+static void wide_arguments(void) {
+  pid = stopped_child(NULL);
+  static struct user_regs_struct regs;
+  unsigned long at = (unsigned long)&regs;
+  TRY(wide(1ul << 32 | PTRACE_GETREGS, pid, 0, at));
+  TRY(wide(PTRACE_GETREGS, 1ul << 32 | pid, 0, at));
+  TRY(wide(1ul << 32 | PTRACE_TRACEME, pid, 0, 0));
+  TRY(wide(1ul << 32 | PTRACE_ATTACH, pid, 0, 0));
+  TRY(wide(1ul << 63 | PTRACE_CONT, pid, 0, 0));
+  TRY(wide(-1ul, pid, 0, 0));
+  TRY(wide(1ul << 32 | PTRACE_TRACEME, 0, 0, 0));
+  end();
+}
+
+struct desc {
+  unsigned entry, base, limit, flags;
+};
+
+static void areas(void) {
+  pid = stopped_child(NULL);
+  struct desc desc;
+  static const int indices[] = {-1, 0, 11, 12, 13, 14, 15, 0x10000};
+  for (unsigned i = 0; i < sizeof indices / sizeof *indices; i++) {
+    memset(&desc, 0x5a, sizeof desc);
+    long result = wide(GET_THREAD_AREA, pid, indices[i], (unsigned long)&desc);
+    say("area %d: %ld %s, %x %x %x %x", indices[i], result, result == -1 ? errname(errno) : "", desc.entry, desc.base,
+        desc.limit, desc.flags);
+    desc = (struct desc){.flags = 0x28};
+    TRY(wide(SET_THREAD_AREA, pid, indices[i], (unsigned long)&desc));
+    desc = (struct desc){.entry = 5};
+    TRY(wide(SET_THREAD_AREA, pid, indices[i], (unsigned long)&desc));
+    desc = (struct desc){.base = 5};
+    TRY(wide(SET_THREAD_AREA, pid, indices[i], (unsigned long)&desc));
+  }
+  TRY(wide(GET_THREAD_AREA, pid, 1ul << 32 | 12, (unsigned long)&desc));
+  TRY(wide(GET_THREAD_AREA, pid, 12, 16));
+  TRY(wide(SET_THREAD_AREA, pid, 12, 16));
+  TRY(wide(SET_THREAD_AREA, pid, 16, 16));
+
+  uint64_t config[5];
+  memset(config, 0x5a, sizeof config);
+  TRY(trace(GET_DISPATCH, pid, 24, (unsigned long)config));
+  TRY(trace(GET_DISPATCH, pid, 40, (unsigned long)config));
+  TRY(trace(GET_DISPATCH, pid, 32, 16));
+  TRY(trace(GET_DISPATCH, pid, 32, (unsigned long)config));
+  say("dispatch %lx %lx %lx %lx", config[0], config[1], config[2], config[3]);
+  TRY(trace(SET_DISPATCH, pid, 32, (unsigned long)config));
+  TRY(trace(SET_DISPATCH, pid, 24, (unsigned long)config));
+  TRY(trace(SET_DISPATCH, pid, 32, 16));
+  config[3] = 1;
+  TRY(trace(SET_DISPATCH, pid, 32, (unsigned long)config));
+  config[3] = 0;
+  config[0] = 9;
+  TRY(trace(SET_DISPATCH, pid, 32, (unsigned long)config));
+  end();
+}
+
 static int call_something(void) {
   syscall(SYS_getppid);
   return 0;
@@ -274,6 +386,10 @@ int main(int argc, char **argv) {
   extended_state();
   fpregs_of_handler();
   fpregs();
+  register_sets();
+  across_the_edge();
+  wide_arguments();
+  areas();
   results();
   signal_information();
   return 0;

@@ -42,6 +42,7 @@ int main(void) {
   INT(pthread_getcpuclockid(thread, &clock));
   shows("pthread", clock);
   write(more[1], "x", 1), pthread_join(thread, NULL);
+  while (syscall(SYS_tgkill, getpid(), thread_id, 0) == 0) sched_yield(); /* who joins may be a moment early */
   shows("ended thread", of(thread_id, 6));
   pid_t child = NEED(fork());
   if (child == 0) {

@@ -37,7 +37,8 @@ static long call(long nr, unsigned long a, unsigned long b, unsigned long c, uns
 long clone_actor(unsigned long flags, void *stack, int *tid, int self);
 __asm__("clone_actor: push %r12\n mov %ecx, %r12d\n xor %r10d, %r10d\n xor %r8d, %r8d\n mov $56, %eax\n syscall\n"
 	"test %rax, %rax\n jz 1f\n pop %r12\n ret\n"
-	"1: mov %r12d, %edi\n and $-16, %rsp\n call be\n");
+	"1: mov %r12d, %edi\n and $-16, %rsp\n call be\nclone_actor_end:\n");
+extern const char clone_actor_end[];
 
 /* The way back from a handler, again if somebody lets it come back. */
 void restorer(void);
@@ -213,6 +214,8 @@ __attribute__((noreturn, used)) static void begin(long *stack)
 			 : "0"(SYS_mmap), "D"(SHARED_AT), "S"(sizeof *shared), "d"(PROT_READ | PROT_WRITE), "r"(flags), "r"(fd),
 			   "r"(r9)
 			 : "rcx", "r11", "memory");
+	shared->clone_code = (unsigned long)clone_actor;
+	shared->clone_code_end = (unsigned long)clone_actor_end;
 	be(executed);
 }
 

@@ -217,9 +217,12 @@ static void say_stop(int pid, int status)
 	long result = trace(PTRACE_GETREGS, pid, 0, (unsigned long)&regs);
 	if (result < 0)
 		say(" regs %s", error_name(result));
-	else
-		say(" rip %llx rax %s orig %lld flags %llx", regs.rip,
-		    result_text(regs.rax, returns_pid((long)regs.orig_rax)), regs.orig_rax, regs.eflags & 0x100);
+	else {
+		int is_pid = returns_pid((long)regs.orig_rax) ||
+			     (regs.rip >= shared->clone_code && regs.rip < shared->clone_code_end);
+		say(" rip %llx rax %s orig %lld flags %llx", regs.rip, result_text(regs.rax, is_pid), regs.orig_rax,
+		    regs.eflags & 0x100);
+	}
 }
 
 /* What wait(2) has to report of an actor. Whether that was its end. */

@@ -54,6 +54,7 @@ struct actor {
 
 struct shared {
 	char path[256];
+	unsigned long clone_code, clone_code_end; /* where tracees call clone(2): rax may be a child there, whatever orig_rax says */
 	struct actor actors[ACTORS];
 };
 #endif

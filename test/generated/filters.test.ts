@@ -34,7 +34,11 @@ const probe = async (
   cases: ReadonlyArray<FilterCase>
 ): Promise<ReadonlyArray<string>> => {
   const outcome = await run(prefix([PROBE]), { stdin: cases.map(printCase).join(""), timeout: 300_000 })
-  expect(outcome.stderr).toBe("")
+  expect({ stderr: outcome.stderr, status: outcome.status, timedOut: outcome.timedOut }).toEqual({
+    stderr: "",
+    status: 0,
+    timedOut: false
+  })
   return outcome.stdout.split("\n").slice(0, cases.length)
 }
 

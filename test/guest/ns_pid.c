@@ -187,9 +187,9 @@ static void immunity(void) {
     sigprocmask(SIG_UNBLOCK, &blocked, NULL);
     say("survived");
     alarm(1);
+    caught = 0;
     tell(ready);
     /* from outside: SIGTERM does nothing, SIGUSR2 is caught and says 0 */
-    caught = 0;
     while (!caught) sched_yield();
     await(said);
     say("from outside: %d code %d pid %d", caught == SIGUSR2, last.si_code, last.si_pid);

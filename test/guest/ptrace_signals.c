@@ -58,15 +58,15 @@ int main(void) {
   TRY(trace(12345, pid, 0, 0));
   INT(event_message(pid));
   TRY(trace(PTRACE_CONT, 1999999, 0, 0));
-  TRY(trace(PTRACE_CONT, pid, 0, 0));
+  NEED(trace(PTRACE_CONT, pid, 0, 0));
 
   await_stop("let through", pid);
   say_info("let through", pid);
-  TRY(trace(PTRACE_CONT, pid, 0, SIGUSR1));
+  NEED(trace(PTRACE_CONT, pid, 0, SIGUSR1));
   await_stop("suppressed", pid);
-  TRY(trace(PTRACE_CONT, pid, 0, 0));
+  NEED(trace(PTRACE_CONT, pid, 0, 0));
   await_stop("replaced", pid);
-  TRY(trace(PTRACE_CONT, pid, 0, SIGUSR2));
+  NEED(trace(PTRACE_CONT, pid, 0, SIGUSR2));
   await_stop("siginfo changed", pid);
   siginfo_t info;
   memset(&info, 0, sizeof info);
@@ -76,9 +76,9 @@ int main(void) {
   TRY(trace(PTRACE_SETSIGINFO, pid, 0, (unsigned long)&info));
   TRY(trace(PTRACE_SETSIGINFO, pid, 0, 1));
   TRY(trace(PTRACE_GETSIGINFO, pid, 0, 1));
-  TRY(trace(PTRACE_CONT, pid, 0, SIGUSR1));
+  NEED(trace(PTRACE_CONT, pid, 0, SIGUSR1));
   await_stop("ignored by default", pid);
-  TRY(trace(PTRACE_CONT, pid, 0, SIGCHLD));
+  NEED(trace(PTRACE_CONT, pid, 0, SIGCHLD));
   await_stop("ignored", pid);
 
   /* words */
@@ -111,9 +111,9 @@ int main(void) {
   TRY(trace(PTRACE_SETREGS, pid, 0, (unsigned long)&regs));
   say("eflags %llx", get_registers(pid).eflags & ~0x246ull);
   TRY(trace(PTRACE_SETREGS, pid, 0, 8));
-  TRY(trace(PTRACE_CONT, pid, 0, 0));
+  NEED(trace(PTRACE_CONT, pid, 0, 0));
   await_stop("terminating", pid);
-  TRY(trace(PTRACE_CONT, pid, 0, SIGTERM));
+  NEED(trace(PTRACE_CONT, pid, 0, SIGTERM));
   await_stop("end", pid);
   TRY(waitpid(pid, NULL, 0));
   TRY(trace(PTRACE_CONT, pid, 0, 0));

@@ -1,8 +1,8 @@
 /**
  * Which bits of MXCSR a processor loads: an image that has others would be refused, or the thread that loads it would fault.
  */
+import { MXCSR_MASK } from "../Abi/ExtendedState.ts"
 
-const MXCSR_MASK = 28
 /** Of processors that don't say. */
 const DEFAULT_MASK = 0xffbf
 

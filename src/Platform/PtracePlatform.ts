@@ -15,6 +15,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { EFAULT, ENOMEM, ESRCH } from "../Abi/Errno.ts"
+import { SOFTWARE } from "../Abi/ExtendedState.ts"
 import { Reg, Registers } from "../Abi/Registers.ts"
 import { AUDIT_ARCH_I386 } from "../Abi/Seccomp.ts"
 import { PR_SET_TSC, PR_TSC_ENABLE, PR_TSC_SIGSEGV } from "../Abi/Prctl.ts"
@@ -432,9 +433,6 @@ export interface Options {
   readonly cpu?: number | "none"
 }
 
-/** XCR0 is in the part of the FXSAVE area that is reserved for software (`xstate_fx_sw_bytes`). */
-const XCR0_OFFSET = 464
-
 const open = Effect.fnUntraced(function* (options: Options, counter: "native" | "trapped") {
   const afterBatch = yield* AfterBatch
   const sharedPump = yield* SharedPump
@@ -471,7 +469,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
   const probe = yield* makeContext
   const image = yield* probe.readExtendedState
   yield* probe.release
-  const features = new DataView(image.buffer).getBigUint64(XCR0_OFFSET, true)
+  const features = new DataView(image.buffer).getBigUint64(SOFTWARE, true)
 
   return Platform.of({
     name: "ptrace",

@@ -11,6 +11,7 @@
  *     anything else  nothing is mapped there: a fault
  */
 import * as Effect from "effect/Effect"
+import { INITIAL_CONTROL_WORD, INITIAL_MXCSR, MXCSR } from "../Abi/ExtendedState.ts"
 import { Reg, Registers, registersSize } from "../Abi/Registers.ts"
 import { SEGV_MAPERR, SIGSEGV } from "../Abi/Signal.ts"
 import { sysno } from "../Abi/Sysno.ts"
@@ -40,9 +41,6 @@ const SITE_COUNT = (TEXT + TEXT_SIZE - SITES) / CODE_SIZE - 1
 const SYSCALL_LENGTH = 2
 /** What a system call costs on the threads' own clock, nanoseconds: the cpu time of a program is its calls. */
 const CALL_TIME = 1000n
-/** x87 control word and MXCSR after execve(2). */
-const INITIAL_FCW = 0x37f
-const INITIAL_MXCSR = 0x1f80
 
 /** What the threads of one platform share. */
 export interface Host {
@@ -111,8 +109,8 @@ export class SimulatedThread implements PlatformContext, Machine {
     this.#host = host
     this.addressSpace = memory
     const view = new DataView(this.#extendedState.buffer)
-    view.setUint16(0, INITIAL_FCW, true)
-    view.setUint32(24, INITIAL_MXCSR, true)
+    view.setUint16(0, INITIAL_CONTROL_WORD, true)
+    view.setUint32(MXCSR, INITIAL_MXCSR, true)
   }
 
   get memory(): SimulatedMemory {

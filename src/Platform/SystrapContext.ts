@@ -13,6 +13,7 @@
  */
 import * as Effect from "effect/Effect"
 import { ENOMEM, ESRCH } from "../Abi/Errno.ts"
+import { FXSAVE_SIZE, SOFTWARE } from "../Abi/ExtendedState.ts"
 import { PR_TSC_ENABLE, PR_TSC_SIGSEGV } from "../Abi/Prctl.ts"
 import { Reg, type Registers } from "../Abi/Registers.ts"
 import { SIGSEGV, SIGTRAP } from "../Abi/Signal.ts"
@@ -338,8 +339,8 @@ export class SystrapContext implements PlatformContext, Runner, Debtor {
     if (frame.length === 0) return frame // the platform is closed
     const bytes = new Uint8Array(image.buffer)
     bytes.set(frame)
-    bytes.fill(0, SOFTWARE, FXSAVE)
-    if (size > FXSAVE) image.setBigUint64(SOFTWARE, features, true)
+    bytes.fill(0, SOFTWARE, FXSAVE_SIZE)
+    if (size > FXSAVE_SIZE) image.setBigUint64(SOFTWARE, features, true)
     return bytes
   }
 
@@ -357,7 +358,7 @@ export class SystrapContext implements PlatformContext, Runner, Debtor {
     const frame = this.thread.extendedState(offset, size)
     if (frame.length === 0) return // the platform is closed
     frame.set(state.subarray(0, SOFTWARE))
-    frame.set(state.subarray(FXSAVE, size), FXSAVE)
+    frame.set(state.subarray(FXSAVE_SIZE, size), FXSAVE_SIZE)
   }
 
   readonly clone = (addressSpace: "share" | "copy"): Effect.Effect<PlatformContext, PlatformFailed> =>
@@ -413,10 +414,6 @@ export class SystrapContext implements PlatformContext, Runner, Debtor {
     })
   )
 }
-
-/** The FXSAVE area's size, and where in it software keeps what it likes: XCR0 for us and ptrace, more for the host. */
-export const FXSAVE = 512
-export const SOFTWARE = 464
 
 /** A new thread in the address space, stopped. */
 export const newThread = Effect.fnUntraced(function* (

@@ -9,6 +9,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { FXSAVE_SIZE, SOFTWARE } from "../Abi/ExtendedState.ts"
 import { Reg } from "../Abi/Registers.ts"
 import { processors } from "./HostUsage.ts"
 import { CopyHints } from "./CopyHints.ts"
@@ -20,7 +21,7 @@ import { Platform, PlatformFailed } from "./Platform.ts"
 import { AfterBatch, SharedPump } from "./Pump.ts"
 import { Request } from "./Slots.ts"
 import { orderPageSize, stackEnd, systrapBase } from "./SystrapLayout.ts"
-import { FXSAVE, newThread, SOFTWARE, type SystrapContext } from "./SystrapContext.ts"
+import { newThread, type SystrapContext } from "./SystrapContext.ts"
 import { ringAt, SystrapBells } from "./SystrapBells.ts"
 import { SystrapPatience } from "./SystrapPatience.ts"
 import { SystrapPlacement } from "./SystrapPlacement.ts"
@@ -121,13 +122,13 @@ const close = ({ host, orderPage, cpu }: Effect.Success<ReturnType<typeof open>>
 const learnExtendedState = (host: Host, probe: SystrapContext): boolean => {
   const offset = probe.thread.extendedStateOffset
   const frame = probe.thread.extendedState(offset, stackEnd - offset)
-  if (frame.length < FXSAVE) return false
+  if (frame.length < FXSAVE_SIZE) return false
   const software = new DataView(frame.buffer, frame.byteOffset + SOFTWARE)
   const features = software.getBigUint64(8, true)
   const size = software.getUint32(16, true)
   const mxcsrMask = mxcsrMaskOf(frame)
   host.extendedState = { offset, size, features, mxcsrMask, image: new DataView(new ArrayBuffer(size)) }
-  return size >= FXSAVE && offset + size <= stackEnd
+  return size >= FXSAVE_SIZE && offset + size <= stackEnd
 }
 
 const make = Effect.fnUntraced(function* (options: Options) {

@@ -18,17 +18,19 @@ export const mayAccess = (
   if (hasCapabilityIn(caller, target.userNamespace, CAP_SYS_PTRACE)) return true
   const [uid, gid, held] =
     by === "real ids" ? [caller.ruid, caller.rgid, caller.permitted] : [caller.fsuid, caller.fsgid, caller.effective]
-  const { egid, euid, permitted, rgid, ruid, sgid, suid } = target
+  const { egid, euid, rgid, ruid, sgid, suid } = target
   const sameUser = uid === euid && uid === suid && uid === ruid
   const sameGroup = gid === egid && gid === sgid && gid === rgid
-  const isWithin = target.userNamespace === caller.userNamespace && (permitted & ~held) === 0n
-  return sameUser && sameGroup && targetIsDumpable && isWithin
+  return sameUser && sameGroup && targetIsDumpable && hasNoMore(target, caller, held)
 }
+
+/** Whether `target` has no capability that isn't in `held`, of `caller`. */
+const hasNoMore = (target: Credentials, caller: Credentials, held: bigint): boolean =>
+  target.userNamespace === caller.userNamespace && (target.permitted & ~held) === 0n
 
 /** Whether a program may ask its parent, PTRACE_TRACEME: nobody comes by capabilities so that he hasn't. */
 export const mayBeTracedBy = (tracee: Credentials, parent: Credentials): boolean =>
-  (tracee.userNamespace === parent.userNamespace && (tracee.permitted & ~parent.permitted) === 0n) ||
-  hasCapabilityIn(parent, tracee.userNamespace, CAP_SYS_PTRACE)
+  hasNoMore(tracee, parent, parent.permitted) || hasCapabilityIn(parent, tracee.userNamespace, CAP_SYS_PTRACE)
 
 /** Whether a tracer keeps a program that it traces from gaining privileges by execve(2). */
 export const limitsExec = (tracer: Credentials, tracee: Credentials): boolean =>

@@ -5,6 +5,21 @@
  * flag never reach the task.
  */
 import { EINVAL, EIO } from "../Abi/Errno.ts"
+import {
+  FXSAVE_SIZE,
+  INITIAL_CONTROL_WORD,
+  INITIAL_MXCSR,
+  LEGACY_COMPONENTS,
+  MXCSR,
+  MXCSR_MASK,
+  SOFTWARE,
+  SSE,
+  X87,
+  XCOMP_BV,
+  XSTATE_BV,
+  XSTATE_HEADER_END,
+  YMM
+} from "../Abi/ExtendedState.ts"
 import { Reg, type Registers, registerCount, registersSize } from "../Abi/Registers.ts"
 import type { Platform } from "../Platform/Platform.ts"
 
@@ -68,26 +83,11 @@ export const decodeRegisters = (registers: Registers, trap: TrapFlag, bytes: Uin
   return 0
 }
 
-/** `struct user_fpregs_struct`: the FXSAVE area. */
-export const FPREGS_SIZE = 512
-/** Where its registers end: what follows is unused, and then the kernel's in an XSAVE image. */
+/** Where the registers of the FXSAVE area, `struct user_fpregs_struct`, end: what follows is unused, and then the kernel's in an XSAVE image. */
 const UNUSED = 416
-const SOFTWARE = 464
-const MXCSR = 24
-const MXCSR_MASK = 28
 const ST_REGISTERS = 32
 const XMM_REGISTERS = 160
-const XSTATE_BV = 512
-const XCOMP_BV = 520
-const XSTATE_HEADER_END = 576
 const YMM_HALVES_END = 832
-
-const X87 = 1n
-const SSE = 2n
-const YMM = 4n
-
-const INITIAL_CONTROL_WORD = 0x37f
-const INITIAL_MXCSR = 0x1f80
 
 /** What processors of this kind have in an XSAVE image. */
 type ExtendedStateKind = typeof Platform.Service.extendedState
@@ -120,7 +120,7 @@ export const encodeImage = (image: Uint8Array): Uint8Array => {
 
 /** The FXSAVE area of an XSAVE image. */
 export const encodeFpregs = (image: Uint8Array): Uint8Array =>
-  encodeImage(image).subarray(0, FPREGS_SIZE).fill(0, UNUSED)
+  encodeImage(image).subarray(0, FXSAVE_SIZE).fill(0, UNUSED)
 
 /** `image` with an FXSAVE area of the tracer's, or -EINVAL for an MXCSR that no processor would load. */
 export const withFpregs = (image: Uint8Array, fpregs: Uint8Array, kind: ExtendedStateKind): Uint8Array | number => {
@@ -129,7 +129,7 @@ export const withFpregs = (image: Uint8Array, fpregs: Uint8Array, kind: Extended
   changed.set(fpregs.subarray(0, UNUSED))
   const view = viewOf(changed)
   if (changed.length >= XSTATE_HEADER_END) {
-    view.setBigUint64(XSTATE_BV, view.getBigUint64(XSTATE_BV, true) | X87 | SSE, true)
+    view.setBigUint64(XSTATE_BV, view.getBigUint64(XSTATE_BV, true) | LEGACY_COMPONENTS, true)
   }
   return changed
 }
@@ -143,7 +143,7 @@ export const checkedImage = (current: Uint8Array, image: Uint8Array, kind: Exten
   const hasMxcsr = (present & (X87 | SSE | YMM)) !== 0n
   if (hasMxcsr && (view.getUint32(MXCSR, true) & ~kind.mxcsrMask) !== 0) return -EINVAL
   const accepted = image.slice().fill(0, UNUSED, SOFTWARE)
-  accepted.set(current.subarray(SOFTWARE, FPREGS_SIZE), SOFTWARE)
+  accepted.set(current.subarray(SOFTWARE, FXSAVE_SIZE), SOFTWARE)
   if ((present & (SSE | YMM)) === 0n) viewOf(accepted).setUint32(MXCSR_MASK, kind.mxcsrMask, true)
   fillAbsent(accepted) // processors load some absent parts, MXCSR for one
   return accepted

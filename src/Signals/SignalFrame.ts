@@ -6,6 +6,17 @@
  *
  * Pure: this module turns registers and state into bytes and back; src/Task/TaskSignals.ts copies them out and in.
  */
+import {
+  FXSAVE_SIZE,
+  INITIAL_CONTROL_WORD,
+  INITIAL_MXCSR,
+  LEGACY_COMPONENTS,
+  MXCSR,
+  MXCSR_MASK,
+  SOFTWARE,
+  XSTATE_BV,
+  XSTATE_HEADER_END
+} from "../Abi/ExtendedState.ts"
 import { Reg, type Registers } from "../Abi/Registers.ts"
 import { StackT } from "../Abi/SigAction.ts"
 import { SIGINFO_SIZE, type SigInfo, encodeSigInfo } from "../Abi/SigInfo.ts"
@@ -71,16 +82,7 @@ const STACK_ALIGNMENT = 16
 /** Below the stack pointer a leaf function may keep data, psABI 3.2.2. */
 const RED_ZONE = 128
 
-/** Offsets in the legacy area of an XSAVE image of what the kernel leaves there for user space. */
-const SW_RESERVED = 464
-const XSTATE_HEADER = 512
-const XSTATE_HEADER_SIZE = 64
-const MXCSR = 24
-const MXCSR_MASK = 28
-const INITIAL_MXCSR = 0x1f80
-const INITIAL_CONTROL_WORD = 0x37f
-/** The components that the legacy area holds: x87 and SSE. */
-const LEGACY_COMPONENTS = 3n
+/** Marks of the kernel's for user space, in and behind an XSAVE image. */
 const FP_XSTATE_MAGIC1 = 0x4650_5853
 const FP_XSTATE_MAGIC2 = 0x4650_5845
 
@@ -225,12 +227,12 @@ export const enterHandler = (registers: Registers, handler: number, signo: numbe
 /** An XSAVE image as a frame carries it, at `at`: cut to the components that it has, with the kernel's marks. */
 const encodeExtendedState = ({ bytes, features, size, view }: FrameState, image: Uint8Array, at: number): void => {
   bytes.set(image.subarray(0, size), at)
-  view.setUint32(at + SW_RESERVED, FP_XSTATE_MAGIC1, true)
-  view.setUint32(at + SW_RESERVED + 4, size + 4, true)
-  view.setBigUint64(at + SW_RESERVED + 8, features, true)
-  view.setUint32(at + SW_RESERVED + 16, size, true)
-  bytes.fill(0, at + SW_RESERVED + 20, at + XSTATE_HEADER)
-  view.setBigUint64(at + XSTATE_HEADER, view.getBigUint64(at + XSTATE_HEADER, true) & features, true)
+  view.setUint32(at + SOFTWARE, FP_XSTATE_MAGIC1, true)
+  view.setUint32(at + SOFTWARE + 4, size + 4, true)
+  view.setBigUint64(at + SOFTWARE + 8, features, true)
+  view.setUint32(at + SOFTWARE + 16, size, true)
+  bytes.fill(0, at + SOFTWARE + 20, at + FXSAVE_SIZE)
+  view.setBigUint64(at + XSTATE_BV, view.getBigUint64(at + XSTATE_BV, true) & features, true)
   view.setUint32(at + size, FP_XSTATE_MAGIC2, true)
 }
 
@@ -241,8 +243,8 @@ const initialExtendedState = (features: bigint, fullSize: number, mxcsrMask: num
   view.setUint16(0, INITIAL_CONTROL_WORD, true)
   view.setUint32(MXCSR, INITIAL_MXCSR, true)
   view.setUint32(MXCSR_MASK, mxcsrMask, true)
-  view.setBigUint64(XSTATE_HEADER, LEGACY_COMPONENTS, true)
-  view.setBigUint64(SW_RESERVED, features, true)
+  view.setBigUint64(XSTATE_BV, LEGACY_COMPONENTS, true)
+  view.setBigUint64(SOFTWARE, features, true)
   return image
 }
 
@@ -256,20 +258,20 @@ export const decodeExtendedState = (state: FrameState, carried: Uint8Array): Uin
   const source = new DataView(carried.buffer, carried.byteOffset, carried.byteLength)
   const size = Math.min(carried.length - 4, image.length)
   const marked =
-    source.getUint32(SW_RESERVED, true) === FP_XSTATE_MAGIC1 &&
-    source.getUint32(SW_RESERVED + 16, true) === size &&
+    source.getUint32(SOFTWARE, true) === FP_XSTATE_MAGIC1 &&
+    source.getUint32(SOFTWARE + 16, true) === size &&
     source.getUint32(size, true) === FP_XSTATE_MAGIC2
-  const taken = marked ? size : XSTATE_HEADER
+  const taken = marked ? size : FXSAVE_SIZE
   image.set(carried.subarray(0, taken))
   image.fill(0, taken)
   const view = new DataView(image.buffer)
   if ((view.getUint32(MXCSR, true) & ~mxcsrMask) !== 0) return undefined
-  const components = marked ? source.getBigUint64(XSTATE_HEADER, true) & features : LEGACY_COMPONENTS
-  image.fill(0, XSTATE_HEADER, XSTATE_HEADER + XSTATE_HEADER_SIZE)
-  view.setBigUint64(XSTATE_HEADER, components, true)
+  const components = marked ? source.getBigUint64(XSTATE_BV, true) & features : LEGACY_COMPONENTS
+  image.fill(0, XSTATE_BV, XSTATE_HEADER_END)
+  view.setBigUint64(XSTATE_BV, components, true)
   // The CPU's own software area is not the guest's to set: it tells ptrace which components the image has.
-  image.fill(0, SW_RESERVED, XSTATE_HEADER)
-  view.setBigUint64(SW_RESERVED, features, true)
+  image.fill(0, SOFTWARE, FXSAVE_SIZE)
+  view.setBigUint64(SOFTWARE, features, true)
   return image
 }
 

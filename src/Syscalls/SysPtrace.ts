@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import { NT_386_IOPERM, NT_PRFPREG, NT_PRSTATUS, NT_X86_XSTATE } from "../Abi/ElfCore.ts"
+import { FXSAVE_SIZE } from "../Abi/ExtendedState.ts"
 import { EFAULT, EINVAL, EIO, ENXIO, EOPNOTSUPP, EPERM, ESRCH } from "../Abi/Errno.ts"
 import {
   PTRACE_ARCH_PRCTL,
@@ -67,7 +68,6 @@ import {
   encodeFpregs,
   encodeImage,
   encodeRegisters,
-  FPREGS_SIZE,
   setRegister,
   withFpregs
 } from "../Ptrace/PtraceRegisters.ts"
@@ -193,11 +193,11 @@ const setRegisters = (task: Task, target: Task, data: number, size = registersSi
   return result < 0 || count === size ? result : -EFAULT
 }
 
-const getFpregs = (task: Task, target: Task, data: number, size = FPREGS_SIZE): Result =>
+const getFpregs = (task: Task, target: Task, data: number, size = FXSAVE_SIZE): Result =>
   withExtendedState(target, (image) => task.memory.copyOut(data, encodeFpregs(image).subarray(0, size)))
 
 const setFpregs = (task: Task, target: Task, data: number): Result => {
-  const bytes = copyIn(task, data, FPREGS_SIZE)
+  const bytes = copyIn(task, data, FXSAVE_SIZE)
   if (typeof bytes === "number") return bytes
   const { extendedState } = target.system.platform
   return withExtendedState(target, (image) => replaceExtendedState(target, withFpregs(image, bytes, extendedState)))
@@ -235,7 +235,7 @@ const regsetSize = (target: Task, type: number): number => {
     case NT_PRSTATUS:
       return registersSize
     case NT_PRFPREG:
-      return FPREGS_SIZE
+      return FXSAVE_SIZE
     case NT_X86_XSTATE:
       return target.system.platform.extendedState.size
     case NT_386_IOPERM:
@@ -264,7 +264,7 @@ const setRegset = (task: Task, target: Task, type: number, data: number): Result
     if (kind === NT_386_IOPERM) return -EOPNOTSUPP
     if (base + size > TASK_SIZE) return -EFAULT // of nothing, too
     if (kind === NT_PRSTATUS) return setRegisters(task, target, base, size)
-    if (kind === NT_PRFPREG) return size === FPREGS_SIZE ? setFpregs(task, target, base) : -EINVAL
+    if (kind === NT_PRFPREG) return size === FXSAVE_SIZE ? setFpregs(task, target, base) : -EINVAL
     if (size !== regsetSize(target, kind)) return -EFAULT
     const bytes = copyIn(task, base, size)
     if (typeof bytes === "number") return bytes

@@ -15,12 +15,13 @@ import {
   NT_X86_XSTATE,
   XfeatComponent
 } from "../Abi/ElfCore.ts"
+import { FXSAVE_SIZE } from "../Abi/ExtendedState.ts"
 import { PAGE_SIZE } from "../Abi/Mman.ts"
 import { encodeSigInfo } from "../Abi/SigInfo.ts"
 import { timevalOfNanos } from "../Abi/Time.ts"
 import { isFile, visibleStart, type Vma } from "../Memory/Vma.ts"
 import { bind } from "../Platform/Native.ts"
-import { encodeFpregs, encodeRegisters, FPREGS_SIZE } from "../Ptrace/PtraceRegisters.ts"
+import { encodeFpregs, encodeRegisters } from "../Ptrace/PtraceRegisters.ts"
 import { isKernels } from "./CoreAreas.ts"
 import type { Task } from "./Task.ts"
 import { type CoreDump, groupUsage, taskUsage } from "./ThreadGroup.ts"
@@ -194,7 +195,7 @@ export class CoreNotes {
     this.#process = processNotes(dump, areas)
     const hasState = size >= XSAVE_HEADER_END
     this.last = hasState ? layoutNotes(features) : []
-    const stateSize = hasState ? 2 * HEADER_SIZE + FPREGS_SIZE + Math.ceil(size / 4) * 4 : 0
+    const stateSize = hasState ? 2 * HEADER_SIZE + FXSAVE_SIZE + Math.ceil(size / 4) * 4 : 0
     const common = [...this.#process, ...this.last].reduce((sum, bytes) => sum + bytes.length, 0)
     this.size = common + this.threads.length * (HEADER_SIZE + ElfPrstatus.size + stateSize)
   }

@@ -240,9 +240,10 @@ const link = (tracer: Task, task: Task, seized: boolean, options: number): void 
 export const traceMe = (task: Task): boolean => {
   const { parentTask } = task.threadGroup
   if (task.ptrace.traced) return false
-  if (parentTask !== undefined && !mayBeTracedBy(task.credentials, parentTask.credentials)) return false
-  if (parentTask !== undefined) link(parentTask, task, false, 0)
-  return true
+  if (parentTask === undefined) return true
+  const may = mayBeTracedBy(task.credentials, parentTask.credentials)
+  if (may) link(parentTask, task, false, 0)
+  return may
 }
 
 /** PTRACE_ATTACH, PTRACE_SEIZE. Guarded by: TaskSet mutex, signal mutex of `task`. */

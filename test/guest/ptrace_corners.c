@@ -251,26 +251,24 @@ static void say_waitid(const char *what, idtype_t type, id_t id, pid_t wanted, i
   else say("%s: %s code %d status %#x", what, info.si_pid == wanted ? "it" : info.si_pid == 0 ? "nobody" : "another", info.si_code, info.si_status);
 }
 
-/* waitid(2) by a thread's pidfd, and of a leader that its threads survive. */
-static void waiting(void) {
-  pid_t tid, pid = process_with_thread(false, false, &tid);
+/* What waitid(2) says by the pidfd of a traced thread that has been stopped, or has ended. */
+static void wait_for_thread(const char *what, bool ends) {
+  pid_t tid, pid = process_with_thread(ends, false, &tid);
   NEED(trace(PTRACE_SEIZE, tid, 0, 0));
   int fd = syscall(SYS_pidfd_open, tid, PIDFD_THREAD);
-  NEED(trace(PTRACE_INTERRUPT, tid, 0, 0));
-  sleep_ms(50);
-  say_waitid("stopped thread", P_PIDFD, fd, tid, WSTOPPED);
-  close(fd);
-  kill_and_reap(pid);
-
-  pid = process_with_thread(true, false, &tid);
-  NEED(trace(PTRACE_SEIZE, tid, 0, 0));
-  fd = syscall(SYS_pidfd_open, tid, PIDFD_THREAD);
+  if (!ends) NEED(trace(PTRACE_INTERRUPT, tid, 0, 0));
   sleep_ms(200);
-  say_waitid("ended thread", P_PIDFD, fd, tid, WEXITED);
+  say_waitid(what, P_PIDFD, fd, tid, ends ? WEXITED : WSTOPPED);
   close(fd);
   kill_and_reap(pid);
+}
 
-  pid = process_with_thread(false, true, &tid);
+/* waitid(2) by a thread's pidfd, and of a leader that its threads survive. */
+static void waiting(void) {
+  wait_for_thread("stopped thread", false);
+  wait_for_thread("ended thread", true);
+
+  pid_t tid, pid = process_with_thread(false, true, &tid);
   NEED(trace(PTRACE_SEIZE, pid, 0, 0));
   sleep_ms(200);
   say_waitid("leader, stops", P_PID, pid, pid, WSTOPPED);

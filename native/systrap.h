@@ -16,20 +16,21 @@
 #include "stub.h"
 
 #define SYSTRAP_BASE SYSTRAP_WINDOWS /* what guests can map ends here */
-#define SYSTRAP_WINDOWS 0x7ffff4000000
+#define SYSTRAP_WINDOWS 0x7ffff0000000
 #define SYSTRAP_WINDOW 0x10000 /* bytes of a window */
-#define SYSTRAP_WINDOW_SHIFT 2 /* it is as many times as large as a slot */
-#define SYSTRAP_SLOTS 0x7ffffc000000
-#define SYSTRAP_SLOT 0x4000 /* bytes of a slot */
+#define SYSTRAP_WINDOW_SHIFT 1 /* it is as many times as large as a slot */
+#define SYSTRAP_SLOTS 0x7ffff8000000
+#define SYSTRAP_SLOT 0x8000 /* bytes of a slot */
 #define SYSTRAP_SLOT_COUNT 2048
-#define SYSTRAP_SLOTS_SHIFT 25 /* the slots are all that has these upper bits */
-#define SYSTRAP_ORDERS 0x7ffffe000000
-/* In a slot, behind struct systrap_slot: the signal stack, and what is copied in and out. */
+#define SYSTRAP_SLOTS_SHIFT 26 /* the slots are all that has these upper bits */
+#define SYSTRAP_ORDERS 0x7ffffc000000
+/* In a slot, behind struct systrap_slot: the signal stack, which has room for a second frame above which a copy has
+ * faulted, and what is copied in and out. */
 #define SYSTRAP_STACK_OFFSET 512
-#define SYSTRAP_STACK_END 0x2000
-#define SYSTRAP_IN 0x2000
-#define SYSTRAP_OUT 0x3000
-#define SYSTRAP_COPY 0x1000 /* bytes of either; what is more goes through the slot's window */
+#define SYSTRAP_STACK_END 0x4000
+#define SYSTRAP_IN 0x4000
+#define SYSTRAP_OUT 0x6000
+#define SYSTRAP_COPY 0x2000 /* bytes of either; what is more goes through the slot's window */
 #define SYSTRAP_BY_STRING 256 /* from so many bytes on string instructions are faster */
 #define SYSTRAP_ORDER_LIST 64 /* its orders begin here; before that, 32 bits each, their sequence number and count, ... */
 #define SYSTRAP_ORDER_SEEN 8  /* ... and the last sequence number that the sentry has seen done */
@@ -94,6 +95,13 @@
 #define SYSTRAP_YIELDS 4 /* how often to give way to the sentry before sleeping, where it has no other CPU */
 #define SYSTRAP_HURRY 19 /* a look for the answer counts for so many more while somebody else wants the CPU */
 
+/* What the sentry has a guest thread do with its turn: go on; end itself; ... */
+#define SYSTRAP_GO 0
+#define SYSTRAP_EXIT 1
+#define SYSTRAP_FRAME 2   /* a thread that waits without a signal frame: get one, and report again */
+#define SYSTRAP_COUNTER 3 /* a thread with one: prctl(PR_SET_TSC) what `code` says, and report again */
+#define SYSTRAP_HANDLER 4 /* without one: put its extended state where `state_offset` says, and go on with the initial one */
+
 #ifndef __ASSEMBLER__
 #include <stddef.h>
 #include <stdint.h>
@@ -108,6 +116,7 @@ struct systrap_notice {
 	_Atomic uint32_t spin;     /* how often at most to look for the answer before going to sleep */
 	_Atomic uint32_t wanted;   /* how many want the CPU: guest threads whose turn it is or that wait to be seen, the worker
 	                              when it has orders, the tracer when it has requests */
+	uint32_t frame;            /* bytes of a signal frame, which are copied in for rt_sigreturn */
 };
 
 /* Who has the turn. The guest thread sets EVENT, the sentry the rest. */
@@ -115,13 +124,6 @@ enum systrap_state {
 	SYSTRAP_RUN,   /* the guest thread's turn: it runs, or is about to */
 	SYSTRAP_EVENT, /* the sentry's: there is an event */
 	SYSTRAP_TAKEN  /* the sentry's: it has seen it */
-};
-
-enum systrap_command {
-	SYSTRAP_GO,
-	SYSTRAP_EXIT,
-	SYSTRAP_FRAME, /* a thread that waits without a signal frame: get one, and report again */
-	SYSTRAP_COUNTER /* a thread with one: prctl(PR_SET_TSC) what `code` says, and report again */
 };
 
 /* In place of a signal number: a call from a patched site; a thread that has done what SYSTRAP_FRAME or _COUNTER says. */
@@ -147,7 +149,7 @@ struct systrap_slot {
 		uint32_t flags, pad;
 		uint64_t size;
 	} stack; /* for sigaltstack(2) */
-	/* Calls from patched sites: what the thread has copied in, and where from; and what it is to copy out with the answer. */
+	/* What the thread has copied in, and where from; and what it is to copy out with the answer. */
 	uint64_t in_address;
 	uint32_t in_length;
 	uint32_t out_length;
@@ -157,8 +159,17 @@ struct systrap_slot {
 	uint32_t bell_bit;
 	_Atomic uint32_t ring;
 	uint32_t ring_bit;
+	/* Where a word is that the sentry wants to see whenever a signal stops the thread, 0: nowhere; and it, if it could be read. */
+	uint64_t watch;
+	uint64_t watched;
+	uint32_t has_watched;
+	/* SYSTRAP_HANDLER: where the extended state goes, from out_address on, and which components. And whether to report, as
+	 * after SYSTRAP_FRAME, when that is done: it can't be interrupted before. */
+	uint32_t state_offset;
+	uint64_t features;
+	_Atomic uint32_t interrupted;
 };
 
-_Static_assert(sizeof(struct systrap_slot) <= SYSTRAP_STACK_OFFSET, "the stack begins behind it");
+_Static_assert(sizeof(struct systrap_slot) + 8 <= SYSTRAP_STACK_OFFSET, "the stack begins behind it, and a word that is for flags");
 #endif
 #endif

@@ -4,8 +4,9 @@
  *
  * A system call outside this code is trapped by the thread's seccomp filter: SIGSYS, whose handler runs on the signal
  * stack in the thread's slot. It copies the registers to the slot, hands the turn to the sentry, waits for it to
- * come back, and returns with the registers that it then finds there. Faults and interrupts take the same way. All
- * signals are blocked meanwhile: an interrupt of a thread that waits here is delivered when it goes on.
+ * come back, and returns with the registers that it then finds there. Faults and interrupts take the same way.
+ * Meanwhile signals are blocked, but for those of a copy that faults: an interrupt of a thread that waits here is
+ * delivered when it goes on.
  *
  * The extended state is in the signal frame, above the handler's stack, where the sentry can read and write it.
  */
@@ -133,6 +134,8 @@ static void publish(struct systrap_slot *s)
 extern const char systrap_fast_published[], systrap_fast_end[], systrap_frame_ip[];
 extern const char systrap_copy_in[], systrap_copy_in_end[], systrap_copy_in_failed[];
 extern const char systrap_copy_out[], systrap_copy_out_end[];
+extern const char systrap_copying[], systrap_copied[], systrap_watch[], systrap_unwatched[], systrap_push[], systrap_pushed[];
+uint64_t systrap_copy(void *to, const void *from, uint64_t size); /* how many bytes it did not, because it came upon a fault */
 
 /* Where a copy that faults goes on: the sentry makes it then, or finds that it can't; what goes out did so while a sibling
  * unmapped it. 0: it was no copy. */
@@ -142,6 +145,12 @@ static uint64_t after_fault(uint64_t rip)
 		return (uint64_t)systrap_copy_in_failed;
 	if (rip >= (uint64_t)systrap_copy_out && rip < (uint64_t)systrap_copy_out_end)
 		return (uint64_t)systrap_copy_out_end;
+	if (rip == (uint64_t)systrap_watch)
+		return (uint64_t)systrap_unwatched;
+	if (rip >= (uint64_t)systrap_push && rip < (uint64_t)systrap_pushed)
+		return (uint64_t)systrap_pushed;
+	if (rip >= (uint64_t)systrap_copying && rip < (uint64_t)systrap_copied)
+		return (uint64_t)systrap_copied;
 	return 0;
 }
 
@@ -151,6 +160,32 @@ static int in_fast_path(uint64_t rip)
 	       (rip >= SYSTRAP_RECORDS && rip < SYSTRAP_RECORDS + SYSTRAP_RECORDS_SIZE);
 }
 
+/* What the sentry will want to see of the guest's memory. */
+static void copy_in(struct systrap_slot *s, int returns_from_handler)
+{
+	s->in_length = 0;
+	if (returns_from_handler && NOTICE->frame <= SYSTRAP_COPY) {
+		s->in_address = s->regs.rsp;
+		s->in_length = NOTICE->frame - (uint32_t)systrap_copy((char *)s + SYSTRAP_IN, (void *)s->in_address, NOTICE->frame);
+	}
+	s->has_watched = s->watch != 0 && systrap_copy(&s->watched, (void *)s->watch, sizeof s->watched) == 0;
+}
+
+/* What the sentry has for the guest's memory. Whether that may be written there, it knows. */
+static void copy_out(struct systrap_slot *s)
+{
+	uint32_t length = s->out_length;
+	uint64_t slot = (uint64_t)s - SYSTRAP_SLOTS;
+
+	if (length == 0)
+		return;
+	if (length <= SYSTRAP_COPY)
+		systrap_copy((void *)s->out_address, (char *)s + SYSTRAP_OUT, length);
+	else if (length <= SYSTRAP_WINDOW)
+		systrap_copy((void *)s->out_address, (void *)(SYSTRAP_WINDOWS + (slot << SYSTRAP_WINDOW_SHIFT)), length);
+	s->out_length = 0;
+}
+
 __attribute__((used)) void systrap_handler(int signal, siginfo_t *info, ucontext_t *context)
 {
 	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
@@ -158,6 +193,8 @@ __attribute__((used)) void systrap_handler(int signal, siginfo_t *info, ucontext
 	greg_t *g = context->uc_mcontext.gregs;
 	uint64_t segments = (uint64_t)g[REG_CSGSFS], at = (uint64_t)g[REG_RIP];
 
+	if (signal != SIGURG && info->si_code <= 0)
+		return; /* somebody outside has sent it: it says nothing, and may have come anywhere */
 	if ((signal == SIGSEGV || signal == SIGBUS) && after_fault(at) != 0) {
 		g[REG_RIP] = (greg_t)after_fault(at);
 		return;
@@ -171,11 +208,15 @@ __attribute__((used)) void systrap_handler(int signal, siginfo_t *info, ucontext
 	if (signal == SIGURG && in_fast_path(at)) {
 		/* A call that hasn't been published yet is about to be; one that hasn't been answered has; the sentry gets
 		 * its event. One that has been answered is over for the sentry, so the state that it is about to
-		 * return to is the thread's. */
+		 * return to is the thread's, unless it is about to enter a handler. */
 		int waits = at >= SYSTRAP_CODE + SYSTRAP_AT_FAST && at <= SYSTRAP_IP_FAST;
 		int published = at >= (uint64_t)systrap_fast_published && at < (uint64_t)systrap_fast_end;
 
-		if (!(waits || published) || atomic_load(&s->state) != SYSTRAP_RUN || s->command != SYSTRAP_GO)
+		if (!(waits || published) || atomic_load(&s->state) != SYSTRAP_RUN)
+			return;
+		if (s->command == SYSTRAP_HANDLER)
+			atomic_store(&s->interrupted, 1);
+		if (s->command != SYSTRAP_GO)
 			return;
 		s->regs.orig_rax = ~0ull;
 		s->signal = SIGURG;
@@ -199,6 +240,7 @@ __attribute__((used)) void systrap_handler(int signal, siginfo_t *info, ucontext
 		s->error = info->si_arch;
 		s->regs.orig_rax = info->si_arch == AUDIT_ARCH_X86_64 ? s->regs.rax : 0xffffffffu;
 	}
+	copy_in(s, signal == SIGSYS && s->error == AUDIT_ARCH_X86_64 && s->nr == SYS_rt_sigreturn);
 publish:
 	publish(s);
 	await_turn(s);
@@ -210,6 +252,7 @@ publish:
 	}
 	if (s->command == SYSTRAP_EXIT)
 		systrap_call(SYS_exit, 0, 0, 0, 0, 0);
+	copy_out(s);
 #define RESTORE(name, index) g[index] = (greg_t)s->regs.name;
 	GENERAL(RESTORE)
 	__builtin_ia32_wrfsbase64(s->regs.fs_base);

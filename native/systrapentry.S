@@ -125,6 +125,7 @@ systrap_program:
 	.globl systrap_fast_published, systrap_fast_end, systrap_frame_ip
 	.globl systrap_copy_in, systrap_copy_in_end, systrap_copy_in_failed
 	.globl systrap_copy_out, systrap_copy_out_end
+	.globl systrap_watch, systrap_unwatched, systrap_push, systrap_pushed
 
 	/* Copies edx bytes from rsi to rdi; destroys rax, rbx, rcx, rsi, rdi. The direction flag is the guest's, and can't be seen
 	 * but by what a string instruction does: only if that is what is wanted, and there is much to copy, by one of those. */
@@ -178,6 +179,30 @@ any_slow:
 	add %rbx, \to
 	.endm
 
+	/* All registers but rcx, r11 and rip, and the arithmetic flags, from the slot in r11. */
+	.macro RESTORE
+	mov 144(%r11), %ebx
+	bt $11, %ebx
+	setc %al
+	mov %bl, %ah
+	add $0x7f, %al
+	sahf
+	mov 0(%r11), %r15
+	mov 8(%r11), %r14
+	mov 16(%r11), %r13
+	mov 24(%r11), %r12
+	mov 32(%r11), %rbp
+	mov 40(%r11), %rbx
+	mov 56(%r11), %r10
+	mov 64(%r11), %r9
+	mov 72(%r11), %r8
+	mov 80(%r11), %rax
+	mov 96(%r11), %rdx
+	mov 104(%r11), %rsi
+	mov 112(%r11), %rdi
+	mov 152(%r11), %rsp
+	.endm
+
 	/* The thread's slot to r11; to `slow` if it can't be found. */
 	.macro SLOT slow
 	rdgsbase %r11
@@ -216,7 +241,12 @@ save:	mov %r15, 0(%r11)
 	and $0xd5, %ebx				/* lahf sets a fixed bit, too */
 	movzbl %al, %edx
 	shl $11, %edx
-	lea 0x202(%rbx,%rdx), %ebx
+	or %edx, %ebx
+	lea SYSTRAP_STACK_OFFSET(%r11), %rsp	/* the other flags; below the signal stack is a word to spare */
+	pushfq
+	pop %rdx
+	and $~0x8d5, %edx
+	or %edx, %ebx
 	mov %rbx, 144(%r11)
 	mov %rbx, 48(%r11)
 	mov SYSTRAP_RECORD_RETURN(%rcx), %rdx
@@ -225,6 +255,15 @@ save:	mov %r15, 0(%r11)
 	rdfsbase %rdx
 	mov %rdx, 168(%r11)
 	mov %r11, 176(%r11)
+	movl $0, 344(%r11)			/* what is watched: watch, watched, has_watched */
+	mov 328(%r11), %rax
+	test %rax, %rax
+	jz systrap_unwatched
+systrap_watch:
+	mov (%rax), %rax
+	mov %rax, 336(%r11)
+	movl $1, 344(%r11)
+systrap_unwatched:
 	movl $0, 296(%r11)			/* what it points to: in_address, in_length */
 	movzwl SYSTRAP_RECORD_POINTER(%rcx), %eax
 	test %eax, %eax
@@ -344,37 +383,64 @@ systrap_copy_out:
 	COPY
 systrap_copy_out_end:
 	movl $0, 300(%r11)
-1:
-	mov 144(%r11), %ebx
-	bt $11, %ebx
-	setc %al
-	mov %bl, %ah
-	add $0x7f, %al
-	sahf
-	mov 0(%r11), %r15
-	mov 8(%r11), %r14
-	mov 16(%r11), %r13
-	mov 24(%r11), %r12
-	mov 32(%r11), %rbp
-	mov 40(%r11), %rbx
-	mov 56(%r11), %r10
-	mov 64(%r11), %r9
-	mov 72(%r11), %r8
-	mov 80(%r11), %rax
-	mov 96(%r11), %rdx
-	mov 104(%r11), %rsi
-	mov 112(%r11), %rdi
-	mov 152(%r11), %rsp
+1:	RESTORE
 	mov 128(%r11), %rcx
 	mov 48(%r11), %r11
 	jmp *%rcx
+9:	cmpl $SYSTRAP_HANDLER, 252(%r11)
+	jne 9f
+	/* A handler of the guest's is entered: its frame is what comes out, but for the extended state. */
+	cld
+	mov 300(%r11), %ecx
+	cmp $SYSTRAP_COPY, %ecx
+	ja systrap_pushed
+	lea SYSTRAP_OUT(%r11), %rsi
+	mov 304(%r11), %rdi
+	mov 348(%r11), %r8d			/* state_offset */
+	add %rdi, %r8
+	mov 352(%r11), %eax			/* features */
+	mov 356(%r11), %edx
+systrap_push:
+	rep movsb
+	xsave64 (%r8)
+systrap_pushed:
+	mov 352(%r11), %eax
+	mov 356(%r11), %edx
+	xrstor64 initial_state(%rip)
+	movl $0, 300(%r11)
+	movl $SYSTRAP_GO, 252(%r11)		/* before "interrupted" is read; who interrupts does the reverse */
+	xor %eax, %eax
+	xchg %eax, 360(%r11)			/* interrupted */
+	test %eax, %eax
+	jnz 8f
+	RESTORE
+	mov 88(%r11), %rcx
+	mov 48(%r11), %r11
+	jmp *%gs:128
 systrap_fast_end:
-9:	cmpl $1, 252(%r11)			/* exit */
+9:	cmpl $SYSTRAP_EXIT, 252(%r11)
 	mov $60, %eax
 	je call
-	mov $-1, %rax
+8:	mov $-1, %rax
 	syscall					/* trapped: the handler gets the frame that the sentry wants */
 systrap_frame_ip:
 	ud2
+
+	.align 64
+initial_state:					/* no component is in it; but MXCSR is loaded all the same */
+	.word 0x37f
+	.zero 22
+	.long 0x1f80
+	.zero 548
+
+	/* Of the handler: (to, from, size). What is left when it faults, it returns; else 0. */
+	.globl systrap_copy, systrap_copying, systrap_copied
+systrap_copy:
+	mov %rdx, %rcx
+systrap_copying:
+	rep movsb
+systrap_copied:
+	mov %rcx, %rax
+	ret
 
 	.section .note.GNU-stack,"",@progbits

@@ -23,7 +23,7 @@
 
 #define SIGSTOP 19
 #define SIG_IGN 1
-#define SA_FLAGS (0x4 | 0x08000000 | 0x04000000) /* SIGINFO ONSTACK RESTORER */
+#define SA_FLAGS (0x4 | 0x08000000 | 0x04000000 | 0x40000000) /* SIGINFO ONSTACK RESTORER NODEFER */
 
 /* Whatever isn't allowed is trapped rather than killed, because guest threads inherit this filter and the harsher of
  * two verdicts counts. */
@@ -64,6 +64,9 @@ static struct sock_filter filter[] = {
 	RETURN(SECCOMP_RET_TRAP),
 };
 
+/* Of the handler's own copies: SIGBUS, SIGSEGV. */
+#define COPY_FAULTS (1ull << 6 | 1ull << 10)
+
 struct action {
 	uint64_t handler, flags, restorer, mask;
 };
@@ -71,7 +74,7 @@ struct action {
 static void handle_signals(void)
 {
 	static const int handled[] = {4, 5, 7, 8, 11, 23, 31}; /* ILL TRAP BUS FPE SEGV URG SYS */
-	struct action ours = {SYSTRAP_CODE + SYSTRAP_AT_HANDLER, SA_FLAGS, SYSTRAP_CODE + SYSTRAP_AT_RETURN, ~0ull};
+	struct action ours = {SYSTRAP_CODE + SYSTRAP_AT_HANDLER, SA_FLAGS, SYSTRAP_CODE + SYSTRAP_AT_RETURN, ~COPY_FAULTS};
 	struct action ignored = {SIG_IGN, 0, 0, 0};
 
 	for (int signal = 1; signal <= 64; signal++)

@@ -22,11 +22,11 @@ import { Vdso } from "./Loader/Vdso.ts"
 import { bind } from "./Platform/Native.ts"
 import { Platform, type PlatformFailed } from "./Platform/Platform.ts"
 import { processors } from "./Platform/HostUsage.ts"
-import { CopyHints } from "./Platform/CopyHints.ts"
+import { CopyHints, FrameHint } from "./Platform/CopyHints.ts"
 import { AfterBatch } from "./Platform/Pump.ts"
 import { FilterMemory } from "./Seccomp/FilterMemory.ts"
 import { SeccompLog } from "./Seccomp/SeccompLog.ts"
-import { FrameState } from "./Signals/SignalFrame.ts"
+import { frameReach, FrameState } from "./Signals/SignalFrame.ts"
 import { SharedHeapWatch } from "./Sync/HeapWatch.ts"
 import { RunQueue } from "./Sync/RunQueue.ts"
 import { linuxTable } from "./Syscalls/LinuxTable.ts"
@@ -141,7 +141,8 @@ export const make = Effect.fnUntraced(function* (
   const services = yield* Layer.build(
     options.platform.pipe(
       Layer.provide(Layer.succeed(AfterBatch, { run: runQueue.drain, waits: runQueue.waits })),
-      Layer.provide(Layer.succeed(CopyHints, (nr) => copyHint(linuxTable[nr])))
+      Layer.provide(Layer.succeed(CopyHints, (nr) => copyHint(linuxTable[nr]))),
+      Layer.provide(Layer.succeed(FrameHint, frameReach))
     )
   )
   const platform = Context.get(services, Platform)

@@ -69,51 +69,55 @@ const Header = Struct.make("siginfo_header", { si_signo: Struct.i32, si_errno: S
 /** The 128 bytes that a handler or signalfd, sigwaitinfo, waitid sees. */
 export const encodeSigInfo = (info: SigInfo): Uint8Array => {
   const bytes = new Uint8Array(SIGINFO_SIZE)
-  const view = new DataView(bytes.buffer)
-  view.setInt32(Header.offsets.si_signo, info.signo, true)
-  if (info._tag === "Raw" || info._tag === "Sys") view.setInt32(Header.offsets.si_errno, info.errno, true)
-  view.setInt32(Header.offsets.si_code, info.code, true)
+  setSigInfo(new DataView(bytes.buffer), 0, info)
+  return bytes
+}
+
+/** The same, at byte `at` of `view`, where there are zeros. */
+export const setSigInfo = (view: DataView, at: number, info: SigInfo): void => {
+  view.setInt32(at + Header.offsets.si_signo, info.signo, true)
+  if (info._tag === "Raw" || info._tag === "Sys") view.setInt32(at + Header.offsets.si_errno, info.errno, true)
+  view.setInt32(at + Header.offsets.si_code, info.code, true)
   switch (info._tag) {
     case "Kill":
-      view.setInt32(16, info.pid, true)
-      view.setUint32(20, info.uid, true)
+      view.setInt32(at + 16, info.pid, true)
+      view.setUint32(at + 20, info.uid, true)
       break
     case "Queue":
-      view.setInt32(16, info.pid, true)
-      view.setUint32(20, info.uid, true)
-      view.setBigUint64(24, info.value, true)
+      view.setInt32(at + 16, info.pid, true)
+      view.setUint32(at + 20, info.uid, true)
+      view.setBigUint64(at + 24, info.value, true)
       break
     case "Timer":
-      view.setInt32(16, info.timerId, true)
-      view.setInt32(20, info.overrun, true)
-      view.setBigUint64(24, info.value, true)
+      view.setInt32(at + 16, info.timerId, true)
+      view.setInt32(at + 20, info.overrun, true)
+      view.setBigUint64(at + 24, info.value, true)
       break
     case "Child":
-      view.setInt32(16, info.pid, true)
-      view.setUint32(20, info.uid, true)
-      view.setInt32(24, info.status, true)
-      view.setBigInt64(32, BigInt(info.userTicks), true)
-      view.setBigInt64(40, BigInt(info.systemTicks), true)
+      view.setInt32(at + 16, info.pid, true)
+      view.setUint32(at + 20, info.uid, true)
+      view.setInt32(at + 24, info.status, true)
+      view.setBigInt64(at + 32, BigInt(info.userTicks), true)
+      view.setBigInt64(at + 40, BigInt(info.systemTicks), true)
       break
     case "Fault":
-      view.setBigUint64(16, info.address, true)
+      view.setBigUint64(at + 16, info.address, true)
       break
     case "Poll":
-      view.setBigInt64(16, BigInt(info.band), true)
-      view.setInt32(24, info.fd, true)
+      view.setBigInt64(at + 16, BigInt(info.band), true)
+      view.setInt32(at + 24, info.fd, true)
       break
     case "Sys":
-      view.setBigUint64(16, info.callAddress, true)
-      view.setInt32(24, info.syscall, true)
-      view.setUint32(28, info.arch, true)
+      view.setBigUint64(at + 16, info.callAddress, true)
+      view.setInt32(at + 24, info.syscall, true)
+      view.setUint32(at + 28, info.arch, true)
       break
     case "Lost":
       break
     case "Raw":
-      bytes.set(info.rest.subarray(0, SIGINFO_SIZE - 12), 12)
+      for (const [i, byte] of info.rest.subarray(0, SIGINFO_SIZE - 12).entries()) view.setUint8(at + 12 + i, byte)
       break
   }
-  return bytes
 }
 
 /** Bytes of a siginfo_t that carry something. */

@@ -47,6 +47,11 @@ export class UserMemory {
     return now + (later(address + now, rest) ? rest.length : space.write(address + now, rest))
   }
 
+  /** Whether writing there can't fail. */
+  isPlain(address: number, length: number): boolean {
+    return this.#plainFrom(address, length) === address
+  }
+
   /** Copies in all of `into`, or fails with -EFAULT. 0 when done. */
   copyIn(address: number, into: Uint8Array): number {
     return into.length === 0 || this.#space.read(address, into) === into.length ? 0 : -EFAULT

@@ -18,3 +18,8 @@ export interface CopyHint {
 export const CopyHints = Context.Reference<(nr: number) => CopyHint | undefined>("effect-sentry/Platform/CopyHints", {
   defaultValue: () => () => undefined
 })
+
+/** The same of rt_sigreturn(2): how many bytes from the stack pointer on, where frames have `extendedState` bytes of that. */
+export const FrameHint = Context.Reference<(extendedState: number) => number>("effect-sentry/Platform/FrameHint", {
+  defaultValue: () => () => 0
+})

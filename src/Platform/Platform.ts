@@ -137,6 +137,15 @@ export interface PlatformContext {
   readonly readExtendedState: Effect.Effect<Uint8Array, PlatformFailed>
   /** Replaces the XSAVE image; the caller has validated its header. */
   readonly writeExtendedState: (image: Uint8Array) => Effect.Effect<void, PlatformFailed>
+  /**
+   * While a handler runs: copies out a signal handler's frame when the thread goes on, with the thread's extended state at
+   * `stateOffset` (zeros in `frame`, but for the area of software), after which the thread has the initial one. True, and all of
+   * that counts as done; false if the thread can't: then `extendedStateNow` can, or `readExtendedState`. The caller knows that
+   * the memory is writable. Absent where threads never can.
+   */
+  readonly pushFrame?: (address: number, frame: Uint8Array, stateOffset: number) => boolean
+  /** Whether `pushFrame` would, as far as the thread is concerned. */
+  readonly pushesFrames?: () => boolean
   /** As `readExtendedState`, if it can be had at once; not a copy: the next one, of any thread, may take its place. */
   readonly extendedStateNow: () => Uint8Array | undefined
   /** As `writeExtendedState`, if that can be done at once; false, and nothing done, if not. */
@@ -148,6 +157,11 @@ export interface PlatformContext {
   readonly clone: (addressSpace: "share" | "copy") => Effect.Effect<PlatformContext, PlatformFailed>
   /** From now on the thread's reading the time-stamp counter is a fault, or again is not: prctl(PR_SET_TSC). */
   readonly trapCounter?: (traps: boolean) => Effect.Effect<void, PlatformFailed>
+  /**
+   * The kernel will read the 8 bytes at `address` whenever a signal is delivered: from now on the thread copies them in
+   * beforehand. Absent where it can't.
+   */
+  readonly watch?: (address: number) => void
   /** Absent where the platform cannot give guests the processor's debug registers. */
   readonly debugRegisters?: DebugRegisters
   /** CPU time the thread has used so far, nanoseconds. */

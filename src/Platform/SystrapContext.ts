@@ -203,6 +203,14 @@ export class SystrapContext implements PlatformContext, Runner, Debtor {
     else patch.postpone(returnAddress)
   }
 
+  readonly pushesFrames = (): boolean => this.thread.pushesFrames
+
+  readonly pushFrame = (address: number, frame: Uint8Array, stateOffset: number): boolean =>
+    this.addressSpace.mayWriteLater(address, frame.length) &&
+    this.thread.pushFrame(address, frame, stateOffset, this.#host.extendedState.features)
+
+  readonly watch = (address: number): void => this.thread.watch(address)
+
   /** Has the stopped thread do something in its stub; done when it has reported, or is dead. */
   #command(start: () => void): Effect.Effect<void> {
     return Effect.uninterruptible(
@@ -263,6 +271,7 @@ export class SystrapContext implements PlatformContext, Runner, Debtor {
     if (this.#state !== "parked") return
     this.#state = "running"
     this.#host.source.add(this)
+    this.thread.unwatch()
     this.#answer(this.#answerBy(handler))
     this.#host.source.tell()
     this.#host.pump.hold()

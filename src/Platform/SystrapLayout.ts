@@ -4,13 +4,13 @@
  */
 
 /** First byte of the windows, one a slot, where guest memory ends; and the bytes of one. */
-export const systrapBase = 0x7fff_f400_0000
+export const systrapBase = 0x7fff_f000_0000
 export const windowSize = 65536
 /** First byte of the slots, behind the windows. */
-export const systrapSlots = 0x7fff_fc00_0000
+export const systrapSlots = 0x7fff_f800_0000
 
 /** Bytes of a slot, and how many an address space has. */
-export const slotSize = 16384
+export const slotSize = 32768
 export const slotCount = 2048
 
 /** Where guests see the worker's order page, which is behind the slots. */
@@ -44,21 +44,27 @@ export const field = {
   bell: 312,
   bell_bit: 316,
   ring: 320,
-  ring_bit: 324
+  ring_bit: 324,
+  watch: 328,
+  watched: 336,
+  has_watched: 344,
+  state_offset: 348,
+  features: 352,
+  interrupted: 360
 } as const
 
 /** The signal stack. */
 export const stackOffset = 512
-export const stackEnd = 8192
+export const stackEnd = 0x4000
 
 /** What a thread copies for us, in and out, at most `size` bytes each; what is more goes through its window. */
-export const copies = { in: 0x2000, out: 0x3000, size: 0x1000 } as const
+export const copies = { in: 0x4000, out: 0x6000, size: 0x2000 } as const
 
 /** `enum systrap_state` */
 export const State = { run: 0, event: 1, taken: 2 } as const
 
-/** `enum systrap_command` */
-export const Command = { go: 0, exit: 1, frame: 2, counter: 3 } as const
+/** SYSTRAP_GO and its kin. */
+export const Command = { go: 0, exit: 1, frame: 2, counter: 3, handler: 4 } as const
 
 /** In place of a signal number: a call from a patched site; a thread that has done as it was commanded. */
 export const FAST_CALL = 0x80
@@ -80,7 +86,7 @@ export const prologues = { address: 0x050f_8000, size: 0x8000 } as const
 export const fastEntry = { known: 0x7fff_ffff_0360, any: 0x7fff_ffff_0320 } as const
 
 /** `struct systrap_notice`, in the order page. */
-export const notice = { sleeping: 0xf00, spin: 0xf04, wanted: 0xf08 } as const
+export const notice = { sleeping: 0xf00, spin: 0xf04, wanted: 0xf08, frame: 0xf0c } as const
 /** Where the bells are: in the order page the notice, from that on the first, and how many words of 32 bells there are. */
 export const bells = { notice: notice.sleeping, first: 0x10, words: 60 } as const
 export const orderPageSize = 4096

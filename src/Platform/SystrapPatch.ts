@@ -22,14 +22,6 @@ import type { Tracer } from "./Tracer.ts"
 
 /** Traps of a site until it is patched: a patch costs as much as some fifty. */
 const THRESHOLD = 24
-/** Calls that tend to end in a signal handler, for which the thread needs the signal frame that a trap comes with. */
-const RAISING: ReadonlySet<number> = new Set([
-  sysno.kill,
-  sysno.tkill,
-  sysno.tgkill,
-  sysno.rt_sigqueueinfo,
-  sysno.rt_tgsigqueueinfo
-])
 /** Bytes of a string that its thread copies in at most; those that are longer are rare. */
 const LONGEST_STRING = 512
 /** Sites that are counted at most. */
@@ -107,7 +99,6 @@ export class SystrapPatch {
 
   /** Patches the site if it can be. No thread of the address space runs; `slot` is its service thread. */
   patch(pid: number, slot: number, returnAddress: number, nr: number): void {
-    if (RAISING.has(nr)) return
     const bytes = new Uint8Array(SITE_REACH + SITE_AHEAD)
     if (readGuest(pid, returnAddress - SITE_REACH, bytes, systrapBase) !== bytes.length) return
     const site = recognize(bytes, returnAddress, nr)

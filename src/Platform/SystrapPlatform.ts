@@ -12,7 +12,7 @@ import * as Layer from "effect/Layer"
 import { FXSAVE_SIZE, SOFTWARE } from "../Abi/ExtendedState.ts"
 import { Reg } from "../Abi/Registers.ts"
 import { processors } from "./HostUsage.ts"
-import { CopyHints } from "./CopyHints.ts"
+import { CopyHints, FrameHint } from "./CopyHints.ts"
 import { isCounterSteady } from "./HostCounter.ts"
 import { hostBarrier } from "./HostBarrier.ts"
 import { mxcsrMaskOf } from "./MxcsrMask.ts"
@@ -20,7 +20,7 @@ import { bind, view } from "./Native.ts"
 import { Platform, PlatformFailed } from "./Platform.ts"
 import { AfterBatch, SharedPump } from "./Pump.ts"
 import { Request } from "./Slots.ts"
-import { orderPageSize, stackEnd, systrapBase } from "./SystrapLayout.ts"
+import { copies, notice, orderPageSize, stackEnd, systrapBase } from "./SystrapLayout.ts"
 import { newThread, type SystrapContext } from "./SystrapContext.ts"
 import { ringAt, SystrapBells } from "./SystrapBells.ts"
 import { SystrapPatience } from "./SystrapPatience.ts"
@@ -133,7 +133,7 @@ const learnExtendedState = (host: Host, probe: SystrapContext): boolean => {
 
 const make = Effect.fnUntraced(function* (options: Options) {
   const counter = options.counter ?? (isCounterSteady() ? "native" : "trapped")
-  const { host } = yield* Effect.acquireRelease(open(options, counter), close)
+  const { host, orderPage } = yield* Effect.acquireRelease(open(options, counter), close)
   const makeContext = Effect.uninterruptible(
     Effect.gen(function* () {
       const space = yield* newSpace(host, (block) => block.start(Request.create, 0))
@@ -153,6 +153,8 @@ const make = Effect.fnUntraced(function* (options: Options) {
     return yield* new PlatformFailed({ operation: "systrap platform: read the extended state", errno: 0, detail })
   }
   const { size, features, mxcsrMask } = host.extendedState
+  const frame = (yield* FrameHint)(size)
+  if (frame <= copies.size) new Uint32Array(orderPage)[notice.frame >> 2] = frame
   return Platform.of({
     name: "systrap",
     taskSize: systrapBase,

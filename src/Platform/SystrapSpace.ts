@@ -165,6 +165,7 @@ export class SystrapSpace implements AddressSpace, StopListener {
 
   readonly write = (address: number, from: Uint8Array): number => {
     this.caller?.settle()
+    this.caller?.unwatch()
     return this.writeNow(address, from)
   }
 
@@ -175,7 +176,12 @@ export class SystrapSpace implements AddressSpace, StopListener {
     this.caller !== undefined && this.#isWithin(address, into.length) ? this.caller.prefetched(address, into) : 0
 
   readonly writeLater = (address: number, from: Uint8Array): boolean =>
-    this.caller !== undefined && this.#isWithin(address, from.length) && this.caller.writeLater(address, from)
+    this.mayWriteLater(address, from.length) && this.caller!.writeLater(address, from)
+
+  /** Whether a handler runs, whose thread may write there when it goes on. */
+  mayWriteLater(address: number, length: number): boolean {
+    return this.caller !== undefined && this.#isWithin(address, length)
+  }
 
   /** Whether that is memory of the guest's, as it knows it. */
   #isWithin(address: number, length: number): boolean {

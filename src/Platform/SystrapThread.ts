@@ -29,6 +29,12 @@ const OUT_LENGTH = field.out_length >> 2
 const OUT_ADDRESS = field.out_address >> 2
 const RING = field.ring >> 2
 const RING_BIT = field.ring_bit >> 2
+const WATCH = field.watch >> 2
+const HAS_WATCHED = field.has_watched >> 2
+const COMMAND = field.command >> 2
+const INTERRUPTED = field.interrupted >> 2
+/** Bytes of what is watched. */
+const WATCHED = 8
 
 /** Registers that user code may have; with others the processor would fault while the stub loads them. */
 const USER_CS = 0x33
@@ -40,9 +46,9 @@ const RIP = Reg.rip * 2
 const EFLAGS = Reg.eflags * 2
 const FS = Reg.fs_base * 2
 const GS = Reg.gs_base * 2
-/** Flags that the path of patched sites restores; and the others as they must be. */
+/** Flags that the path of patched sites restores; and what is clear in a handler. */
 const ARITHMETIC = 0x8d5
-const PLAIN_FLAGS = 0x202
+const DIRECTION = 0x400
 
 export class SystrapThread implements Sleeper {
   readonly region: SystrapRegion
@@ -64,11 +70,17 @@ export class SystrapThread implements Sleeper {
   /** The fs base that the thread has. */
   #fsLow = 0
   #fsHigh = 0
+  /** The flags that it came with. */
+  #flags = 0
   /** It waits in the path of patched call sites, without a signal frame. */
   fast = false
   /** Bytes that it is to copy out when it goes on, and where to; 0: none. */
   #later = 0
   #laterAddress = 0
+  /** What it is to copy out is the frame of a handler, which it enters then. */
+  #pushes = false
+  /** Where the 8 bytes are that it copies in whenever a signal stops it. */
+  #watched = 0
   readonly #write: (address: number, from: Uint8Array) => void
 
   /** `write` copies to its address space. */
@@ -109,6 +121,7 @@ export class SystrapThread implements Sleeper {
     halves.set(this.#shared)
     this.#fsLow = halves[FS]!
     this.#fsHigh = halves[FS + 1]!
+    this.#flags = halves[EFLAGS]!
     // the gs base is the slot's address unless the guest has chosen one
     if (halves[GS] === this.#slotLow && halves[GS + 1] === this.#slotHigh) halves[GS] = halves[GS + 1] = 0
     this.fast = signal === FAST_CALL
@@ -159,10 +172,30 @@ export class SystrapThread implements Sleeper {
     )
   }
 
+  /** At each signal that stops the thread it copies in the 8 bytes at `address`. */
+  watch(address: number): void {
+    if (address === this.#watched) return
+    this.#watched = address
+    const words = this.#words
+    words[WATCH] = address | 0
+    words[WATCH + 1] = Math.floor(address / 2 ** 32)
+    words[HAS_WATCHED] = 0
+  }
+
+  /** The kernel has written to guest memory, perhaps there. */
+  unwatch(): void {
+    this.#words[HAS_WATCHED] = 0
+  }
+
   /** What it has copied in from `address` on, before it made the call: into `into`. How many bytes. */
   prefetched(address: number, into: Uint8Array): number {
     const words = this.#words
-    if (!this.fast || this.#later > 0) return 0
+    if (this.#later > 0 || this.#pushes) return 0
+    if (address === this.#watched && into.length === WATCHED) {
+      if (words[HAS_WATCHED] === 0) return 0
+      into.set(this.#bytes.subarray(field.watched, field.watched + WATCHED))
+      return WATCHED
+    }
     const length = words[IN_LENGTH]! >>> 0
     if (length > windowSize) return 0
     const offset = address - ((words[IN_ADDRESS]! >>> 0) + (words[IN_ADDRESS + 1]! >>> 0) * 2 ** 32)
@@ -177,7 +210,8 @@ export class SystrapThread implements Sleeper {
   /** Has it copy out when it goes on; false if it can't. One piece at a time: a second one has the first written now. */
   writeLater(address: number, from: Uint8Array): boolean {
     this.settle()
-    if (!this.fast || from.length > windowSize) return false
+    if (from.length > windowSize || this.#pushes) return false
+    this.unwatch()
     const words = this.#words
     this.#outgoing(from.length).set(from)
     words[OUT_ADDRESS] = address | 0
@@ -185,6 +219,28 @@ export class SystrapThread implements Sleeper {
     words[OUT_LENGTH] = from.length
     this.#later = from.length
     this.#laterAddress = address
+    return true
+  }
+
+  /** Whether it waits for its answer where it can push a frame, and has none to push yet. */
+  get pushesFrames(): boolean {
+    return this.fast && !this.#pushes
+  }
+
+  /**
+   * Has a thread that came from a patched site copy out the frame of a handler, with its extended state (`features`) at
+   * `stateOffset`, and enter the handler with the initial one. False if it can't.
+   */
+  pushFrame(address: number, frame: Uint8Array, stateOffset: number, features: bigint): boolean {
+    if (!this.pushesFrames || frame.length > copies.size) return false
+    if (!this.writeLater(address, frame)) return false
+    this.#later = 0
+    this.#pushes = true
+    const words = this.#words
+    words[field.state_offset >> 2] = stateOffset
+    words[field.features >> 2] = Number(features & 0xffff_ffffn)
+    words[(field.features + 4) >> 2] = Number(features >> 32n)
+    words[INTERRUPTED] = 0
     return true
   }
 
@@ -211,8 +267,8 @@ export class SystrapThread implements Sleeper {
   /** The thread's turn, with these registers. `soon`: if it sleeps, another that runs where it will may wake it. */
   reply(soon: boolean): void {
     const { halves } = this.registers
-    if (this.fast && !this.#isPlainReturn()) return this.requestFrame()
-    if (!this.fast) this.settle()
+    const words = this.#words
+    if (this.fast && !(this.#pushes ? this.#isPlainEntry() : this.#isPlainReturn())) return this.requestFrame()
     const shared = this.#shared
     shared.set(halves)
     if (halves[GS] === 0 && halves[GS + 1] === 0) {
@@ -220,16 +276,29 @@ export class SystrapThread implements Sleeper {
       shared[GS + 1] = this.#slotHigh
     }
     this.fast = false
+    if (this.#pushes) {
+      this.#pushes = false
+      words[COMMAND] = Command.handler
+    }
     this.#pass(soon)
   }
 
   /** Whether a patched site can return so: as from a system call, with nothing changed that only a frame can carry. */
   #isPlainReturn(): boolean {
     const { halves } = this.registers
+    return halves[RCX] === halves[RIP] && halves[RCX + 1] === halves[RIP + 1] && this.#keepsRest(this.#flags)
+  }
+
+  /** The same of the way into a handler. */
+  #isPlainEntry(): boolean {
+    return this.#keepsRest(this.#flags & ~DIRECTION)
+  }
+
+  /** Whether the flags are `flags`, but for arithmetic ones, and the bases of segments have been kept. */
+  #keepsRest(flags: number): boolean {
+    const { halves } = this.registers
     return (
-      halves[RCX] === halves[RIP] &&
-      halves[RCX + 1] === halves[RIP + 1] &&
-      (halves[EFLAGS]! & ~ARITHMETIC) === PLAIN_FLAGS &&
+      ((halves[EFLAGS]! ^ flags) & ~ARITHMETIC) === 0 &&
       halves[FS] === this.#fsLow &&
       halves[FS + 1] === this.#fsHigh &&
       halves[GS] === 0 &&
@@ -241,14 +310,17 @@ export class SystrapThread implements Sleeper {
   requestFrame(): void {
     this.settle()
     this.fast = false
-    this.#words[field.command >> 2] = Command.frame
+    const words = this.#words
+    if (this.#pushes) words[INTERRUPTED] = 1 // it reports when it has done that
+    words[COMMAND] = this.#pushes ? Command.handler : Command.frame
+    this.#pushes = false
     this.#pass()
   }
 
   /** Has a thread that has a signal frame set whether it can read the time-stamp counter; it reports as "framed". */
   setCounter(mode: number): void {
     this.#words[CODE] = mode
-    this.#words[field.command >> 2] = Command.counter
+    this.#words[COMMAND] = Command.counter
     this.#pass()
   }
 
@@ -276,7 +348,7 @@ export class SystrapThread implements Sleeper {
 
   /** Has the thread end itself. */
   exit(): void {
-    this.#words[field.command >> 2] = Command.exit
+    this.#words[COMMAND] = Command.exit
     this.#pass()
   }
 

@@ -19,7 +19,7 @@ import {
 } from "../Abi/ExtendedState.ts"
 import { Reg, type Registers } from "../Abi/Registers.ts"
 import { StackT } from "../Abi/SigAction.ts"
-import { SIGINFO_SIZE, type SigInfo, encodeSigInfo } from "../Abi/SigInfo.ts"
+import { SIGINFO_SIZE, type SigInfo, setSigInfo } from "../Abi/SigInfo.ts"
 import * as Struct from "../Abi/Struct.ts"
 
 /** The registers that sigcontext begins with, in its order: one block, as frames are written often. */
@@ -122,8 +122,8 @@ export interface FrameContents {
   readonly layout: FrameLayout
   /** Trap number and fault address, for faults. */
   readonly trap: { readonly number: number; readonly address: bigint; readonly error: number }
-  /** The XSAVE image. */
-  readonly extendedState: Uint8Array
+  /** The XSAVE image; undefined if it is not known yet, and comes later. */
+  readonly extendedState: Uint8Array | undefined
 }
 
 /** Offsets in a frame. */
@@ -199,7 +199,7 @@ export const encodeFrame = (state: FrameState, contents: FrameContents): Uint8Ar
   view.setBigUint64(CR2, trap.address, true)
   setUlong(view, FPSTATE, layout.extendedState)
   view.setBigUint64(UC_SIGMASK, mask, true)
-  bytes.set(encodeSigInfo(info), SIGINFO)
+  setSigInfo(view, SIGINFO, info)
   encodeExtendedState(state, extendedState, stateAt)
   return bytes.subarray(0, end)
 }
@@ -224,9 +224,14 @@ export const enterHandler = (registers: Registers, handler: number, signo: numbe
   registers.halves[Reg.eflags * 2]! &= ~CLEARED_EFLAGS
 }
 
-/** An XSAVE image as a frame carries it, at `at`: cut to the components that it has, with the kernel's marks. */
-const encodeExtendedState = ({ bytes, features, size, view }: FrameState, image: Uint8Array, at: number): void => {
-  bytes.set(image.subarray(0, size), at)
+/** An XSAVE image, or the place for one, as a frame carries it, at `at`: cut to the components that it has, with the kernel's marks. */
+const encodeExtendedState = (
+  { bytes, features, size, view }: FrameState,
+  image: Uint8Array | undefined,
+  at: number
+): void => {
+  if (image === undefined) bytes.fill(0, at, at + size)
+  else bytes.set(image.subarray(0, size), at)
   view.setUint32(at + SOFTWARE, FP_XSTATE_MAGIC1, true)
   view.setUint32(at + SOFTWARE + 4, size + 4, true)
   view.setBigUint64(at + SOFTWARE + 8, features, true)

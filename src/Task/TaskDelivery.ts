@@ -107,7 +107,7 @@ export const deliverNow = (task: Task): boolean => {
   const { mutex } = threadGroup.handlers
   if (task.ptrace.traced || threadGroup.groupStop !== undefined || isLeaving(task) || mutex.held) return false
   let extendedState = context.extendedStateNow()
-  if (extendedState === undefined) return false
+  if (extendedState === undefined && context.pushesFrames?.() !== true) return false
   task.clearAttention()
   const take = (): Taken | undefined => takeSignal(task)
   let entered = false
@@ -116,6 +116,11 @@ export const deliverNow = (task: Task): boolean => {
     const taken = mutex.tryRun(take, ignore)
     if (taken === undefined) break
     if (taken.handler === undefined) continue
+    if (extendedState === undefined && !isForPushing(task, taken.handler)) {
+      task.keepRegisters = true
+      task.call.effect = Effect.as(enterLater(task, taken.info, taken.handler), 0)
+      return false
+    }
     refused = !enterHandler(task, taken.info, taken.handler, extendedState)
     if (refused) {
       task.keepRegisters = true
@@ -125,7 +130,7 @@ export const deliverNow = (task: Task): boolean => {
       entered = true
     }
   }
-  if (entered) context.setExtendedStateNow(extendedState)
+  if (entered) context.setExtendedStateNow(task.system.frameState.initial) // who pushes a frame does that itself
   return !refused && !task.attention && !task.stops.stopped
 }
 
@@ -237,9 +242,45 @@ const afterStop = (task: Task, info: SigInfo, from: SignalOwner): SigInfo | unde
   return undefined
 }
 
-/** Puts a frame on the stack, with the extended state that was interrupted; false if there is no room for one, or an area of rseq(2) is no good. */
-const enterHandler = (task: Task, info: SigInfo, action: SigAction, extendedState: Uint8Array): boolean => {
-  const { frameState } = task.system
+/** Where the frame of a handler goes. */
+const placeFrame = (
+  task: Task,
+  action: SigAction
+): { readonly alternate: boolean; readonly layout: SignalFrame.FrameLayout } => {
+  const { signalStack } = task
+  const stackPointer = task.registers.ulong(Reg.rsp)
+  const alternate =
+    (action.sa_flags & SA_ONSTACK) !== 0 && isEnabled(signalStack) && !isOnStack(signalStack, stackPointer)
+  const top = alternate ? signalStack.base + signalStack.size : stackPointer
+  return { alternate, layout: SignalFrame.layoutFrame(top, alternate, task.system.frameState.size) }
+}
+
+/** Whether the frame of that handler can be pushed by the thread: where it goes, writing can't fail. */
+const isForPushing = (task: Task, action: SigAction): boolean => {
+  const { layout } = placeFrame(task, action)
+  return (
+    task.context.pushesFrames?.() === true &&
+    task.memory.isPlain(layout.frame, SignalFrame.frameReach(task.system.frameState.size))
+  )
+}
+
+/** What is left to be done when a signal has been taken, and there was no room for its frame at once. */
+const enterLater = (task: Task, info: SigInfo, action: SigAction): Effect.Effect<void> => {
+  const { context, system } = task
+  const refuse = (): Effect.Effect<void> => refuseHandler(task, info, action)
+  return context.readExtendedState.pipe(
+    Effect.flatMap((extendedState) =>
+      enterHandler(task, info, action, extendedState) ? context.writeExtendedState(system.frameState.initial) : refuse()
+    ),
+    Effect.catchTag("PlatformFailed", refuse) // the host may have killed the thread
+  )
+}
+
+/**
+ * Puts a frame on the stack, with the extended state that was interrupted (undefined: the thread pushes it, as `isForPushing`
+ * says that it can); false if there is no room for one, or an area of rseq(2) is no good.
+ */
+const enterHandler = (task: Task, info: SigInfo, action: SigAction, extendedState: Uint8Array | undefined): boolean => {
   const { registers, signalStack } = task
   concealStep(task)
   if (!task.ptrace.traced && task.ptrace.stepping) {
@@ -253,10 +294,7 @@ const enterHandler = (task: Task, info: SigInfo, action: SigAction, extendedStat
   }
   if (task.rseq !== undefined && !abortSection(task, task.rseq)) return false
   const stackPointer = registers.ulong(Reg.rsp)
-  const alternate =
-    (action.sa_flags & SA_ONSTACK) !== 0 && isEnabled(signalStack) && !isOnStack(signalStack, stackPointer)
-  const top = alternate ? signalStack.base + signalStack.size : stackPointer
-  const layout = SignalFrame.layoutFrame(top, alternate, frameState.size)
+  const { alternate, layout } = placeFrame(task, action)
   // x86-64 has no other way back than the program's own
   const written =
     (action.sa_flags & SA_RESTORER) === 0 ? -EFAULT : writeFrame(task, info, action, layout, extendedState)
@@ -287,7 +325,7 @@ const writeFrame = (
   info: SigInfo,
   action: SigAction,
   layout: SignalFrame.FrameLayout,
-  extendedState: Uint8Array
+  extendedState: Uint8Array | undefined
 ): number => {
   const frame = SignalFrame.encodeFrame(task.system.frameState, {
     registers: task.registers,
@@ -299,6 +337,8 @@ const writeFrame = (
     trap: task.trap,
     extendedState
   })
+  if (extendedState === undefined)
+    return task.context.pushFrame?.(layout.frame, frame, layout.extendedState - layout.frame) === true ? 0 : -EFAULT
   return task.memory.copyOut(layout.frame, frame)
 }
 

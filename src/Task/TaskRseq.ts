@@ -178,6 +178,7 @@ export const settleArea = (task: Task, rseq: Rseq): boolean => {
 export const abortSection = (task: Task, rseq: Rseq): boolean => {
   const { memory, registers } = task
   const field = rseq.address + offsets.rseq_cs
+  task.context.watch?.(field)
   const pointer = memory.readU64(field)
   // Linux writes the area whatever it says
   if (!isWritable(task, rseq.address)) return false

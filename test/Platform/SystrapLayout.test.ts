@@ -15,6 +15,7 @@ import {
   records,
   slotCount,
   slotSize,
+  stackEnd,
   stackOffset,
   systrapBase,
   systrapSlots,
@@ -37,7 +38,10 @@ it("SystrapLayout.ts says what native/systrap.h says", () => {
     SYSTRAP_WINDOW: windowSize,
     "SYSTRAP_SLOT << SYSTRAP_WINDOW_SHIFT": windowSize,
     "SYSTRAP_WINDOWS + SYSTRAP_WINDOW * SYSTRAP_SLOT_COUNT": systrapSlots,
+    SYSTRAP_IN: copies.in,
+    SYSTRAP_OUT: copies.out,
     SYSTRAP_COPY: copies.size,
+    SYSTRAP_STACK_END: stackEnd,
     SYSTRAP_SLOT: slotSize,
     SYSTRAP_SLOT_COUNT: slotCount,
     SYSTRAP_STACK_OFFSET: stackOffset,
@@ -56,6 +60,7 @@ it("SystrapLayout.ts says what native/systrap.h says", () => {
     SYSTRAP_NOTICE: STUB_ORDERS + notice.sleeping,
     "SYSTRAP_NOTICE + offsetof(struct systrap_notice, spin)": STUB_ORDERS + notice.spin,
     "SYSTRAP_NOTICE + offsetof(struct systrap_notice, wanted)": STUB_ORDERS + notice.wanted,
+    "SYSTRAP_NOTICE + offsetof(struct systrap_notice, frame)": STUB_ORDERS + notice.frame,
     SYSTRAP_BELLS: bells.first,
     SYSTRAP_BELL_WORDS: bells.words
   }).map(([name, value]) => `_Static_assert(${name} == ${value}, "${name}");`)

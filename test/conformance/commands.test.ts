@@ -725,7 +725,7 @@ int main(void) {
 X
 gcc -g -O0 -no-pie -pthread -o t t.c || exit
 mkfifo fifo; exec 7<> fifo; ./t < fifo > out & pid=$!
-until grep -q ready out; do sleep 0.1; done
+until grep -qs ready out; do sleep 0.1; done
 ${GDB} gdb_attached() { gdb_script "$@"; gdb -q -nx -batch -p $pid -x script 2>&1 | without_numbers; }
 `
 

@@ -12,8 +12,8 @@
 #include <ucontext.h>
 
 /* native/systrap.h */
-enum { PAGE = 4096, SLOT = 0x4000, CODE_SIZE = 0x4000, CODE_USED = 0xe00, RECORDS_SIZE = 0x10000 };
-static const uint64_t WINDOWS = 0x7ffff4000000, SLOTS = 0x7ffffc000000, ORDERS = 0x7ffffe000000, CODE = 0x7fffffff0000, RECORDS = 0x050f0000;
+enum { PAGE = 4096, SLOT = 0x8000, CODE_SIZE = 0x4000, CODE_USED = 0x1020, RECORDS_SIZE = 0x10000 };
+static const uint64_t WINDOWS = 0x7ffff0000000, SLOTS = 0x7ffff8000000, ORDERS = 0x7ffffc000000, CODE = 0x7fffffff0000, RECORDS = 0x050f0000;
 static const uint64_t AT_RETURN = 0x7fffffff00c0, AT_CALL = 0x7fffffff0100;
 
 static const char *name_of(long result) { return result < 0 && result > -4096 ? errname((int)-result) : "ok"; }
@@ -287,10 +287,10 @@ static void scribble(uint64_t which) {
       memcpy((void *)slot, (void *)(SLOTS + below(threads) * SLOT), 260);
       break;
     case 2: /* its frames */
-      slot[128 + below(1920)] = slot_word();
+      slot[128 + below(3968)] = slot_word();
       break;
     default:
-      slot[54 + below(11)] = slot_word();
+      slot[54 + below(33)] = slot_word();
     }
     for (uint64_t i = below(often); i > 0; i--) __asm__ volatile("pause");
   }

@@ -79,6 +79,7 @@
 #define SYSTRAP_RECORD_COUNT 50
 #define SYSTRAP_RECORD_MOST 52
 #define SYSTRAP_RECORD_STRING 54
+#define SYSTRAP_RECORD_WHEN 56 /* 32 bits: the only call of which that holds */
 
 /* The write end of the pipe that wakes the sentry, in every stub. */
 #define SYSTRAP_FD_WAKE 7
@@ -92,8 +93,17 @@
  */
 #define SYSTRAP_BELLS 0x10 /* where they begin, from the notice */
 #define SYSTRAP_BELL_WORDS 60
-#define SYSTRAP_YIELDS 4 /* how often to give way to the sentry before sleeping, where it has no other CPU */
+#define SYSTRAP_YIELDS 4 /* how often to give way to others before sleeping */
 #define SYSTRAP_HURRY 19 /* a look for the answer counts for so many more while somebody else wants the CPU */
+
+/* Who has the turn. The guest thread sets EVENT, the sentry the rest. */
+#define SYSTRAP_RUN 0   /* the guest thread's turn: it runs, or is about to */
+#define SYSTRAP_EVENT 1 /* the sentry's: there is an event */
+#define SYSTRAP_TAKEN 2 /* the sentry's: it has seen it */
+
+/* In place of a signal number: a call from a patched site; a thread that has done what SYSTRAP_FRAME or _COUNTER says. */
+#define SYSTRAP_FAST_CALL 0x80
+#define SYSTRAP_FRAMED 0x81
 
 /* What the sentry has a guest thread do with its turn: go on; end itself; ... */
 #define SYSTRAP_GO 0
@@ -118,16 +128,6 @@ struct systrap_notice {
 	                              when it has orders, the tracer when it has requests */
 	uint32_t frame;            /* bytes of a signal frame, which are copied in for rt_sigreturn */
 };
-
-/* Who has the turn. The guest thread sets EVENT, the sentry the rest. */
-enum systrap_state {
-	SYSTRAP_RUN,   /* the guest thread's turn: it runs, or is about to */
-	SYSTRAP_EVENT, /* the sentry's: there is an event */
-	SYSTRAP_TAKEN  /* the sentry's: it has seen it */
-};
-
-/* In place of a signal number: a call from a patched site; a thread that has done what SYSTRAP_FRAME or _COUNTER says. */
-enum { SYSTRAP_FAST_CALL = 0x80, SYSTRAP_FRAMED };
 
 /* Behind it in the slot: the thread's signal stack, and what it copies for the sentry. All of that can be written by every
  * thread of the address space. */

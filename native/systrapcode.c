@@ -76,11 +76,20 @@ long systrap_call(long nr, long a, long b, long c, long d, long f); /* what a sy
 /* A bell; what is in the slot can be of the guest's making, and then it is still in that page. */
 #define BELL(offset) (SYSTRAP_NOTICE + (long)(uint8_t)(offset))
 
+/* Rings the bell that we have promised to ring. */
+static void ring(struct systrap_slot *s)
+{
+	uint32_t bell = atomic_exchange(&s->ring, 0);
+
+	if (bell != 0)
+		systrap_call(SYS_futex, BELL(bell), FUTEX_WAKE_BITSET, INT_MAX, 0, s->ring_bit);
+}
+
 /*
  * Waits for our turn: awake at first, because a CPU that has nothing to do takes long to wake, and because the answer
  * often comes soon. If somebody else wants to run here, only for as long as an answer that comes at once takes, and not
- * when the sentry has seen our event and has not answered. Until it has seen it, it counts us, too. Where the sentry has
- * but our CPU, we let it run.
+ * when the sentry has seen our event and has not answered. Until it has seen it, it counts us, too. Then we give way for a
+ * few times, which costs less than to sleep and be woken; the sentry, too, where it has but our CPU.
  */
 static void await_turn(struct systrap_slot *s)
 {
@@ -97,17 +106,14 @@ static void await_turn(struct systrap_slot *s)
 		}
 		__builtin_ia32_pause();
 	}
-	if (atomic_load_explicit(&NOTICE->spin, memory_order_relaxed) == 0)
-		for (int left = SYSTRAP_YIELDS; left > 0; left--) {
-			systrap_call(SYS_sched_yield, 0, 0, 0, 0, 0);
-			if (atomic_load(&s->state) == SYSTRAP_RUN)
-				return;
-		}
-	atomic_store(&s->sleeping, 1); /* seq_cst, before ring and state are read; the sentry does the reverse */
-	if (atomic_load(&s->ring) != 0) {
-		systrap_call(SYS_futex, BELL(s->ring), FUTEX_WAKE_BITSET, INT_MAX, 0, s->ring_bit);
-		atomic_store(&s->ring, 0);
+	ring(s);
+	for (int left = SYSTRAP_YIELDS; left > 0; left--) {
+		systrap_call(SYS_sched_yield, 0, 0, 0, 0, 0);
+		if (atomic_load(&s->state) == SYSTRAP_RUN)
+			return;
 	}
+	atomic_store(&s->sleeping, 1); /* seq_cst, before ring and state are read; the sentry does the reverse */
+	ring(s);
 	for (;;) {
 		uint32_t count = *(const volatile uint32_t *)BELL(s->bell); /* before the state: who changes that counts then */
 

@@ -268,7 +268,12 @@ systrap_unwatched:
 	movzwl SYSTRAP_RECORD_POINTER(%rcx), %eax
 	test %eax, %eax
 	jz systrap_copy_in_failed
+	mov SYSTRAP_RECORD_WHEN(%rcx), %edx
+	cmp %edx, 120(%r11)
+	jne systrap_copy_in_failed
 	mov (%r11, %rax), %rsi
+	test %rsi, %rsi
+	jz systrap_copy_in_failed
 	mov %rsi, 288(%r11)
 	lea SYSTRAP_IN(%r11), %rdi
 	movzwl SYSTRAP_RECORD_MOST(%rcx), %edx
@@ -299,9 +304,9 @@ systrap_copy_in:
 3:	mov %ecx, 296(%r11)
 systrap_copy_in_end:
 systrap_copy_in_failed:
-	movl $0x80, 224(%r11)
+	movl $SYSTRAP_FAST_CALL, 224(%r11)
 	movabs $SYSTRAP_NOTICE, %r8
-	mov $1, %eax
+	mov $SYSTRAP_EVENT, %eax
 	xchg %eax, 216(%r11)			/* before "sleeping" is read; the sentry does the reverse */
 systrap_fast_published:
 	cmpl $0, (%r8)
@@ -312,7 +317,7 @@ systrap_fast_published:
 3:	mov 216(%r11), %eax
 	test %eax, %eax
 	jz 5f
-	and $1, %eax				/* SYSTRAP_EVENT: we are counted ourselves */
+	and $SYSTRAP_EVENT, %eax		/* we are counted ourselves */
 	cmp %eax, 8(%r8)			/* "wanted" */
 	jbe 10f
 	test %eax, %eax
@@ -321,9 +326,9 @@ systrap_fast_published:
 10:	pause
 	dec %ecx
 	jg 3b
-4:	cmpl $0, 4(%r8)				/* "spin": 0 if the sentry has but our CPU */
-	jne 12f
-	mov $SYSTRAP_YIELDS, %r14d
+4:	lea 16f(%rip), %r15
+	jmp ring
+16:	mov $SYSTRAP_YIELDS, %r14d
 	lea 11f(%rip), %r15
 13:	mov $24, %eax				/* sched_yield() */
 	jmp call
@@ -336,18 +341,8 @@ systrap_fast_published:
 12:	mov $1, %eax
 	xchg %eax, 220(%r11)			/* before ring and state are read; the sentry does the reverse */
 	xor %r10d, %r10d
-	movzbl 320(%r11), %edi			/* "ring": futex(bell, FUTEX_WAKE_BITSET, INT_MAX, , , bit) */
-	test %edi, %edi
-	jz 15f
-	add %r8, %rdi
-	mov $10, %esi
-	mov $0x7fffffff, %edx
-	mov 324(%r11), %r9d
-	lea 14f(%rip), %r15
-	mov $202, %eax
-	jmp call
-14:	rdgsbase %r11
-	movl $0, 320(%r11)
+	lea 15f(%rip), %r15
+	jmp ring
 15:	lea 7f(%rip), %r15
 7:	rdgsbase %r11
 	movzbl 312(%r11), %edi			/* futex(bell, FUTEX_WAIT_BITSET, its count, NULL, , bit) */
@@ -360,6 +355,21 @@ systrap_fast_published:
 	mov 316(%r11), %r9d
 	mov $202, %eax
 	jmp call
+	/* Rings the bell that we have promised to ring. */
+ring:	rdgsbase %r11
+	xor %r10d, %r10d
+	xor %edi, %edi
+	xchg %dil, 320(%r11)
+	movzbl %dil, %edi			/* "ring": futex(bell, FUTEX_WAKE_BITSET, INT_MAX, , , bit) */
+	test %edi, %edi
+	jz 14f
+	add %r8, %rdi
+	mov $10, %esi
+	mov $0x7fffffff, %edx
+	mov 324(%r11), %r9d
+	mov $202, %eax
+	jmp call
+14:	jmp *%r15
 6:	mov %r11, %rsi				/* write(wake, slot, 1) */
 	mov $SYSTRAP_FD_WAKE, %edi
 	mov $1, %edx

@@ -104,6 +104,14 @@ export class UserMemory {
     return error < 0 ? error : this.#view.getUint32(0, true)
   }
 
+  /** A u32 that others change while we look, as it is at this moment; or -EFAULT. */
+  loadU32(address: number): number {
+    const word = this.#scratch.subarray(0, 4)
+    const { readNow } = this.#space
+    const count = readNow === undefined ? this.#space.read(address, word) : readNow(address, word)
+    return count < word.length ? -EFAULT : this.#view.getUint32(0, true)
+  }
+
   /** A u64 as a number (exact up to 2^53), or -EFAULT. */
   readU64(address: number): number {
     const error = this.copyIn(address, this.#scratch.subarray(0, 8))
@@ -120,7 +128,7 @@ export class UserMemory {
   compareExchange(address: number, expected: number, desired: number): number {
     const exchange = this.#space.compareExchange
     if (exchange !== undefined) return exchange(address, expected, desired)
-    const found = this.readU32(address)
+    const found = this.loadU32(address)
     return found === expected && this.writeU32(address, desired) < 0 ? -EFAULT : found
   }
 
@@ -128,7 +136,7 @@ export class UserMemory {
   update(address: number, mask: number, flip: number, sum: number): number {
     const update = this.#space.updateWord
     if (update !== undefined) return update(address, mask, flip, sum)
-    const found = this.readU32(address)
+    const found = this.loadU32(address)
     return found >= 0 && this.writeU32(address, (((found & mask) ^ flip) + sum) >>> 0) < 0 ? -EFAULT : found
   }
 

@@ -10,8 +10,8 @@ import type { Reg } from "../Abi/Registers.ts"
 export interface CopyHint {
   /** The register with its address. */
   readonly pointer: Reg
-  /** The register that counts its bytes; undefined for a string. */
-  readonly count: Reg | undefined
+  /** The register that counts its bytes, or how many there are; undefined for a string. */
+  readonly size: { readonly register: Reg } | { readonly bytes: number } | undefined
 }
 
 /** By number of the call; read when the platform's Layer is built. */

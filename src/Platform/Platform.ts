@@ -133,6 +133,11 @@ export interface PlatformContext {
   readonly mayPark?: () => boolean
   readonly park?: () => void
   readonly retry?: (handler: SyscallHandler) => void
+  /**
+   * While a handler runs: the word at `address` as it was when the call had been made, if the thread has looked. Absent where
+   * threads never do.
+   */
+  readonly glimpse?: (address: number) => number | undefined
   /** The XSAVE image (standard format, as PTRACE_GETREGSET NT_X86_XSTATE gives it). A fresh copy. */
   readonly readExtendedState: Effect.Effect<Uint8Array, PlatformFailed>
   /** Replaces the XSAVE image; the caller has validated its header. */
@@ -224,6 +229,8 @@ export interface AddressSpace {
   readonly change: (changes: ReadonlyArray<MappingChange>) => Effect.Effect<number, PlatformFailed>
   /** Copies guest memory in. The number of bytes copied: short at the first byte that is not readable, 0 if none. */
   readonly read: (address: number, into: Uint8Array) => number
+  /** As `read`, of memory as it is at this moment, not as it has been copied in before. Absent where that is the same. */
+  readonly readNow?: (address: number, into: Uint8Array) => number
   /** Copies out to guest memory, respecting page protections. The number of bytes copied, short at the first fault. */
   readonly write: (address: number, from: Uint8Array) => number
   /**

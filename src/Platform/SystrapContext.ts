@@ -267,6 +267,9 @@ export class SystrapContext implements PlatformContext, Runner, Debtor {
     this.#parks = true
   }
 
+  readonly glimpse = (address: number): number | undefined =>
+    this.addressSpace.caller === this.thread ? this.thread.glimpse(address) : undefined
+
   readonly retry = (handler: SyscallHandler): void => {
     if (this.#state !== "parked") return
     this.#state = "running"

@@ -60,7 +60,7 @@ export const stackEnd = 0x4000
 /** What a thread copies for us, in and out, at most `size` bytes each; what is more goes through its window. */
 export const copies = { in: 0x4000, out: 0x6000, size: 0x2000 } as const
 
-/** `enum systrap_state` */
+/** SYSTRAP_RUN and its kin. */
 export const State = { run: 0, event: 1, taken: 2 } as const
 
 /** SYSTRAP_GO and its kin. */
@@ -78,7 +78,8 @@ export const records = {
   nr: 8,
   code: 16,
   return: 40,
-  hint: 48
+  hint: 48,
+  when: 56
 } as const
 export const prologues = { address: 0x050f_8000, size: 0x8000 } as const
 

@@ -24,6 +24,8 @@ import type { Tracer } from "./Tracer.ts"
 const THRESHOLD = 24
 /** Bytes of a string that its thread copies in at most; those that are longer are rare. */
 const LONGEST_STRING = 512
+/** Of the calls that syscall(2) makes, the one that is worth a hint. */
+const OFTEN_UNKNOWN = sysno.futex
 /** Sites that are counted at most. */
 const MOST = 4096
 
@@ -44,6 +46,12 @@ const isProgramText = (pid: number, start: number, end: number): boolean => {
     // the process is gone
   }
   return false
+}
+
+/** SYSTRAP_RECORD_POINTER and what follows. */
+const hintWords = ({ pointer, size }: CopyHint): ReadonlyArray<number> => {
+  if (size === undefined) return [pointer * 8, 0, LONGEST_STRING, 1]
+  return "bytes" in size ? [pointer * 8, 0, size.bytes, 0] : [pointer * 8, size.register * 8, copies.size, 0]
 }
 
 /** What has been done about a site. */
@@ -146,11 +154,11 @@ export class SystrapPatch {
     view.setUint32(records.nr, site.nr ?? 0, true)
     bytes.set(recordCode(site, record), records.code)
     view.setBigUint64(records.return, BigInt(returnAddress), true)
-    const hint = site.nr === undefined ? undefined : this.#hints(site.nr)
+    const nr = site.nr ?? OFTEN_UNKNOWN
+    const hint = this.#hints(nr)
     if (hint !== undefined) {
-      const isString = hint.count === undefined
-      const words = [hint.pointer * 8, (hint.count ?? 0) * 8, isString ? LONGEST_STRING : copies.size, Number(isString)]
-      for (const [i, word] of words.entries()) view.setUint16(records.hint + 2 * i, word, true)
+      for (const [i, word] of hintWords(hint).entries()) view.setUint16(records.hint + 2 * i, word, true)
+      view.setUint32(records.when, nr, true)
     }
     const jump = jumpNear(prologue + site.prologue.length, code)
     if (!this.#poke(slot, prologue, Uint8Array.of(...site.prologue, ...jump))) return undefined

@@ -157,8 +157,12 @@ export class SystrapSpace implements AddressSpace, StopListener {
   }
 
   readonly read = (address: number, into: Uint8Array): number => {
-    if (this.dead) return 0
     if (this.prefetched(address, into) === into.length) return into.length
+    return this.readNow(address, into)
+  }
+
+  readonly readNow = (address: number, into: Uint8Array): number => {
+    if (this.dead) return 0
     this.caller?.settle()
     return readGuest(this.pid, address, into, this.#end(address, into.length))
   }

@@ -61,6 +61,8 @@ export class SystrapThread implements Sleeper {
   readonly #words: Int32Array
   readonly #bytes: Uint8Array
   readonly #shared: Uint32Array
+  readonly #word = new Uint8Array(4)
+  readonly #wordView = new DataView(this.#word.buffer)
 
   /** Of its window; made when it is needed. */
   #windowBytes: Uint8Array | undefined
@@ -333,6 +335,12 @@ export class SystrapThread implements Sleeper {
 
   isAsleep(): boolean {
     return this.#words[SLEEPING] !== 0
+  }
+
+  /** A word that it has copied in; undefined if it has not. */
+  glimpse(address: number): number | undefined {
+    const isThere = this.fast && this.prefetched(address, this.#word) === this.#word.length
+    return isThere ? this.#wordView.getUint32(0, true) : undefined
   }
 
   /** Marks the event as seen, so that it isn't found again. The thread is going to sleep, and first rings a bell that is owed. */

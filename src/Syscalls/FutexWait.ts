@@ -52,11 +52,11 @@ const subscribeTo =
 const sleep = (task: Task, waiters: ReadonlyArray<FutexWaiter>, deadline: bigint | undefined) =>
   task.block(subscribeTo(waiters), deadline)
 
-/** The futex at `address` if its word still has the value: -EAGAIN if not. */
-const expect = (task: Task, address: number, value: number, isPrivate: boolean): FutexKey | number => {
+/** The futex at `address` if its word, `seen` if that is known, still has the value: -EAGAIN if not. */
+const expect = (task: Task, address: number, value: number, isPrivate: boolean, seen?: number): FutexKey | number => {
   const key = task.system.futexes.key(task.memoryManager, address, isPrivate)
   if (typeof key === "number") return key
-  const word = task.memory.readU32(address)
+  const word = seen ?? task.memory.loadU32(address)
   if (word < 0) return word
   return word === value ? key : -EAGAIN
 }
@@ -72,7 +72,9 @@ export const futexWait = (
 ): Result => {
   if (bitset === 0) return -EINVAL
   const isPrivate = (operation & FUTEX_PRIVATE_FLAG) !== 0
-  const expected = expect(task, address, value, isPrivate)
+  // as the thread saw the word when it made the call: as good as to have been queued then, if nobody has woken anybody since
+  const seen = task.system.futexes.wakes === task.wakesBefore ? task.context.glimpse?.(address) : undefined
+  const expected = expect(task, address, value, isPrivate, seen)
   if (typeof expected === "number") return expected
   const { futexes } = task.system
   const waiter = new FutexWaiter(task, address, bitset)
@@ -198,7 +200,7 @@ const enqueueAll = (task: Task, list: ReadonlyArray<FutexWaitv>): ReadonlyArray<
     keys.push(key)
   }
   for (const { uaddr, val } of list) {
-    const word = task.memory.readU32(Number(uaddr))
+    const word = task.memory.loadU32(Number(uaddr))
     if (word < 0) return word
     if (word !== Number(val)) return -EAGAIN
   }

@@ -117,6 +117,7 @@ export const declared = (argument: Argument, index: number): Part => {
     case "Octal":
       return before((call) => Text.octal(uint(call, index)))
     case "Pointer":
+    case "Word":
       return pointer(index)
     case "String":
       return before((call) => string(call, value(call)))

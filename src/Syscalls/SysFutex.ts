@@ -24,7 +24,7 @@ import {
 import { Reg } from "../Abi/Registers.ts"
 import { CLOCK_NAMES } from "../Abi/Time.ts"
 import { sameFutex } from "../Task/FutexWaiter.ts"
-import { type Result, address, declare, oneOf, pid, size, struct, uint } from "../Task/Syscall.ts"
+import { type Result, address, declare, oneOf, pid, size, struct, uint, wordAddress } from "../Task/Syscall.ts"
 import { findTaskOrSelf } from "../Task/PidLookup.ts"
 import type { Task } from "../Task/Task.ts"
 import { futexLock, futexWait, futexWaitRequeue, futexWaitv, readDeadline, type TimeoutClock } from "./FutexWait.ts"
@@ -103,7 +103,7 @@ const requeue = (task: Task, call: FutexCall, compares: boolean, inherits: boole
   const { from, to } = keys
   if (inherits && sameFutex(from, to)) return -EINVAL
   if (compares) {
-    const word = task.memory.readU32(address)
+    const word = task.memory.loadU32(address)
     if (word < 0) return word
     if (word !== value3) return -EAGAIN
   }
@@ -198,7 +198,7 @@ export const sysFutex = [
   declare(
     "futex",
     [
-      address("uaddr"),
+      wordAddress("uaddr"),
       oneOf("op", FUTEX_NAMES),
       uint("val"),
       struct("timeout", "timespec", "in"),

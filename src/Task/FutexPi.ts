@@ -49,7 +49,7 @@ export class FutexPi {
   attempt(caller: Task, address: number, key: FutexKey, task: Task, setsWaiters: boolean): Attempt {
     const { memory } = caller
     for (let tries = 0; tries < MAX_TRIES; tries++) {
-      const word = memory.readU32(address)
+      const word = memory.loadU32(address)
       if (word < 0) return -EFAULT
       if (ownerOf(word) === task.ownTid) return -EDEADLK
       const first = this.#futexes.first(key)
@@ -90,7 +90,7 @@ export class FutexPi {
   unlock(task: Task, address: number, isPrivate: boolean): number {
     const { memory, memoryManager } = task
     for (let tries = 0; tries < MAX_TRIES; tries++) {
-      const word = memory.readU32(address)
+      const word = memory.loadU32(address)
       if (word < 0) return -EFAULT
       if (ownerOf(word) !== task.ownTid) return -EPERM
       const key = this.#futexes.key(memoryManager, address, isPrivate, true)
@@ -127,7 +127,7 @@ export class FutexPi {
    * most `move`, wait for it. How many, or -errno.
    */
   requeue(caller: Task, from: FutexKey, to: FutexKey, address: number, move: number): number {
-    const word = caller.memory.readU32(address)
+    const word = caller.memory.loadU32(address)
     if (word < 0) return word
     const first = this.#futexes.first(from)
     if (first === undefined) return 0

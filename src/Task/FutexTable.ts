@@ -21,6 +21,8 @@ const priorityOf = ({ scheduling: { policy, priority } }: Task): number => (isRe
 
 export class FutexTable {
   readonly #queues = new WeakMap<object, Map<number, Array<FutexWaiter>>>()
+  /** How often somebody has been woken or moved, or would have been. */
+  wakes = 0
   /** Priority-inheriting locks. */
   readonly pi = new FutexPi(this)
 
@@ -86,6 +88,7 @@ export class FutexTable {
 
   /** Takes a sleeper out of the queue of `key` and has its call return `result`. */
   release(key: FutexKey, waiter: FutexWaiter, result: number): void {
+    this.wakes++
     this.remove(key, waiter)
     waiter.woken = true
     waiter.result = result
@@ -97,6 +100,7 @@ export class FutexTable {
    * one that waits for a priority-inheriting lock.
    */
   wake(key: FutexKey, count: number, bitset: number): number {
+    this.wakes++
     let woken = 0
     for (const waiter of this.waiters(key)) {
       if (waiter.pi !== undefined || waiter.target !== undefined) return -EINVAL
@@ -110,6 +114,7 @@ export class FutexTable {
 
   /** Wakes `wake` sleepers of one futex and moves up to `move` more to another: how many in all. -EINVAL as `wake`. */
   requeue(from: FutexKey, to: FutexKey, wake: number, move: number): number {
+    this.wakes++
     let count = 0
     for (const waiter of this.waiters(from)) {
       if (count - wake >= move) break
@@ -123,6 +128,7 @@ export class FutexTable {
 
   /** Moves a sleeper to another queue. */
   move(from: FutexKey, to: FutexKey, waiter: FutexWaiter): void {
+    this.wakes++
     this.remove(from, waiter)
     this.enqueue(to, waiter)
     waiter.onMove?.(to)

@@ -27,6 +27,8 @@ export type Format =
   | { readonly _tag: "Hex" }
   | { readonly _tag: "Octal" }
   | { readonly _tag: "Pointer" }
+  /** A pointer to a word of 32 bits that the call reads. */
+  | { readonly _tag: "Word" }
   | { readonly _tag: "Fd" }
   /** A descriptor that may be AT_FDCWD. */
   | { readonly _tag: "DirFd" }
@@ -87,11 +89,33 @@ export const declare = <const Args extends ReadonlyArray<Argument>>(
   support: Support = "full"
 ): Syscall => ({ name, nr: sysno[name], args, support, run: run as Syscall["run"] }) // erased here, restored by `args`
 
-/** What a call reads of what its arguments point to, as far as its declaration says so: the first string, or buffer. */
+/** Bytes of structures that calls read whole. */
+const STRUCT_SIZES: Readonly<Record<string, number>> = {
+  epoll_event: 12,
+  itimerspec: 32,
+  itimerval: 32,
+  rlimit: 16,
+  sigaction: 32,
+  sigset: 8,
+  stack_t: 24,
+  timespec: 16,
+  timeval: 16
+}
+
+/** How many bytes a call reads where an argument points to, if that is always the same, or none for NULL. */
+const bytesRead = (format: Format): number | undefined => {
+  if (format._tag === "Word") return 4
+  return format._tag === "Struct" && format.when !== "out" ? STRUCT_SIZES[format.name] : undefined
+}
+
+/** What a call reads of what its arguments point to, as far as its declaration says so: the first string, buffer or structure. */
 export const copyHint = (syscall: Syscall | undefined): CopyHint | undefined => {
   for (const [i, { format }] of (syscall?.args ?? []).entries()) {
-    if (format._tag === "String") return { pointer: argumentRegisters[i]!, count: undefined }
-    if (format._tag === "BufferIn") return { pointer: argumentRegisters[i]!, count: argumentRegisters[format.length]! }
+    const pointer = argumentRegisters[i]!
+    if (format._tag === "String") return { pointer, size: undefined }
+    if (format._tag === "BufferIn") return { pointer, size: { register: argumentRegisters[format.length]! } }
+    const bytes = bytesRead(format)
+    if (bytes !== undefined) return { pointer, size: { bytes } }
   }
   return undefined
 }
@@ -110,6 +134,8 @@ export const hex = argument<number>("ulong", { _tag: "Hex" })
 export const u64 = argument<bigint>("u64", { _tag: "Hex" })
 /** A guest address that the handler copies from or to, or merely keeps. */
 export const address = argument<number>("ulong", { _tag: "Pointer" })
+/** The address of a word of 32 bits, which the handler reads. */
+export const wordAddress = argument<number>("ulong", { _tag: "Word" })
 export const fd = argument<number>("int", { _tag: "Fd" })
 export const dirFd = argument<number>("int", { _tag: "DirFd" })
 export const pid = argument<number>("int", { _tag: "Decimal" })

@@ -97,6 +97,8 @@ export class Task {
   restartBlock: RestartBlock | undefined
   /** The handler has set the registers itself (execve, rt_sigreturn): its result must not go to rax. */
   keepRegisters = false
+  /** `FutexTable.wakes` at some time before the thread went on, and after what it did before that. */
+  wakesBefore = 0
   /** Stops; their own file says who does what. */
   readonly stops = new TaskStops()
 

@@ -45,7 +45,9 @@ export const run = Effect.fnUntraced(function* (task: Task): Effect.fn.Return<vo
 /** A defect in a handler ends this sandbox with a report: the fiber dies of it, not the pump, which others share. */
 const guarded = (task: Task, answers: (task: Task) => boolean): boolean => {
   try {
-    return answers(task)
+    const goesOn = answers(task)
+    task.wakesBefore = task.system.futexes.wakes
+    return goesOn
   } catch (defect) {
     task.parked?.close()
     task.parked = undefined

@@ -53,6 +53,8 @@ it("SystrapLayout.ts says what native/systrap.h says", () => {
     SYSTRAP_RECORDS_SIZE: records.size,
     SYSTRAP_RECORD_NR: records.nr,
     SYSTRAP_RECORD_RETURN: records.return,
+    SYSTRAP_RECORD_POINTER: records.hint,
+    SYSTRAP_RECORD_WHEN: records.when,
     SYSTRAP_PROLOGUES: prologues.address,
     SYSTRAP_PROLOGUES_SIZE: prologues.size,
     "SYSTRAP_CODE + SYSTRAP_AT_ENTRY": fastEntry.known,

@@ -168,6 +168,7 @@ struct systrap_slot {
 	uint32_t state_offset;
 	uint64_t features;
 	_Atomic uint32_t interrupted;
+	uint32_t out_skipped; /* how much there is before what it is to copy out */
 };
 
 _Static_assert(sizeof(struct systrap_slot) + 8 <= SYSTRAP_STACK_OFFSET, "the stack begins behind it, and a word that is for flags");

@@ -188,7 +188,7 @@ static void copy_out(struct systrap_slot *s)
 	if (length <= SYSTRAP_COPY)
 		systrap_copy((void *)s->out_address, (char *)s + SYSTRAP_OUT, length);
 	else if (length <= SYSTRAP_WINDOW)
-		systrap_copy((void *)s->out_address, (void *)(SYSTRAP_WINDOWS + (slot << SYSTRAP_WINDOW_SHIFT)), length);
+		systrap_copy((void *)s->out_address, (void *)(SYSTRAP_WINDOWS + (slot << SYSTRAP_WINDOW_SHIFT) + s->out_skipped), length);
 	s->out_length = 0;
 }
 

@@ -388,6 +388,8 @@ ring:	rdgsbase %r11
 	cmp $SYSTRAP_WINDOW, %edx
 	ja 1f
 	WINDOW %rsi
+	mov 364(%r11), %eax			/* out_skipped */
+	add %rax, %rsi
 2:	mov 304(%r11), %rdi
 systrap_copy_out:
 	COPY

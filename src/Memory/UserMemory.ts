@@ -47,6 +47,30 @@ export class UserMemory {
     return now + (later(address + now, rest) ? rest.length : space.write(address + now, rest))
   }
 
+  /**
+   * Where to put up to `length` bytes that are copied out to `address`: `sendOut` does that, or can, later. Guest threads can
+   * change what is there. Undefined where the platform has no such place, or the bytes are too few.
+   */
+  placeOut(address: number, length: number): Uint8Array | undefined {
+    if (length < WORTH_A_PIECE) return undefined
+    const first = this.#plainFrom(address, length) - address
+    return length - first < WORTH_A_PIECE ? undefined : this.#space.outgoing?.(address, length)
+  }
+
+  /** Copies out the first `count` bytes that have been put in `place`; bytes copied, or -EFAULT. */
+  sendOut(address: number, place: Uint8Array, count: number): number {
+    const first = Math.min(count, this.#plainFrom(address, place.length) - address)
+    const written = this.#space.write(address, place.subarray(0, first))
+    if (written < first) return written === 0 ? -EFAULT : written
+    if (count > first) this.#space.send?.(address, count, first)
+    return count
+  }
+
+  /** `length` bytes, not few, that have been copied in beforehand: guest threads can change them while they are looked at. */
+  placeIn(address: number, length: number): Uint8Array | undefined {
+    return length < WORTH_A_PIECE ? undefined : this.#space.incoming?.(address, length)
+  }
+
   /** Whether writing there can't fail. */
   isPlain(address: number, length: number): boolean {
     return this.#plainFrom(address, length) === address

@@ -244,6 +244,18 @@ export interface AddressSpace {
    */
   readonly writeLater?: (address: number, from: Uint8Array) => boolean
   /**
+   * Where to put `length` bytes that are to be written later to `address`, in memory that guest threads can change meanwhile;
+   * undefined if that can't be now. `send` then says how many there are, and how many of them, the first ones, have been
+   * written already. Nothing else is written in between. Absent where threads can't write later.
+   */
+  readonly outgoing?: (address: number, length: number) => Uint8Array | undefined
+  readonly send?: (address: number, length: number, skipped: number) => void
+  /**
+   * While a handler runs: all `length` bytes from `address` on as they have been copied in beforehand, where guest threads can
+   * change them meanwhile; undefined if they haven't.
+   */
+  readonly incoming?: (address: number, length: number) => Uint8Array | undefined
+  /**
    * Looks for pages that are there, between two page addresses, and tells `found` of each run of them: whether a file is
    * behind them too. Not for long: gives back how far it has looked, or -errno. Absent where the platform can't tell.
    */

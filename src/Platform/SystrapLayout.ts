@@ -50,7 +50,8 @@ export const field = {
   has_watched: 344,
   state_offset: 348,
   features: 352,
-  interrupted: 360
+  interrupted: 360,
+  out_skipped: 364
 } as const
 
 /** The signal stack. */

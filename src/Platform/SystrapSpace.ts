@@ -182,6 +182,15 @@ export class SystrapSpace implements AddressSpace, StopListener {
   readonly writeLater = (address: number, from: Uint8Array): boolean =>
     this.mayWriteLater(address, from.length) && this.caller!.writeLater(address, from)
 
+  readonly outgoing = (address: number, length: number): Uint8Array | undefined =>
+    this.mayWriteLater(address, length) ? this.caller!.outgoing(length) : undefined
+
+  readonly send = (address: number, length: number, skipped: number): void =>
+    this.caller?.send(address + skipped, length - skipped, skipped)
+
+  readonly incoming = (address: number, length: number): Uint8Array | undefined =>
+    this.caller !== undefined && this.#isWithin(address, length) ? this.caller.incoming(address, length) : undefined
+
   /** Whether a handler runs, whose thread may write there when it goes on. */
   mayWriteLater(address: number, length: number): boolean {
     return this.caller !== undefined && this.#isWithin(address, length)

@@ -27,6 +27,7 @@ const IN_ADDRESS = field.in_address >> 2
 const IN_LENGTH = field.in_length >> 2
 const OUT_LENGTH = field.out_length >> 2
 const OUT_ADDRESS = field.out_address >> 2
+const OUT_SKIPPED = field.out_skipped >> 2
 const RING = field.ring >> 2
 const RING_BIT = field.ring_bit >> 2
 const WATCH = field.watch >> 2
@@ -79,6 +80,9 @@ export class SystrapThread implements Sleeper {
   /** Bytes that it is to copy out when it goes on, and where to; 0: none. */
   #later = 0
   #laterAddress = 0
+  #laterSkipped = 0
+  /** They are in its window. */
+  #isLarge = false
   /** What it is to copy out is the frame of a handler, which it enters then. */
   #pushes = false
   /** Where the 8 bytes are that it copies in whenever a signal stops it. */
@@ -198,30 +202,64 @@ export class SystrapThread implements Sleeper {
       into.set(this.#bytes.subarray(field.watched, field.watched + WATCHED))
       return WATCHED
     }
+    const bytes = this.#incoming(address, into.length)
+    if (bytes === undefined) return 0
+    into.set(bytes)
+    return bytes.length
+  }
+
+  /** Where the thread has copied in all of `length` bytes from `address` on; it can still change them. */
+  incoming(address: number, length: number): Uint8Array | undefined {
+    if (this.#later > 0 || this.#pushes) return undefined
+    const bytes = this.#incoming(address, length)
+    return bytes?.length === length ? bytes : undefined
+  }
+
+  #incoming(address: number, most: number): Uint8Array | undefined {
+    const words = this.#words
     const length = words[IN_LENGTH]! >>> 0
-    if (length > windowSize) return 0
+    if (length > windowSize) return undefined
     const offset = address - ((words[IN_ADDRESS]! >>> 0) + (words[IN_ADDRESS + 1]! >>> 0) * 2 ** 32)
-    if (offset < 0 || offset >= length) return 0
-    const count = Math.min(length - offset, into.length)
+    if (offset < 0 || offset >= length) return undefined
+    const count = Math.min(length - offset, most)
     const isLarge = length > copies.size
     const start = isLarge ? offset : copies.in + offset
-    into.set((isLarge ? this.#window() : this.#bytes).subarray(start, start + count))
-    return count
+    return (isLarge ? this.#window() : this.#bytes).subarray(start, start + count)
   }
 
   /** Has it copy out when it goes on; false if it can't. One piece at a time: a second one has the first written now. */
   writeLater(address: number, from: Uint8Array): boolean {
+    const place = this.outgoing(from.length)
+    if (place === undefined) return false
+    place.set(from)
+    this.send(address, from.length, 0)
+    return true
+  }
+
+  /** Where to put so many bytes for it to copy out, which are sent then. */
+  outgoing(length: number): Uint8Array | undefined {
     this.settle()
-    if (from.length > windowSize || this.#pushes) return false
+    if (length > windowSize || this.#pushes) return undefined
+    this.#isLarge = length > copies.size
+    return this.#outgoing().subarray(0, length)
+  }
+
+  /** Has it copy out, from `address` on, the bytes that have been put in their place, but for the first `skipped`. */
+  send(address: number, length: number, skipped: number): void {
     this.unwatch()
+    if (this.#isLarge && length <= copies.size) {
+      this.#isLarge = false
+      this.#outgoing().set(this.#window().subarray(skipped, skipped + length))
+      skipped = 0
+    }
     const words = this.#words
-    this.#outgoing(from.length).set(from)
     words[OUT_ADDRESS] = address | 0
     words[OUT_ADDRESS + 1] = Math.floor(address / 2 ** 32)
-    words[OUT_LENGTH] = from.length
-    this.#later = from.length
+    words[OUT_SKIPPED] = skipped
+    words[OUT_LENGTH] = length
+    this.#later = length
     this.#laterAddress = address
-    return true
+    this.#laterSkipped = skipped
   }
 
   /** Whether it waits for its answer where it can push a frame, and has none to push yet. */
@@ -249,17 +287,15 @@ export class SystrapThread implements Sleeper {
   /** Writes now what was to be written later. */
   settle(): void {
     if (this.#later === 0) return
-    const bytes = this.#outgoing(this.#later).slice()
+    const bytes = this.#outgoing().slice(this.#laterSkipped, this.#laterSkipped + this.#later)
     this.#later = 0
     this.#words[OUT_LENGTH] = 0
     this.#write(this.#laterAddress, bytes)
   }
 
-  /** Where `length` bytes lie that it is to copy out. */
-  #outgoing(length: number): Uint8Array {
-    return length > copies.size
-      ? this.#window().subarray(0, length)
-      : this.#bytes.subarray(copies.out, copies.out + length)
+  /** Where the bytes are that it is to copy out. */
+  #outgoing(): Uint8Array {
+    return this.#isLarge ? this.#window() : this.#bytes.subarray(copies.out, copies.out + copies.size)
   }
 
   #window(): Uint8Array {

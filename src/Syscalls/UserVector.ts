@@ -55,6 +55,21 @@ export class UserVector {
     return this.#transfer(position, from, (address, piece) => this.#memory.copyOutPartial(address, piece))
   }
 
+  /** Where to put `length` bytes for `sendOut`: see UserMemory. Undefined if they go to several pieces of memory. */
+  placeOut(position: number, length: number): Uint8Array | undefined {
+    return this.segments.length === 1 ? this.#memory.placeOut(this.segments[0]!.address + position, length) : undefined
+  }
+
+  /** Copies out `count` bytes from there to byte `position`: the count until memory ends, or -EFAULT if that is none. */
+  sendOut(position: number, place: Uint8Array, count: number): number {
+    return this.#memory.sendOut(this.segments[0]!.address + position, place, count)
+  }
+
+  /** `length` bytes from byte `position` on where they have been copied in already, and can still change. */
+  placeIn(position: number, length: number): Uint8Array | undefined {
+    return this.segments.length === 1 ? this.#memory.placeIn(this.segments[0]!.address + position, length) : undefined
+  }
+
   #transfer(position: number, bytes: Uint8Array, copy: (address: number, piece: Uint8Array) => number): number {
     let skip = position
     let done = 0
@@ -123,10 +138,14 @@ export const userVector = (
 export const readInto = (file: OpenFileDescription, vector: UserVector, offset?: number): number => {
   let done = 0
   do {
-    const chunk = transferBuffer.subarray(0, Math.min(vector.length - done, TRANSFER_SIZE))
+    const most = Math.min(vector.length - done, TRANSFER_SIZE)
+    const place = file.movesBytes ? vector.placeOut(done, most) : undefined
+    const chunk = place ?? transferBuffer.subarray(0, most)
     const count = offset === undefined ? file.read(chunk) : file.readAt(chunk, offset + done)
     if (count <= 0) return done > 0 ? done : count
-    const copied = Math.max(0, vector.copyOut(done, chunk.subarray(0, count)))
+    const sent =
+      place === undefined ? vector.copyOut(done, chunk.subarray(0, count)) : vector.sendOut(done, place, count)
+    const copied = Math.max(0, sent)
     if (copied < count) {
       done += offset === undefined ? file.unread(count, copied) : copied
       return done > 0 ? done : -EFAULT
@@ -184,8 +203,10 @@ export class WriteTransfer {
     const file = this.#file
     const offset = this.#offset
     do {
-      const chunk = transferBuffer.subarray(0, Math.min(this.#left(), TRANSFER_SIZE))
-      const copied = this.#copyIn(chunk)
+      const most = Math.min(this.#left(), TRANSFER_SIZE)
+      const given = file.movesBytes ? this.#vector.placeIn(this.#done, most) : undefined
+      const chunk = given ?? transferBuffer.subarray(0, most)
+      const copied = given === undefined ? this.#copyIn(chunk) : most
       if (copied < 0) return this.settle(file.refuseWrite(this.#left()) || copied)
       const at = offset === undefined ? undefined : offset + this.#done
       const allowed = file.withinSizeLimit(copied, at, this.#sizeLimit)

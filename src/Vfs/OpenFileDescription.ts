@@ -127,6 +127,11 @@ export abstract class OpenFileDescription {
     return false
   }
 
+  /** Whether the bytes of a transfer are only moved, once: then others may change them meanwhile. */
+  get movesBytes(): boolean {
+    return false
+  }
+
   /** Whether each piece of a writev(2) is a write of its own. */
   get writesPieces(): boolean {
     return false

@@ -73,6 +73,10 @@ export class RegularFile extends OpenFileDescription {
     return this.#data.stat()
   }
 
+  override get movesBytes(): boolean {
+    return true
+  }
+
   override location(): Location {
     return this.#location
   }

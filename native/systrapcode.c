@@ -139,18 +139,17 @@ static void publish(struct systrap_slot *s)
 
 extern const char systrap_fast_published[], systrap_fast_end[], systrap_frame_ip[];
 extern const char systrap_copy_in[], systrap_copy_in_end[], systrap_copy_in_failed[];
-extern const char systrap_copy_out[], systrap_copy_out_end[];
+extern const char systrap_copy_out[], systrap_copy_out_end[], systrap_copy_out_failed[];
 extern const char systrap_copying[], systrap_copied[], systrap_watch[], systrap_unwatched[], systrap_push[], systrap_pushed[];
 uint64_t systrap_copy(void *to, const void *from, uint64_t size); /* how many bytes it did not, because it came upon a fault */
 
-/* Where a copy that faults goes on: the sentry makes it then, or finds that it can't; what goes out did so while a sibling
- * unmapped it. 0: it was no copy. */
+/* Where a copy that faults goes on: the sentry makes it then, or finds that it can't. 0: it was no copy. */
 static uint64_t after_fault(uint64_t rip)
 {
 	if (rip >= (uint64_t)systrap_copy_in && rip < (uint64_t)systrap_copy_in_end)
 		return (uint64_t)systrap_copy_in_failed;
 	if (rip >= (uint64_t)systrap_copy_out && rip < (uint64_t)systrap_copy_out_end)
-		return (uint64_t)systrap_copy_out_end;
+		return (uint64_t)systrap_copy_out_failed;
 	if (rip == (uint64_t)systrap_watch)
 		return (uint64_t)systrap_unwatched;
 	if (rip >= (uint64_t)systrap_push && rip < (uint64_t)systrap_pushed)
@@ -177,19 +176,23 @@ static void copy_in(struct systrap_slot *s, int returns_from_handler)
 	s->has_watched = s->watch != 0 && systrap_copy(&s->watched, (void *)s->watch, sizeof s->watched) == 0;
 }
 
-/* What the sentry has for the guest's memory. Whether that may be written there, it knows. */
-static void copy_out(struct systrap_slot *s)
+/* What the sentry has for the guest's memory. It knows that it may be written there, but a sibling can have changed that since:
+ * false, and the length is still there. */
+static int copy_out(struct systrap_slot *s)
 {
 	uint32_t length = s->out_length;
-	uint64_t slot = (uint64_t)s - SYSTRAP_SLOTS;
+	uint64_t slot = (uint64_t)s - SYSTRAP_SLOTS, left = 0;
 
 	if (length == 0)
-		return;
+		return 1;
 	if (length <= SYSTRAP_COPY)
-		systrap_copy((void *)s->out_address, (char *)s + SYSTRAP_OUT, length);
+		left = systrap_copy((void *)s->out_address, (char *)s + SYSTRAP_OUT, length);
 	else if (length <= SYSTRAP_WINDOW)
-		systrap_copy((void *)s->out_address, (void *)(SYSTRAP_WINDOWS + (slot << SYSTRAP_WINDOW_SHIFT) + s->out_skipped), length);
+		left = systrap_copy((void *)s->out_address, (void *)(SYSTRAP_WINDOWS + (slot << SYSTRAP_WINDOW_SHIFT) + s->out_skipped), length);
+	if (left > 0)
+		return 0;
 	s->out_length = 0;
+	return 1;
 }
 
 __attribute__((used)) void systrap_handler(int signal, siginfo_t *info, ucontext_t *context)
@@ -258,7 +261,10 @@ publish:
 	}
 	if (s->command == SYSTRAP_EXIT)
 		systrap_call(SYS_exit, 0, 0, 0, 0, 0);
-	copy_out(s);
+	if (!copy_out(s)) {
+		s->signal = SYSTRAP_FRAMED;
+		goto publish;
+	}
 #define RESTORE(name, index) g[index] = (greg_t)s->regs.name;
 	GENERAL(RESTORE)
 	__builtin_ia32_wrfsbase64(s->regs.fs_base);

@@ -124,7 +124,7 @@ systrap_program:
  */
 	.globl systrap_fast_published, systrap_fast_end, systrap_frame_ip
 	.globl systrap_copy_in, systrap_copy_in_end, systrap_copy_in_failed
-	.globl systrap_copy_out, systrap_copy_out_end
+	.globl systrap_copy_out, systrap_copy_out_end, systrap_copy_out_failed
 	.globl systrap_watch, systrap_unwatched, systrap_push, systrap_pushed
 
 	/* Copies edx bytes from rsi to rdi; destroys rax, rbx, rcx, rsi, rdi. The direction flag is the guest's, and can't be seen
@@ -415,6 +415,7 @@ systrap_copy_out_end:
 systrap_push:
 	rep movsb
 	xsave64 (%r8)
+	orq $3, 512(%r8)			/* as Linux has it, of what is in use or not: who edits x87 or SSE need not say so */
 systrap_pushed:
 	mov 352(%r11), %eax
 	mov 356(%r11), %edx
@@ -433,6 +434,7 @@ systrap_fast_end:
 9:	cmpl $SYSTRAP_EXIT, 252(%r11)
 	mov $60, %eax
 	je call
+systrap_copy_out_failed:			/* out_length says so */
 8:	mov $-1, %rax
 	syscall					/* trapped: the handler gets the frame that the sentry wants */
 systrap_frame_ip:

@@ -114,6 +114,7 @@ export const advise = (manager: MemoryManager, address: number, length: number, 
           : covered.map(({ end, start }) => ({ _tag: "Advise", address: start, length: end - start, advice }))
       return manager.apply(changes, () => {
         const { flags } = rule
+        if (advice === Mman.MADV_GUARD_INSTALL) for (const { end, start } of covered) manager.guard(start, end)
         if (flags !== undefined) {
           for (const { end, start } of covered) {
             manager.areas.modify(start, end, (vma) => ({ ...vma, flags: flags(vma.flags, vma) }))

@@ -91,6 +91,9 @@ export interface MemoryTotals {
 const DEFAULT_COREDUMP_FILTER = 0x33
 
 /** Mutex: the manager's own. Shared by the tasks of one address space. */
+/** Places of guards that are told apart. */
+const MOST_GUARDS = 64
+
 export class MemoryManager {
   readonly memory: UserMemory
   readonly addressSpace: AddressSpace
@@ -122,13 +125,27 @@ export class MemoryManager {
   #data = 0
   #stack = 0
   #locked = 0
+  /** Where guards have been installed: some may be gone. */
+  readonly #guards: Array<{ start: number; end: number }> = []
 
   #plainFrom(address: number, length: number): number {
     const end = address + length
     const area = this.areas.firstEndingAfter(end - 1)
     if (area === undefined || area.start >= end) return end
-    const isPlain = area.backing === undefined && (area.protection & PROT_WRITE) !== 0
-    return isPlain ? Math.max(area.start, address) : end
+    if (area.backing !== undefined || (area.protection & PROT_WRITE) === 0) return end
+    let from = Math.max(area.start, address)
+    for (const guard of this.#guards) if (guard.start < end && guard.end > from) from = Math.min(guard.end, end)
+    return from
+  }
+
+  /** MADV_GUARD_INSTALL: writing there fails, whatever the areas say. */
+  guard(start: number, end: number): void {
+    const last = this.#guards.at(-1)
+    if (last === undefined || this.#guards.length < MOST_GUARDS) this.#guards.push({ start, end })
+    else {
+      last.start = Math.min(last.start, start)
+      last.end = Math.max(last.end, end)
+    }
   }
 
   constructor(addressSpace: AddressSpace, layout: AddressLayout, commitLimit: number) {
@@ -245,6 +262,7 @@ export class MemoryManager {
     child.brkEnd = this.brkEnd
     child.barriers = this.barriers
     child.policy = inheritedPolicy(this.policy)
+    for (const { start, end } of this.#guards) child.guard(start, end)
     return child
   }
 

@@ -71,6 +71,11 @@ export class UserMemory {
     return length < WORTH_A_PIECE ? undefined : this.#space.incoming?.(address, length)
   }
 
+  /** What has been copied out so far is in memory before anybody is told. */
+  settle(): void {
+    this.#space.settle?.()
+  }
+
   /** Whether writing there can't fail. */
   isPlain(address: number, length: number): boolean {
     return this.#plainFrom(address, length) === address

@@ -149,8 +149,8 @@ export interface PlatformContext {
    * the memory is writable. Absent where threads never can.
    */
   readonly pushFrame?: (address: number, frame: Uint8Array, stateOffset: number) => boolean
-  /** Whether `pushFrame` would, as far as the thread is concerned. */
-  readonly pushesFrames?: () => boolean
+  /** Whether `pushFrame` would, for a frame of `length` bytes at `address`. */
+  readonly mayPushFrame?: (address: number, length: number) => boolean
   /** As `readExtendedState`, if it can be had at once; not a copy: the next one, of any thread, may take its place. */
   readonly extendedStateNow: () => Uint8Array | undefined
   /** As `writeExtendedState`, if that can be done at once; false, and nothing done, if not. */
@@ -250,6 +250,8 @@ export interface AddressSpace {
    */
   readonly outgoing?: (address: number, length: number) => Uint8Array | undefined
   readonly send?: (address: number, length: number, skipped: number) => void
+  /** Does now what is to be written later: others are about to be told that it has been. */
+  readonly settle?: () => void
   /**
    * While a handler runs: all `length` bytes from `address` on as they have been copied in beforehand, where guest threads can
    * change them meanwhile; undefined if they haven't.

@@ -85,7 +85,13 @@ export class SystrapContext implements PlatformContext, Runner, Debtor {
   constructor(addressSpace: SystrapSpace, slot: number, tid: number) {
     this.#host = addressSpace.host
     this.addressSpace = addressSpace
-    this.thread = new SystrapThread(addressSpace.region, slot, addressSpace.host.bells, addressSpace.writeNow)
+    this.thread = new SystrapThread(
+      addressSpace.region,
+      slot,
+      addressSpace.host.bells,
+      addressSpace.writeNow,
+      addressSpace.writeForced
+    )
     this.registers = this.thread.registers
     this.tid = tid
     const { host, service } = addressSpace
@@ -203,10 +209,11 @@ export class SystrapContext implements PlatformContext, Runner, Debtor {
     else patch.postpone(returnAddress)
   }
 
-  readonly pushesFrames = (): boolean => this.thread.pushesFrames
+  readonly mayPushFrame = (address: number, length: number): boolean =>
+    this.thread.pushesFrames && this.#host.pushesFrames && this.addressSpace.mayWriteLater(address, length)
 
   readonly pushFrame = (address: number, frame: Uint8Array, stateOffset: number): boolean =>
-    this.addressSpace.mayWriteLater(address, frame.length) &&
+    this.mayPushFrame(address, frame.length) &&
     this.thread.pushFrame(address, frame, stateOffset, this.#host.extendedState.features)
 
   readonly watch = (address: number): void => this.thread.watch(address)
@@ -274,7 +281,7 @@ export class SystrapContext implements PlatformContext, Runner, Debtor {
     if (this.#state !== "parked") return
     this.#state = "running"
     this.#host.source.add(this)
-    this.thread.unwatch()
+    this.thread.forgetPrefetched()
     this.#answer(this.#answerBy(handler))
     this.#host.source.tell()
     this.#host.pump.hold()

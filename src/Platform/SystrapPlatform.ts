@@ -97,6 +97,7 @@ const open = Effect.fnUntraced(function* (options: Options, counter: "native" | 
     spaces,
     patches: options.patch !== false,
     copyHints: yield* CopyHints,
+    pushesFrames: false,
     untilTimed: 0,
     extendedState: { offset: 0, size: 0, features: 0n, mxcsrMask: 0, image: new DataView(new ArrayBuffer(0)) }
   }
@@ -154,7 +155,10 @@ const make = Effect.fnUntraced(function* (options: Options) {
   }
   const { size, features, mxcsrMask } = host.extendedState
   const frame = (yield* FrameHint)(size)
-  if (frame <= copies.size) new Uint32Array(orderPage)[notice.frame >> 2] = frame
+  if (frame <= copies.size) {
+    new Uint32Array(orderPage)[notice.frame >> 2] = frame
+    host.pushesFrames = size > FXSAVE_SIZE
+  }
   return Platform.of({
     name: "systrap",
     taskSize: systrapBase,

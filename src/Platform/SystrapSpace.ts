@@ -48,6 +48,8 @@ export interface Host extends TracerHost {
   /** Whether call sites are patched. */
   readonly patches: boolean
   readonly copyHints: (nr: number) => CopyHint | undefined
+  /** Whether threads can push frames: their extended state is an XSAVE image, and there is room. Set as `extendedState`. */
+  pushesFrames: boolean
   /** Calls, of whichever thread, until one is timed. */
   untilTimed: number
   /** The extended state in every slot, known since the first thread, and a buffer for one; an Effect's fiber sets it before guests run. */
@@ -187,6 +189,8 @@ export class SystrapSpace implements AddressSpace, StopListener {
 
   readonly send = (address: number, length: number, skipped: number): void =>
     this.caller?.send(address + skipped, length - skipped, skipped)
+
+  readonly settle = (): void => this.caller?.settle()
 
   readonly incoming = (address: number, length: number): Uint8Array | undefined =>
     this.caller !== undefined && this.#isWithin(address, length) ? this.caller.incoming(address, length) : undefined

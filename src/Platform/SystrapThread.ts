@@ -50,6 +50,7 @@ const GS = Reg.gs_base * 2
 /** Flags that the path of patched sites restores; and what is clear in a handler. */
 const ARITHMETIC = 0x8d5
 const DIRECTION = 0x400
+const ALIGNMENT_CHECK = 0x4_0000
 
 export class SystrapThread implements Sleeper {
   readonly region: SystrapRegion
@@ -88,18 +89,21 @@ export class SystrapThread implements Sleeper {
   /** Where the 8 bytes are that it copies in whenever a signal stops it. */
   #watched = 0
   readonly #write: (address: number, from: Uint8Array) => void
+  readonly #writeForced: (address: number, from: Uint8Array) => void
 
-  /** `write` copies to its address space. */
+  /** `write` copies to its address space, `writeForced` also where nobody may write. */
   constructor(
     region: SystrapRegion,
     slot: number,
     bells: SystrapBells,
-    write: (address: number, from: Uint8Array) => void
+    write: (address: number, from: Uint8Array) => void,
+    writeForced: (address: number, from: Uint8Array) => void
   ) {
     this.region = region
     this.#bells = bells
     this.bell = bells.give()
     this.#write = write
+    this.#writeForced = writeForced
     this.slot = slot
     const memory = region.memory(slot)
     this.#slotLow = slotAddress(slot) % 2 ** 32
@@ -120,7 +124,11 @@ export class SystrapThread implements Sleeper {
   take(): EventKind {
     const words = this.#words
     const signal = words[SIGNAL]!
-    if (signal === FRAMED) return "framed"
+    if (signal === FRAMED) {
+      if (this.#later > 0 && words[OUT_LENGTH] !== 0) this.#force()
+      this.#later = 0
+      return "framed"
+    }
     // interrupted before it had copied out: its registers don't say so, and it won't
     if (this.#later > 0 && (signal !== SIGURG || words[OUT_LENGTH] === 0)) this.#later = 0
     const { halves } = this.registers
@@ -186,6 +194,12 @@ export class SystrapThread implements Sleeper {
     words[WATCH] = address | 0
     words[WATCH + 1] = Math.floor(address / 2 ** 32)
     words[HAS_WATCHED] = 0
+  }
+
+  /** What it has copied in is of no use any more: time has passed. */
+  forgetPrefetched(): void {
+    this.unwatch()
+    this.#words[IN_LENGTH] = 0
   }
 
   /** The kernel has written to guest memory, perhaps there. */
@@ -284,6 +298,13 @@ export class SystrapThread implements Sleeper {
     return true
   }
 
+  /** Writes what it could not, because a sibling has made the memory read-only since: that comes after the call. */
+  #force(): void {
+    this.#words[OUT_LENGTH] = 0
+    const from = this.#outgoing().slice(this.#laterSkipped, this.#laterSkipped + this.#later)
+    this.#writeForced(this.#laterAddress, from)
+  }
+
   /** Writes now what was to be written later. */
   settle(): void {
     if (this.#later === 0) return
@@ -307,6 +328,7 @@ export class SystrapThread implements Sleeper {
     const { halves } = this.registers
     const words = this.#words
     if (this.fast && !(this.#pushes ? this.#isPlainEntry() : this.#isPlainReturn())) return this.requestFrame()
+    if (this.fast && (halves[EFLAGS]! & ALIGNMENT_CHECK) !== 0) this.settle() // its copies would not be aligned
     const shared = this.#shared
     shared.set(halves)
     if (halves[GS] === 0 && halves[GS + 1] === 0) {

@@ -82,6 +82,8 @@ const STACK_ALIGNMENT = 16
 /** Below the stack pointer a leaf function may keep data, psABI 3.2.2. */
 const RED_ZONE = 128
 
+const LEGACY = Number(LEGACY_COMPONENTS)
+
 /** Marks of the kernel's for user space, in and behind an XSAVE image. */
 const FP_XSTATE_MAGIC1 = 0x4650_5853
 const FP_XSTATE_MAGIC2 = 0x4650_5845
@@ -158,6 +160,10 @@ export class FrameState {
   readonly halves: Uint32Array
   /** An image that was read from a frame. */
   readonly image: Uint8Array
+  readonly imageView: DataView
+  /** Halves of `features`: large integers are dear where frames are made often. */
+  readonly featuresLow: number
+  readonly featuresHigh: number
 
   /** Bits of MXCSR that the processor loads; others are a general protection fault. */
   readonly mxcsrMask: number
@@ -173,6 +179,9 @@ export class FrameState {
     this.view = new DataView(buffer)
     this.halves = new Uint32Array(buffer)
     this.image = new Uint8Array(fullSize)
+    this.imageView = new DataView(this.image.buffer)
+    this.featuresLow = Number(features & 0xffff_ffffn)
+    this.featuresHigh = Number(features >> 32n)
   }
 }
 
@@ -195,10 +204,10 @@ export const encodeFrame = (state: FrameState, contents: FrameContents): Uint8Ar
   view.setUint16(SS, registers.uint(Reg.ss), true)
   setUlong(view, ERR, trap.error)
   setUlong(view, TRAPNO, trap.number)
-  view.setBigUint64(OLDMASK, mask & 0xffff_ffffn, true)
   view.setBigUint64(CR2, trap.address, true)
   setUlong(view, FPSTATE, layout.extendedState)
   view.setBigUint64(UC_SIGMASK, mask, true)
+  view.setUint32(OLDMASK, view.getUint32(UC_SIGMASK, true), true)
   setSigInfo(view, SIGINFO, info)
   encodeExtendedState(state, extendedState, stateAt)
   return bytes.subarray(0, end)
@@ -226,7 +235,7 @@ export const enterHandler = (registers: Registers, handler: number, signo: numbe
 
 /** An XSAVE image, or the place for one, as a frame carries it, at `at`: cut to the components that it has, with the kernel's marks. */
 const encodeExtendedState = (
-  { bytes, features, size, view }: FrameState,
+  { bytes, featuresHigh, featuresLow, size, view }: FrameState,
   image: Uint8Array | undefined,
   at: number
 ): void => {
@@ -234,10 +243,13 @@ const encodeExtendedState = (
   else bytes.set(image.subarray(0, size), at)
   view.setUint32(at + SOFTWARE, FP_XSTATE_MAGIC1, true)
   view.setUint32(at + SOFTWARE + 4, size + 4, true)
-  view.setBigUint64(at + SOFTWARE + 8, features, true)
+  view.setUint32(at + SOFTWARE + 8, featuresLow, true)
+  view.setUint32(at + SOFTWARE + 12, featuresHigh, true)
   view.setUint32(at + SOFTWARE + 16, size, true)
   bytes.fill(0, at + SOFTWARE + 20, at + FXSAVE_SIZE)
-  view.setBigUint64(at + XSTATE_BV, view.getBigUint64(at + XSTATE_BV, true) & features, true)
+  // x87 and SSE are said to be there whether in use or not: who edits them need not say so
+  view.setUint32(at + XSTATE_BV, (view.getUint32(at + XSTATE_BV, true) & featuresLow) | LEGACY, true)
+  view.setUint32(at + XSTATE_BV + 4, view.getUint32(at + XSTATE_BV + 4, true) & featuresHigh, true)
   view.setUint32(at + size, FP_XSTATE_MAGIC2, true)
 }
 
@@ -256,27 +268,34 @@ const initialExtendedState = (features: bigint, fullSize: number, mxcsrMask: num
 /**
  * The XSAVE image to load for what a frame carries, in the buffer of `state`; undefined if no processor would load it. The
  * guest may have edited it: only components in `features` survive, and an image without the marks counts for its legacy
- * part only.
+ * part only. It is `length` bytes of `bytes`, whose view is `source`, from `at` on.
  */
-export const decodeExtendedState = (state: FrameState, carried: Uint8Array): Uint8Array | undefined => {
-  const { features, image, mxcsrMask } = state
-  const source = new DataView(carried.buffer, carried.byteOffset, carried.byteLength)
-  const size = Math.min(carried.length - 4, image.length)
+export const decodeExtendedState = (
+  state: FrameState,
+  bytes: Uint8Array,
+  source: DataView,
+  at: number,
+  length: number
+): Uint8Array | undefined => {
+  const { featuresHigh, featuresLow, image, imageView: view, mxcsrMask } = state
+  const size = Math.min(length - 4, image.length)
   const marked =
-    source.getUint32(SOFTWARE, true) === FP_XSTATE_MAGIC1 &&
-    source.getUint32(SOFTWARE + 16, true) === size &&
-    source.getUint32(size, true) === FP_XSTATE_MAGIC2
+    source.getUint32(at + SOFTWARE, true) === FP_XSTATE_MAGIC1 &&
+    source.getUint32(at + SOFTWARE + 16, true) === size &&
+    source.getUint32(at + size, true) === FP_XSTATE_MAGIC2
   const taken = marked ? size : FXSAVE_SIZE
-  image.set(carried.subarray(0, taken))
-  image.fill(0, taken)
-  const view = new DataView(image.buffer)
+  image.set(bytes.subarray(at, at + taken))
+  if (taken < image.length) image.fill(0, taken)
   if ((view.getUint32(MXCSR, true) & ~mxcsrMask) !== 0) return undefined
-  const components = marked ? source.getBigUint64(XSTATE_BV, true) & features : LEGACY_COMPONENTS
+  const low = marked ? view.getUint32(XSTATE_BV, true) & featuresLow : LEGACY
+  const high = marked ? view.getUint32(XSTATE_BV + 4, true) & featuresHigh : 0
   image.fill(0, XSTATE_BV, XSTATE_HEADER_END)
-  view.setBigUint64(XSTATE_BV, components, true)
+  view.setUint32(XSTATE_BV, low, true)
+  view.setUint32(XSTATE_BV + 4, high, true)
   // The CPU's own software area is not the guest's to set: it tells ptrace which components the image has.
   image.fill(0, SOFTWARE, FXSAVE_SIZE)
-  view.setBigUint64(SOFTWARE, features, true)
+  view.setUint32(SOFTWARE, featuresLow, true)
+  view.setUint32(SOFTWARE + 4, featuresHigh, true)
   return image
 }
 

@@ -145,6 +145,7 @@ const submitOne = (task: Task, context: AioContext, at: number): Result => {
   return andThen(outcome as Result, (value) => {
     // no restart: the operation is over
     const res = value === -ERESTARTSYS ? -EINTR : value
+    task.memory.settle()
     context.complete({ data: operation.aio_data, obj: at, res: BigInt(res), res2: 0n })
     if (isEventFd(counter)) counter.write(new Uint8Array(BigUint64Array.of(1n).buffer))
     return 0

@@ -107,7 +107,7 @@ export const deliverNow = (task: Task): boolean => {
   const { mutex } = threadGroup.handlers
   if (task.ptrace.traced || threadGroup.groupStop !== undefined || isLeaving(task) || mutex.held) return false
   let extendedState = context.extendedStateNow()
-  if (extendedState === undefined && context.pushesFrames?.() !== true) return false
+  if (extendedState === undefined && context.mayPushFrame === undefined) return false
   task.clearAttention()
   const take = (): Taken | undefined => takeSignal(task)
   let entered = false
@@ -255,12 +255,18 @@ const placeFrame = (
   return { alternate, layout: SignalFrame.layoutFrame(top, alternate, task.system.frameState.size) }
 }
 
-/** Whether the frame of that handler can be pushed by the thread: where it goes, writing can't fail. */
+/**
+ * Whether the frame of that handler can be pushed by the thread: writing can't fail where it goes, and the thread will go on at
+ * once, as the frame isn't there before; no other signal is going to stop it.
+ */
 const isForPushing = (task: Task, action: SigAction): boolean => {
-  const { layout } = placeFrame(task, action)
+  const { context, memory, pending, system, threadGroup } = task
+  const { frame } = placeFrame(task, action).layout
+  const length = SignalFrame.frameReach(system.frameState.size)
   return (
-    task.context.pushesFrames?.() === true &&
-    task.memory.isPlain(layout.frame, SignalFrame.frameReach(task.system.frameState.size))
+    ((pending.set | threadGroup.pending.set) & unblockedSignals(task)) === 0n &&
+    context.mayPushFrame?.(frame, length) === true &&
+    memory.isPlain(frame, length)
   )
 }
 
@@ -295,12 +301,11 @@ const enterHandler = (task: Task, info: SigInfo, action: SigAction, extendedStat
   if (task.rseq !== undefined && !abortSection(task, task.rseq)) return false
   const stackPointer = registers.ulong(Reg.rsp)
   const { alternate, layout } = placeFrame(task, action)
-  // x86-64 has no other way back than the program's own
-  const written =
-    (action.sa_flags & SA_RESTORER) === 0 ? -EFAULT : writeFrame(task, info, action, layout, extendedState)
   // a frame that would leave the alternate stack is as bad as one that cannot be written
-  const overflows = (alternate || isOnStack(signalStack, stackPointer)) && layout.frame < signalStack.base
-  if (overflows || written < 0) return false
+  if ((alternate || isOnStack(signalStack, stackPointer)) && layout.frame < signalStack.base) return false
+  // x86-64 has no other way back than the program's own
+  if ((action.sa_flags & SA_RESTORER) === 0) return false
+  if (writeFrame(task, info, action, layout, extendedState) < 0) return false
   SignalFrame.enterHandler(registers, action.sa_handler, info.signo, layout)
   task.savedMask = undefined
   const deferred = (action.sa_flags & SA_NODEFER) !== 0 ? 0n : signalBit(info.signo)
@@ -354,7 +359,7 @@ export const returnFromHandler = (task: Task): Result => {
   const length = task.memory.copyInPartial(at, frame)
   if (length < SignalFrame.ucontextSize) return refuseReturn(task)
   const { extendedState, mask, stack } = SignalFrame.restoreFrame(frameState, task.registers)
-  const image = readExtendedState(task, extendedState, at, frame.subarray(0, length))
+  const image = readExtendedState(task, extendedState, at, length)
   if (image === undefined) return refuseReturn(task)
   const restore = (): number => {
     task.setBlocked(mask)
@@ -373,19 +378,20 @@ export const returnFromHandler = (task: Task): Result => {
 const refuseReturn = (task: Task): Effect.Effect<number> => Effect.as(forceSegv(task), 0)
 
 /**
- * The extended state that a frame has at `at` (0: none), of whose bytes from `start` on a copy was made; undefined if it is
- * no good.
+ * The extended state that a frame has at `at` (0: none), of which `length` bytes from `start` on have been copied in;
+ * undefined if it is no good.
  */
-const readExtendedState = (task: Task, at: number, start: number, copy: Uint8Array): Uint8Array | undefined => {
-  const { initial, size } = task.system.frameState
+const readExtendedState = (task: Task, at: number, start: number, length: number): Uint8Array | undefined => {
+  const { frameState } = task.system
+  const { bytes, initial, view } = frameState
   if (at === 0) return initial
+  const carried = frameState.size + 4
   const offset = at - start
-  let carried = copy.subarray(offset, offset + size + 4)
-  if (offset < 0 || carried.length < size + 4) {
-    carried = new Uint8Array(size + 4)
-    if (task.memory.copyIn(at, carried) < 0) return undefined
-  }
-  return SignalFrame.decodeExtendedState(task.system.frameState, carried)
+  if (offset >= 0 && offset + carried <= length)
+    return SignalFrame.decodeExtendedState(frameState, bytes, view, offset, carried)
+  const elsewhere = new Uint8Array(carried)
+  if (task.memory.copyIn(at, elsewhere) < 0) return undefined
+  return SignalFrame.decodeExtendedState(frameState, elsewhere, new DataView(elsewhere.buffer), 0, carried)
 }
 
 /** sigaltstack(2) with what the frame says, its errors ignored; by who is still on the stack of the frame, at `stackPointer`. */

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <ucontext.h>
 
 #define OFTEN 120
@@ -153,6 +154,64 @@ static void by_another_thread(void) {
   say("from another thread: own handled %d, others came %d", usr == sent, from_other > 0);
 }
 
+/* ---- a handler that edits what was not in use */
+
+static void edit(int signo, siginfo_t *info, void *context) {
+  (void)signo, (void)info;
+  unsigned char *state = (unsigned char *)((ucontext_t *)context)->uc_mcontext.fpregs;
+  uint64_t components;
+  memcpy(&components, state + 512, 8);
+  unsigned short control = 0x027f;
+  memcpy(state, &control, 2);
+  memset(state + 160 + 16 * 5, 0x77, 16);
+  handled += (components & 3) == 3;
+}
+
+__attribute__((target("avx"), noinline)) static int edited(void) {
+  static unsigned char xmm[16];
+  static unsigned short control;
+  __asm__ volatile("fninit; vzeroall; mov $62, %%eax; syscall; fnstcw %[control]; movdqu %%xmm5, %[xmm]; fninit"
+                   : [control] "=m"(control), [xmm] "=m"(xmm)
+                   : "D"((long)self), "S"((long)SIGUSR1)
+                   : "rax", "rcx", "r11", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
+                     "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+  return control == 0x027f && xmm[0] == 0x77 && xmm[15] == 0x77;
+}
+
+/* ---- a handler's frame is there while the thread is stopped before its first instruction */
+
+static void stopped_before_handler(void) {
+  char *stack = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  pid_t child = NEED(fork());
+  if (child == 0) {
+    self = getpid();
+    setpgid(0, 0);
+    stack_t alternate = {.ss_sp = stack, .ss_size = 65536};
+    sigaltstack(&alternate, NULL);
+    handle(SIGUSR1, on_usr, SA_ONSTACK);
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGTSTP);
+    for (int i = 0; i < OFTEN; i++) sigprocmask(SIG_BLOCK, &set, NULL), sigprocmask(SIG_UNBLOCK, &set, NULL);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    usr = 0;
+    kill(self, SIGUSR1);
+    kill(self, SIGTSTP);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    _exit(usr == 1 ? 0 : 1);
+  }
+  int status, bytes = 0;
+  waitpid(child, &status, WUNTRACED);
+  static unsigned char copy[65536];
+  struct iovec here = {copy, sizeof copy}, there = {stack, sizeof copy};
+  long count = process_vm_readv(child, &here, 1, &there, 1, 0);
+  for (size_t i = 0; i < sizeof copy; i++) bytes += copy[i] != 0;
+  say("stopped %d, frame %s", WIFSTOPPED(status), count == sizeof copy && bytes > 40 ? "there" : "missing");
+  kill(child, SIGCONT);
+  reap("continued", child);
+}
+
 /* ---- stacks that are no good */
 
 static volatile int reached;
@@ -201,8 +260,13 @@ int main(void) {
   int kept = 0;
   for (int i = 0; i < OFTEN; i++) kept += (int)backwards();
   say("backwards: handled %d, kept %d", handled, kept);
+  install(SIGUSR1, edit, 0);
+  handled = kept = 0;
+  for (int i = 0; i < OFTEN; i++) kept += edited();
+  say("edited: handled %d, kept %d", handled, kept);
   interrupted();
   by_another_thread();
+  stopped_before_handler();
   pid_t child = NEED(fork());
   if (child == 0) self = getpid(), at_the_end();
   reap("a stack that can't be written", child);

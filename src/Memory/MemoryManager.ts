@@ -90,10 +90,10 @@ export interface MemoryTotals {
 /** Anonymous memory, ELF headers, private huge pages: core(5). */
 const DEFAULT_COREDUMP_FILTER = 0x33
 
-/** Mutex: the manager's own. Shared by the tasks of one address space. */
 /** Places of guards that are told apart. */
 const MOST_GUARDS = 64
 
+/** Mutex: the manager's own. Shared by the tasks of one address space. */
 export class MemoryManager {
   readonly memory: UserMemory
   readonly addressSpace: AddressSpace

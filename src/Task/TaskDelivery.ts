@@ -115,6 +115,7 @@ export const deliverNow = (task: Task): boolean => {
   while (!refused) {
     const taken = mutex.tryRun(take, ignore)
     if (taken === undefined) break
+    if (isLeaving(task) || task.stops.stopped) break // whatever else is pending, it comes later or never
     if (taken.handler === undefined) continue
     if (extendedState === undefined && !isForPushing(task, taken.handler)) {
       task.keepRegisters = true

@@ -781,7 +781,7 @@ const coreReaders: ReadonlyArray<Command> = [
     line: `${CORE} gdb_core bt 'info locals' 'print *where' 'print $_siginfo' 'info registers rax rip eflags cs ss ds orig_rax' 'print $xmm0.v2_double[0]' up 'info locals' \
         'info proc' 'info proc mappings' 'info auxv' 'info files' 'echo threads\\n' 'thread apply all backtrace -frame-arguments scalars' > out
       sed '/^threads/,$d' out | grep -vE 'New LWP|zero|is load|DSO|^(27|28|33|51) '
-      sed '1,/^threads/d' out | grep -E '(main|sleeps|spins|crash|pause) \\(' | sort`
+      sed '1,/^threads/d; s/ADDR in spins/spins/' out | grep -E '(main|sleeps|spins|crash|pause) \\(' | sort`
   },
   {
     name: "the shell and strace say that a program dumped core",

@@ -340,7 +340,6 @@ systrap_fast_published:
 	jnz 13b
 12:	mov $1, %eax
 	xchg %eax, 220(%r11)			/* before ring and state are read; the sentry does the reverse */
-	xor %r10d, %r10d
 	lea 15f(%rip), %r15
 	jmp ring
 15:	lea 7f(%rip), %r15

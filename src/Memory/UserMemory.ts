@@ -35,16 +35,28 @@ export class UserMemory {
   /** Copies out; bytes copied. The platform may do that later, where it can't fail. */
   #write(address: number, from: Uint8Array): number {
     const space = this.#space
-    const later = space.writeLater
-    if (later === undefined) return space.write(address, from)
-    const now = this.#plainFrom(address, from.length) - address
-    if (now === 0) return later(address, from) ? from.length : space.write(address, from)
-    if (from.length - now < WORTH_A_PIECE) return space.write(address, from)
+    if (space.outgoing === undefined) return space.write(address, from)
+    const first = this.#plainFrom(address, from.length) - address
+    const place = this.#place(address, from.length, first)
+    if (place === undefined) return space.write(address, from)
+    place.set(from)
+    return this.#send(address, place, from.length, first)
+  }
+
+  /** Where the platform takes `length` bytes for later, of which the first `first` are to be written at once. */
+  #place(address: number, length: number, first: number): Uint8Array | undefined {
     // a buffer in a program's own data may begin in the last page that is the file's
-    const count = space.write(address, from.subarray(0, now))
-    if (count < now) return count
-    const rest = from.subarray(now)
-    return now + (later(address + now, rest) ? rest.length : space.write(address + now, rest))
+    const isWorth = first === 0 || length - first >= WORTH_A_PIECE
+    return isWorth ? this.#space.outgoing?.(address, length) : undefined
+  }
+
+  /** Copies out the first `count` bytes that have been put in `place`; bytes copied. */
+  #send(address: number, place: Uint8Array, count: number, first: number): number {
+    const now = Math.min(count, first)
+    const written = now === 0 ? 0 : this.#space.write(address, place.subarray(0, now))
+    if (written < now) return written
+    if (count > now) this.#space.send?.(address, count, now)
+    return count
   }
 
   /**
@@ -53,17 +65,12 @@ export class UserMemory {
    */
   placeOut(address: number, length: number): Uint8Array | undefined {
     if (length < WORTH_A_PIECE) return undefined
-    const first = this.#plainFrom(address, length) - address
-    return length - first < WORTH_A_PIECE ? undefined : this.#space.outgoing?.(address, length)
+    return this.#place(address, length, this.#plainFrom(address, length) - address)
   }
 
   /** Copies out the first `count` bytes that have been put in `place`; bytes copied, or -EFAULT. */
   sendOut(address: number, place: Uint8Array, count: number): number {
-    const first = Math.min(count, this.#plainFrom(address, place.length) - address)
-    const written = this.#space.write(address, place.subarray(0, first))
-    if (written < first) return written === 0 ? -EFAULT : written
-    if (count > first) this.#space.send?.(address, count, first)
-    return count
+    return this.#send(address, place, count, this.#plainFrom(address, place.length) - address) || -EFAULT
   }
 
   /** `length` bytes, not few, that have been copied in beforehand: guest threads can change them while they are looked at. */

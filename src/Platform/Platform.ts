@@ -239,14 +239,10 @@ export interface AddressSpace {
    */
   readonly prefetched?: (address: number, into: Uint8Array) => number
   /**
-   * As `write`, but done only when the thread goes on, if the call being answered comes from one that can do that: true, and
-   * all of it counts as written. The caller knows that the memory is writable. Absent where threads can't.
-   */
-  readonly writeLater?: (address: number, from: Uint8Array) => boolean
-  /**
-   * Where to put `length` bytes that are to be written later to `address`, in memory that guest threads can change meanwhile;
-   * undefined if that can't be now. `send` then says how many there are, and how many of them, the first ones, have been
-   * written already. Nothing else is written in between. Absent where threads can't write later.
+   * Where to put `length` bytes that the thread whose call is being answered is to write to `address` when it goes on, in memory
+   * that guest threads can change meanwhile; undefined if it can't. `send` then says how many there are, and how many of them, the
+   * first ones, have been written already: all of it counts as written. The caller knows that the memory is writable, and writes
+   * nothing else in between. Absent where threads can't.
    */
   readonly outgoing?: (address: number, length: number) => Uint8Array | undefined
   readonly send?: (address: number, length: number, skipped: number) => void

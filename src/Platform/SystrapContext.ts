@@ -90,7 +90,8 @@ export class SystrapContext implements PlatformContext, Runner, Debtor {
       slot,
       addressSpace.host.bells,
       addressSpace.writeNow,
-      addressSpace.writeForced
+      addressSpace.writeForced,
+      addressSpace.host.extendedState.features
     )
     this.registers = this.thread.registers
     this.tid = tid
@@ -213,8 +214,7 @@ export class SystrapContext implements PlatformContext, Runner, Debtor {
     this.thread.pushesFrames && this.#host.pushesFrames && this.addressSpace.mayWriteLater(address, length)
 
   readonly pushFrame = (address: number, frame: Uint8Array, stateOffset: number): boolean =>
-    this.mayPushFrame(address, frame.length) &&
-    this.thread.pushFrame(address, frame, stateOffset, this.#host.extendedState.features)
+    this.mayPushFrame(address, frame.length) && this.thread.pushFrame(address, frame, stateOffset)
 
   readonly watch = (address: number): void => this.thread.watch(address)
 

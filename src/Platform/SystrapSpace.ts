@@ -181,9 +181,6 @@ export class SystrapSpace implements AddressSpace, StopListener {
   readonly prefetched = (address: number, into: Uint8Array): number =>
     this.caller !== undefined && this.#isWithin(address, into.length) ? this.caller.prefetched(address, into) : 0
 
-  readonly writeLater = (address: number, from: Uint8Array): boolean =>
-    this.mayWriteLater(address, from.length) && this.caller!.writeLater(address, from)
-
   readonly outgoing = (address: number, length: number): Uint8Array | undefined =>
     this.mayWriteLater(address, length) ? this.caller!.outgoing(length) : undefined
 

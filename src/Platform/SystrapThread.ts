@@ -91,13 +91,14 @@ export class SystrapThread implements Sleeper {
   readonly #write: (address: number, from: Uint8Array) => void
   readonly #writeForced: (address: number, from: Uint8Array) => void
 
-  /** `write` copies to its address space, `writeForced` also where nobody may write. */
+  /** `write` copies to its address space, `writeForced` also where nobody may write. `features`: the components of its extended state. */
   constructor(
     region: SystrapRegion,
     slot: number,
     bells: SystrapBells,
     write: (address: number, from: Uint8Array) => void,
-    writeForced: (address: number, from: Uint8Array) => void
+    writeForced: (address: number, from: Uint8Array) => void,
+    features: bigint
   ) {
     this.region = region
     this.#bells = bells
@@ -114,6 +115,8 @@ export class SystrapThread implements Sleeper {
     this.#shared = new Uint32Array(memory, 0, registersSize / 4)
     this.#words[field.bell >> 2] = this.bell.offset
     this.#words[field.bell_bit >> 2] = this.bell.bit
+    this.#words[field.features >> 2] = Number(features & 0xffff_ffffn)
+    this.#words[(field.features + 4) >> 2] = Number(features >> 32n)
   }
 
   hasEvent(): boolean {
@@ -282,18 +285,16 @@ export class SystrapThread implements Sleeper {
   }
 
   /**
-   * Has a thread that came from a patched site copy out the frame of a handler, with its extended state (`features`) at
+   * Has a thread that came from a patched site copy out the frame of a handler, with its extended state at
    * `stateOffset`, and enter the handler with the initial one. False if it can't.
    */
-  pushFrame(address: number, frame: Uint8Array, stateOffset: number, features: bigint): boolean {
+  pushFrame(address: number, frame: Uint8Array, stateOffset: number): boolean {
     if (!this.pushesFrames || frame.length > copies.size) return false
     if (!this.writeLater(address, frame)) return false
     this.#later = 0
     this.#pushes = true
     const words = this.#words
     words[field.state_offset >> 2] = stateOffset
-    words[field.features >> 2] = Number(features & 0xffff_ffffn)
-    words[(field.features + 4) >> 2] = Number(features >> 32n)
     words[INTERRUPTED] = 0
     return true
   }
@@ -301,17 +302,21 @@ export class SystrapThread implements Sleeper {
   /** Writes what it could not, because a sibling has made the memory read-only since: that comes after the call. */
   #force(): void {
     this.#words[OUT_LENGTH] = 0
-    const from = this.#outgoing().slice(this.#laterSkipped, this.#laterSkipped + this.#later)
-    this.#writeForced(this.#laterAddress, from)
+    this.#writeForced(this.#laterAddress, this.#laterBytes())
   }
 
   /** Writes now what was to be written later. */
   settle(): void {
     if (this.#later === 0) return
-    const bytes = this.#outgoing().slice(this.#laterSkipped, this.#laterSkipped + this.#later)
+    const bytes = this.#laterBytes()
     this.#later = 0
     this.#words[OUT_LENGTH] = 0
     this.#write(this.#laterAddress, bytes)
+  }
+
+  /** A copy of what it is to copy out. */
+  #laterBytes(): Uint8Array {
+    return this.#outgoing().slice(this.#laterSkipped, this.#laterSkipped + this.#later)
   }
 
   /** Where the bytes are that it is to copy out. */

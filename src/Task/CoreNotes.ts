@@ -15,7 +15,7 @@ import {
   NT_X86_XSTATE,
   XfeatComponent
 } from "../Abi/ElfCore.ts"
-import { FXSAVE_SIZE } from "../Abi/ExtendedState.ts"
+import { FXSAVE_SIZE, SOFTWARE, XSTATE_HEADER_END } from "../Abi/ExtendedState.ts"
 import { PAGE_SIZE } from "../Abi/Mman.ts"
 import { encodeSigInfo } from "../Abi/SigInfo.ts"
 import { timevalOfNanos } from "../Abi/Time.ts"
@@ -34,9 +34,6 @@ const MAX_FILE_NOTE = 4 * 1024 * 1024
 const ARGUMENTS_SIZE = 80
 /** PF_DUMPCORE, PF_SIGNALED, and what every process has. */
 const FLAGS = 0x200n | 0x400n | 0x40_0000n
-/** Where an XSAVE image says which components it can have: the part that is the kernel's. */
-const SOFTWARE_FEATURES = 464
-const XSAVE_HEADER_END = 576
 
 /** A note as it is in the file: `owner` has fewer than eight characters. */
 const note = (owner: "CORE" | "LINUX", type: number, description: Uint8Array): Uint8Array => {
@@ -165,13 +162,13 @@ const layoutNotes = (features: bigint): ReadonlyArray<Uint8Array> => {
 /** The vector and floating point registers; of a thread that the host has lost meanwhile, zeros. */
 const stateNotes = (task: Task): Effect.Effect<ReadonlyArray<Uint8Array>> => {
   const { features, size } = task.system.platform.extendedState
-  if (size < XSAVE_HEADER_END) return Effect.succeed([]) // no machine code runs
+  if (size < XSTATE_HEADER_END) return Effect.succeed([]) // no machine code runs
   return Effect.map(
     Effect.catch(task.context.readExtendedState, () => Effect.succeed(new Uint8Array(size))),
     (image) => {
       const whole = new Uint8Array(size)
       whole.set(image.subarray(0, size))
-      new DataView(whole.buffer).setBigUint64(SOFTWARE_FEATURES, features, true)
+      new DataView(whole.buffer).setBigUint64(SOFTWARE, features, true)
       return [note("CORE", NT_PRFPREG, encodeFpregs(whole)), note("LINUX", NT_X86_XSTATE, whole)]
     }
   )
@@ -193,7 +190,7 @@ export class CoreNotes {
     this.#dump = dump
     this.threads = [dump.dumper, ...dump.waiting]
     this.#process = processNotes(dump, areas)
-    const hasState = size >= XSAVE_HEADER_END
+    const hasState = size >= XSTATE_HEADER_END
     this.last = hasState ? layoutNotes(features) : []
     const stateSize = hasState ? 2 * HEADER_SIZE + FXSAVE_SIZE + Math.ceil(size / 4) * 4 : 0
     const common = [...this.#process, ...this.last].reduce((sum, bytes) => sum + bytes.length, 0)

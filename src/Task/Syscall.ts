@@ -8,7 +8,10 @@
  */
 import type * as Effect from "effect/Effect"
 import { argumentRegisters } from "../Abi/Registers.ts"
+import { Rlimit } from "../Abi/Resource.ts"
+import { SigAction, StackT } from "../Abi/SigAction.ts"
 import { type SysName, sysno } from "../Abi/Sysno.ts"
+import { ItimerSpec, ItimerVal, Timespec, Timeval } from "../Abi/Time.ts"
 import type { CopyHint } from "../Platform/CopyHints.ts"
 import type { Task } from "./Task.ts"
 
@@ -92,14 +95,14 @@ export const declare = <const Args extends ReadonlyArray<Argument>>(
 /** Bytes of structures that calls read whole. */
 const STRUCT_SIZES: Readonly<Record<string, number>> = {
   epoll_event: 12,
-  itimerspec: 32,
-  itimerval: 32,
-  rlimit: 16,
-  sigaction: 32,
+  itimerspec: ItimerSpec.size,
+  itimerval: ItimerVal.size,
+  rlimit: Rlimit.size,
+  sigaction: SigAction.size,
   sigset: 8,
-  stack_t: 24,
-  timespec: 16,
-  timeval: 16
+  stack_t: StackT.size,
+  timespec: Timespec.size,
+  timeval: Timeval.size
 }
 
 /** How many bytes a call reads where an argument points to, if that is always the same, or none for NULL. */

@@ -118,14 +118,12 @@ export const deliverNow = (task: Task): boolean => {
     if (isLeaving(task) || task.stops.stopped) break // whatever else is pending, it comes later or never
     if (taken.handler === undefined) continue
     if (extendedState === undefined && !isForPushing(task, taken.handler)) {
-      task.keepRegisters = true
-      task.call.effect = Effect.as(enterLater(task, taken.info, taken.handler), 0)
+      leaveToFiber(task, enterLater(task, taken.info, taken.handler))
       return false
     }
     refused = !enterHandler(task, taken.info, taken.handler, extendedState)
     if (refused) {
-      task.keepRegisters = true
-      task.call.effect = Effect.as(refuseHandler(task, taken.info, taken.handler), 0)
+      leaveToFiber(task, refuseHandler(task, taken.info, taken.handler))
     } else {
       extendedState = task.system.frameState.initial
       entered = true
@@ -133,6 +131,12 @@ export const deliverNow = (task: Task): boolean => {
   }
   if (entered) context.setExtendedStateNow(task.system.frameState.initial) // who pushes a frame does that itself
   return !refused && !task.attention && !task.stops.stopped
+}
+
+/** The registers are as they are to be, but for what `rest` does. */
+const leaveToFiber = (task: Task, rest: Effect.Effect<void>): void => {
+  task.keepRegisters = true
+  task.call.effect = Effect.as(rest, 0)
 }
 
 const ignore = (): void => undefined
